@@ -1,0 +1,108 @@
+"""Every error that a person can meet.
+
+    MetsegError
+    ├── InputError                 something is wrong with what was given
+    │   ├── UnsupportedFormat      the content is of no kind that metseg reads
+    │   ├── BrokenFile             the right kind, but damaged or impossible
+    │   ├── TooLarge               beyond a limit; found before the memory was taken
+    │   ├── ChannelNeeded          a coloured picture, and nobody said which channel to take
+    │   ├── PairMismatch           an image and its mask do not belong together
+    │   └── NothingFound           a folder without anything to read
+    ├── UsageError                 options that do not go together
+    ├── ModelError
+    │   ├── ModelNotFound
+    │   └── ModelDamaged           missing file, wrong hash, keys that do not fit
+    ├── DeviceError
+    │   ├── DeviceUnavailable
+    │   └── DeviceOutOfMemory      even for one window
+    ├── OutputError                a result cannot be written, or would overwrite something
+    └── Cancelled                  somebody asked to stop
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MetsegError(Exception):
+    """One sentence for a person: what is wrong with which input, and what to do.
+
+    Attributes:
+        detail: the sentence without any name, fit for a server's answer.
+        source: the file or case it is about, for faces whose user chose that file; None where there is none.
+        code: a stable word for programs.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, detail: str, *, source: str | None = None) -> None:
+        self.detail = detail
+        self.source = source
+        super().__init__(detail)
+
+    def __str__(self) -> str:
+        return self.detail if self.source is None else f"{self.source}: {self.detail}"
+
+
+class InputError(MetsegError):
+    code = "bad-input"
+
+
+class UnsupportedFormat(InputError):
+    code = "unsupported-format"
+
+
+class BrokenFile(InputError):
+    code = "broken-file"
+
+
+class TooLarge(InputError):
+    code = "too-large"
+
+
+class ChannelNeeded(InputError):
+    code = "channel-needed"
+
+
+class PairMismatch(InputError):
+    code = "pair-mismatch"
+
+
+class NothingFound(InputError):
+    code = "nothing-found"
+
+
+class UsageError(MetsegError):
+    code = "usage"
+
+
+class ModelError(MetsegError):
+    code = "model"
+
+
+class ModelNotFound(ModelError):
+    code = "model-not-found"
+
+
+class ModelDamaged(ModelError):
+    code = "model-damaged"
+
+
+class DeviceError(MetsegError):
+    code = "device"
+
+
+class DeviceUnavailable(DeviceError):
+    code = "device-unavailable"
+
+
+class DeviceOutOfMemory(DeviceError):
+    code = "device-out-of-memory"
+
+
+class OutputError(MetsegError):
+    code = "output"
+
+
+class Cancelled(MetsegError):
+    code = "cancelled"
