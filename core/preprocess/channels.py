@@ -1,0 +1,117 @@
+"""Picks from a scan the channels that a model takes, by name, by layout or by the user's choice.
+
+The choice is made once for a whole scan, never slice by slice: a case may hold slices whose channels happen to agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ChannelNeeded, InputError
+from core.scan import Note, Scan
+
+LGG_LAYOUT = ("pre", "flair", "post")
+COLOURS = ("red", "green", "blue")
+JPEG_NOISE = 8
+"""Grey levels by which the channels of a grey JPEG may differ; only 8-bit pictures are ever JPEGs."""
+
+
+def select_channels(
+    scan: Scan, inputs: tuple[str, ...], channel: int | str | None = None
+) -> tuple[NDArray[Any], tuple[Note, ...]]:
+    """Take from a scan the channels that a model's card asks for.
+
+    In this order: the user's `channel`; the only channel there is; the channels that bear the inputs' names; one of
+    several equal channels; the LGG layout (pre-contrast, FLAIR, post-contrast) where three channels have no names,
+    as in a TIFF. Colours of a picture are never taken for sequences.
+
+    Args:
+        scan: the scan; its voxels are (S, C, H, W).
+        inputs: the model's inputs by name, from its card.
+        channel: the user's choice for a model with one input: an index from 0 (as a number or in digits) or a name.
+
+    Returns:
+        voxels (S, len(inputs), H, W) of the scan's dtype, a view where one channel is taken; and notes on what was
+        assumed.
+
+    Raises:
+        ChannelNeeded: the channels differ and nothing says which to take.
+        InputError: the chosen channel does not exist, or the model needs more channels than there are.
+    """
+    names = scan.channels or (LGG_LAYOUT if scan.voxels.shape[1] == len(LGG_LAYOUT) else ())
+    if channel is not None:
+        if len(inputs) != 1:
+            raise InputError(
+                f"a single channel cannot be chosen for a model that takes {len(inputs)}; leave the choice out",
+                source=scan.name,
+            )
+        return _take(scan, (_resolve(scan, names, channel),)), ()
+    count = scan.voxels.shape[1]
+    if count == 1 and len(inputs) == 1:
+        return scan.voxels, ()
+    lowered = tuple(name.lower() for name in names)
+    wanted = tuple(name.lower() for name in inputs)
+    if scan.channels and set(wanted) <= set(lowered):
+        return _take(scan, tuple(lowered.index(name) for name in wanted)), ()
+    if len(inputs) == 1 and _is_grey(scan.voxels):
+        # In the LGG layout this is FLAIR, and in a JPEG green is the channel nearest to brightness.
+        return _take(scan, (1,)), ()
+    if not scan.channels and names == LGG_LAYOUT and set(wanted) <= set(LGG_LAYOUT):
+        note = Note(
+            "lgg-channels",
+            "the three channels differ and were taken as pre-contrast, FLAIR and post-contrast, as in the LGG set",
+        )
+        return _take(scan, tuple(LGG_LAYOUT.index(name) for name in wanted)), (note,)
+    if len(inputs) > 1:
+        raise InputError(
+            f"the model takes the channels {', '.join(inputs)}, and the scan has {_listing(count, names)}; "
+            "choose a model that takes what there is",
+            source=scan.name,
+        )
+    kind = "this is a coloured picture" if lowered == COLOURS else f"the {count} channels of this scan differ"
+    raise ChannelNeeded(
+        f"{kind}; say with --channel which one to take: {_listing(count, scan.channels)}", source=scan.name
+    )
+
+
+def _take(scan: Scan, indices: tuple[int, ...]) -> NDArray[Any]:
+    if len(indices) == 1:
+        return scan.voxels[:, indices[0] : indices[0] + 1]
+    return scan.voxels[:, list(indices)]
+
+
+def _resolve(scan: Scan, names: tuple[str, ...], channel: int | str) -> int:
+    """The index that the user's choice means."""
+    count = scan.voxels.shape[1]
+    text = str(channel).strip().lower()
+    lowered = [name.lower() for name in names]
+    if text in lowered:
+        return lowered.index(text)
+    # Only plain digits: int() would also take "1_0", " 1" or other scripts' digits.
+    if text.isascii() and text.isdigit() and len(text) < 6 and int(text) < count:
+        return int(text)
+    raise InputError(f"there is no such channel; this scan has {_listing(count, names)}", source=scan.name)
+
+
+def _listing(count: int, names: tuple[str, ...]) -> str:
+    shown = [f"{index} ({names[index]})" if index < len(names) else str(index) for index in range(min(count, 8))]
+    if count > len(shown):
+        shown.append(f"… {count - 1}")
+    return ", ".join(shown)
+
+
+def _is_grey(voxels: NDArray[Any]) -> bool:
+    """Whether all channels of (S, C, H, W) are equal; in 8-bit voxels, within JPEG's noise."""
+    for image in voxels:  # (C, H, W)
+        first = image[0]
+        for other in image[1:]:
+            if voxels.dtype == np.uint8:
+                low, high = np.minimum(first, other), np.maximum(first, other)
+                if int((high - low).max()) > JPEG_NOISE:
+                    return False
+            elif not np.array_equal(first, other, equal_nan=voxels.dtype.kind == "f"):
+                return False
+    return True

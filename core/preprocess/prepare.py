@@ -1,0 +1,58 @@
+"""Takes a scan through the steps before CLAHE: channels, intensity, grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError
+from core.model_card import GridMode, PreprocessSettings
+from core.preprocess.channels import select_channels
+from core.preprocess.grid import Grid, plan_grid, to_grid
+from core.preprocess.intensity import IntensityRange, to_uint8
+from core.scan import Note, Scan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A scan as CLAHE takes it.
+
+    Attributes:
+        images: (N, C, h, w) uint8 on the network's grid, one for each slice.
+        grid: how they lie on it, for the way back.
+        ranges: for each channel the values that became 0 and 255.
+        notes: what was assumed or noticed.
+    """
+
+    images: NDArray[np.uint8]
+    grid: Grid
+    ranges: tuple[IntensityRange, ...]
+    notes: tuple[Note, ...]
+
+
+def prepare(
+    scan: Scan, settings: PreprocessSettings, channel: int | str | None = None, grid: GridMode | None = None
+) -> Prepared:
+    """Choose channels, bring intensities to 8 bit, and slices onto the network's grid, in that order.
+
+    CLAHE, the division by 255 and the padding follow where the network runs.
+
+    Args:
+        scan: as read.
+        settings: the model's.
+        channel: the user's choice of a channel, by index from 0 or by name; None lets the scan decide.
+        grid: the user's choice of a grid; None takes the settings'.
+
+    Raises:
+        InputError: the scan cannot be taken by this model (see `select_channels` and `plan_grid`).
+    """
+    _, height, width = scan.shape
+    try:
+        plan = plan_grid((height, width), scan.spacing_mm[1:], settings, grid)
+    except InputError as error:
+        raise InputError(error.detail, source=scan.name) from error
+    voxels, channel_notes = select_channels(scan, settings.channels, channel)
+    images, ranges, intensity_notes = to_uint8(voxels, settings.percentiles)
+    return Prepared(to_grid(images, plan), plan, ranges, channel_notes + intensity_notes)
