@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-INSTALL := $(UV) pip install --python $(BIN)/python --constraint constraints.txt --compile-bytecode
+INSTALL := $(UV) pip install --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
 
 # Folders of wheels that pip was told of (a CPU build of torch, say); pip parts them by spaces, uv by commas.
 space := $(subst ,, )
 comma := ,
 export UV_FIND_LINKS ?= $(subst $(space),$(comma),$(strip $(PIP_FIND_LINKS)))
+
+# Compiled modules are kept, whatever the shell says: without them every start takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check lint bench lock clean system
 

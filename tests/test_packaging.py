@@ -1,0 +1,82 @@
+"""What an installation gets: every module, the models, the folds; pinned versions; one version number."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def needed() -> set[str]:
+    """Names of all packages that pyproject.toml asks for, extras included."""
+    project = PROJECT["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    names = {normalised(re.match(r"[\w.-]+", line)[0]) for line in lines}
+    return names - {project["name"]}
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names in a wheel that is built, without network, from a copy of the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, folder / "source" / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "metseg.py", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, folder / "source" / name)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", folder, folder / "source"], check=True, capture_output=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        return set(wheel.namelist())
+
+
+def test_the_wheel_holds_every_module_and_the_folds_and_models(wheel_names: set[str]) -> None:
+    modules = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    folders = (ROOT / "core" / "weights", ROOT / "core" / "evaluation" / "folds")
+    data = {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    assert ({"metseg.py"} | modules | data) - wheel_names == set()
+
+
+def test_the_wheel_holds_the_licences_and_no_tests(wheel_names: set[str]) -> None:
+    licences = {name.rpartition("/")[2] for name in wheel_names if ".dist-info/licenses/" in name}
+    assert {"LICENSE", "NOTICE"} <= licences
+    assert not [name for name in wheel_names if name.startswith(("tests/", "docs/"))]
+
+
+def test_every_package_asked_for_is_pinned_to_one_version_per_python() -> None:
+    pinned: dict[str, list[str]] = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            name, version = re.fullmatch(r"([\w.-]+)==([\w.+!]+)( ; .+)?", line).group(1, 2)
+            pinned.setdefault(normalised(name), []).append(version)
+    assert needed() - set(pinned) == set()
+    assert pinned["torch"] == ["2.13.0"]
+    assert not [name for name, versions in pinned.items() if any("+" in version for version in versions)]
+
+
+def test_segmenting_alone_asks_for_no_training_web_or_window_packages() -> None:
+    names = {normalised(re.match(r"[\w.-]+", line)[0]) for line in PROJECT["project"]["dependencies"]}
+    assert names & {"lightning", "torchmetrics", "fastapi", "streamlit", "gradio", "pyqt6", "opencv-python"} == set()
+    assert "torchvision" not in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
+def test_one_version_number_stands_everywhere() -> None:
+    from core.system import VERSION
+
+    version = PROJECT["project"]["version"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert version == VERSION
+    assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == version
+    assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == version
