@@ -1,0 +1,106 @@
+"""Which device, and which precision on it."""
+
+from __future__ import annotations
+
+import copy
+import re
+import time
+from typing import Literal, cast, get_args
+
+import torch
+from torch import nn
+
+from core.errors import DeviceUnavailable, UsageError
+from core.inference import remembered
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+WORTH_IT = 0.9
+"""bf16 is chosen where it takes less than this part of float32's time; a smaller gain isn't worth the accuracy."""
+
+
+def choose_device(asked: str = "auto") -> torch.device:
+    """The device for "auto", "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UsageError: it is none of these.
+        DeviceUnavailable: this machine has no such device.
+    """
+    if asked == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if asked == "cpu":
+        return torch.device("cpu")
+    match = re.fullmatch(r"cuda(?::([0-9]{1,3}))?", asked)
+    if match is None:
+        raise UsageError("the device must be auto, cpu, cuda or cuda:N", source=asked)
+    if not torch.cuda.is_available():
+        raise DeviceUnavailable("no CUDA device can be used here; choose auto or cpu, or install torch for CUDA")
+    index, count = int(match[1] or 0), torch.cuda.device_count()
+    if index >= count:
+        raise DeviceUnavailable(f"there is no CUDA device {index}; the last one here is {count - 1}")
+    return torch.device("cuda", index)
+
+
+def choose_precision(asked: str, device: torch.device, network: nn.Module, channels: int, identity: str) -> Precision:
+    """The precision for "auto", "fp32", "bf16" or "fp16" on a device.
+
+    On a CPU "auto" is bf16 where the processor has instructions for it and a short timing agrees. What was found is
+    kept for this kind of machine, this torch and this model, so that the next run answers the same.
+
+    Args:
+        asked: what the user wants.
+        device: where the network runs.
+        network: on that device, float32, in eval mode; only for the timing.
+        channels: the network's inputs.
+        identity: what tells this network from others.
+
+    Raises:
+        UsageError: no such precision, or fp16 on a CPU.
+    """
+    if asked != "auto":
+        if asked not in get_args(Precision):
+            raise UsageError("the precision must be auto, fp32, bf16 or fp16", source=asked)
+        if asked == "fp16" and device.type != "cuda":
+            raise UsageError("fp16 needs a CUDA device; choose bf16 or fp32")
+        return cast(Precision, asked)
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return "bf16" if major >= 8 else "fp16" if major == 7 else "fp32"
+    processor = torch.cpu.get_capabilities()
+    if not (processor.get("avx512_bf16") or processor.get("amx_bf16")):
+        return "fp32"
+    name, cores = processor.get("cpu_name", "CPU"), processor.get("num_physical_cores", 0)
+    key = f"precision | {name} | {cores} cores | torch {torch.__version__} | {identity}"
+    kept = remembered.recall(key)
+    if kept in ("fp32", "bf16"):
+        return kept
+    found: Precision = "bf16" if _bf16_is_faster(network, channels) else "fp32"
+    remembered.keep(key, found)
+    return found
+
+
+@torch.inference_mode()
+def _bf16_is_faster(network: nn.Module, channels: int) -> bool:
+    picture = torch.rand(1, channels, 256, 256, generator=torch.Generator().manual_seed(0))
+    picture = picture.contiguous(memory_format=torch.channels_last)
+    fast, exact = reduced(network, torch.bfloat16), network
+
+    def seconds(candidate: nn.Module, reduce: bool) -> float:
+        times = []
+        for _ in range(3):  # the first also compiles kernels and rearranges weights
+            start = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16, enabled=reduce):
+                candidate(picture)
+            times.append(time.perf_counter() - start)
+        return min(times[1:])
+
+    return seconds(fast, True) < WORTH_IT * seconds(exact, False)
+
+
+def reduced(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy whose convolutions are stored in `dtype`, which autocast would otherwise convert at every call."""
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(dtype)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,179 @@
+"""The reference engine: PyTorch, on a CPU or a CUDA device."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.errors import DeviceOutOfMemory, ModelDamaged, UsageError
+from core.inference.devices import DTYPES, choose_device, choose_precision, reduced
+from core.inference.tiling import GRID
+from core.preprocess.clahe import clahe, tile_grid
+
+CUDA_BATCH = 8
+"""Windows per call on CUDA: enough to fill a device at 256², few enough that a lone slice is not kept waiting."""
+
+
+class TorchEngine:
+    """Runs a network in eager PyTorch, channels last, in a fixed batch; see `Engine`.
+
+    On a CPU the batch is one window, because more are no faster there and so nothing depends on company at all.
+
+    Args:
+        network: as `core.networks` builds it: with `stride` and `halo`. It is copied, not changed.
+        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        precision: "auto", "fp32", "bf16" or, on CUDA, "fp16".
+        channels: the network's inputs.
+        batch: windows per call; None is 1 on a CPU and `CUDA_BATCH` on CUDA.
+        identity: what tells this network from others, under which an automatic choice is kept on this machine.
+
+    Raises:
+        UsageError: device, precision or batch make no sense.
+        DeviceUnavailable: this machine has no such device.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        channels: int = 1,
+        batch: int | None = None,
+        identity: str = "",
+    ) -> None:
+        if batch is not None and batch < 1:
+            raise UsageError("the batch must be at least 1")
+        self._device = choose_device(device)
+        self.device = str(self._device)
+        self.batch = batch if batch is not None else CUDA_BATCH if self._device.type == "cuda" else 1
+        stride, halo = int(network.stride), int(network.halo)  # type: ignore[arg-type]
+        self.grid = max(GRID, stride)
+        self.halo = -(-halo // self.grid) * self.grid
+        with self._own_memory():
+            self._exact = copy.deepcopy(network).eval().to(self._device)
+            self._exact = self._exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.precision = choose_precision(precision, self._device, self._exact, channels, identity)
+            self._dtype = DTYPES[self.precision]
+            self._reduced = None if self._dtype is torch.float32 else reduced(self._exact, self._dtype)
+        self._fallbacks: Counter[str] = Counter()
+
+    @torch.inference_mode()
+    def prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int) -> Tensor:
+        """See `Engine.prepare`; CLAHE runs on the device on CUDA, through OpenCV on a CPU."""
+        return self._in_batches(lambda part: self._prepare(part, clip_limit, tile_px), images)
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """See `Engine.forward`."""
+        return self._in_batches(self._forward, images)
+
+    def mirror(self, images: Tensor) -> Tensor:
+        """See `Engine.mirror`."""
+        return images.flip(-1)
+
+    @torch.inference_mode()
+    def probability(self, logits: Tensor) -> NDArray[np.float32]:
+        """See `Engine.probability`."""
+        probability: NDArray[np.float32] = logits[:, 0].sigmoid().cpu().numpy()
+        return probability
+
+    def take_fallbacks(self) -> dict[str, int]:
+        """See `Engine.take_fallbacks`."""
+        taken, self._fallbacks = dict(self._fallbacks), Counter()
+        return taken
+
+    def _in_batches(self, step: Callable[[Any], Tensor], items: Any) -> Tensor:
+        """`step` over `items` in batches; where memory runs out, that batch again at half the size, and so on."""
+        answers: list[Tensor] = []
+        done = 0
+        while done < len(items):
+            part = items[done : done + self.batch]
+            answer = self._attempt(step, part)
+            if answer is not None:
+                answers.append(answer)
+                done += len(part)
+            elif self.batch == 1:
+                raise DeviceOutOfMemory(
+                    "the device's memory does not hold even one window; choose another device or a smaller window"
+                )
+            else:
+                self.batch //= 2
+                self._fallbacks["batch-halved"] += 1
+        return answers[0] if len(answers) == 1 else torch.cat(answers)
+
+    def _attempt(self, step: Callable[[Any], Tensor], part: Any) -> Tensor | None:
+        # None is returned after the handler has ended, for the error holds on to the tensors of the failed call.
+        try:
+            return step(part)
+        except torch.OutOfMemoryError:
+            pass
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int) -> Tensor:
+        count, channels, height, width = images.shape
+        tiles = tile_grid(height, width, tile_px)
+        planes: NDArray[np.uint8] | Tensor = images.reshape(count * channels, height, width)
+        if self._device.type == "cuda":
+            planes = torch.from_numpy(np.ascontiguousarray(planes)).to(self._device)
+        if clip_limit >= 0:
+            planes = clahe(planes, clip_limit, tiles)
+        batch = planes if isinstance(planes, Tensor) else torch.from_numpy(np.ascontiguousarray(planes))
+        batch = batch.reshape(count, channels, height, width).float() / 255  # (N, C, H, W) in [0, 1]
+        batch = functional.pad(batch, (0, -width % self.grid, 0, -height % self.grid), mode="replicate")
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # so that the time is booked on CLAHE and not on the network
+        return batch
+
+    def _forward(self, images: Tensor) -> Tensor:
+        count = len(images)
+        if count < self.batch:
+            images = torch.cat([images, images.new_zeros(self.batch - count, *images.shape[1:])])
+        images = images.contiguous(memory_format=torch.channels_last)
+        if self._reduced is not None:
+            with self._exactly(), torch.autocast(self._device.type, self._dtype):
+                logits: Tensor = self._reduced(images)
+            logits = logits[:count].float()
+            if _finite(logits):
+                return logits
+            self._fallbacks["batch-repeated-in-fp32"] += 1
+        with self._exactly():
+            logits = self._exact(images)[:count]
+        if not _finite(logits):
+            raise ModelDamaged("the network's answer is not finite; install the model again")
+        return logits
+
+    @contextmanager
+    def _exactly(self) -> Iterator[None]:
+        """No TF32 in float32, and the same kernels in every run."""
+        if self._device.type != "cuda":
+            yield
+            return
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False, fp32_precision="ieee"
+        ):
+            yield
+
+    @contextmanager
+    def _own_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise DeviceOutOfMemory("the device's memory does not hold the network; choose another device") from error
+
+
+def _finite(logits: Tensor) -> bool:
+    return bool(torch.isfinite(logits).all())

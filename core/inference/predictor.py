@@ -1,0 +1,250 @@
+"""A scan in, a segmentation out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import Cancelled, UsageError
+from core.inference.engines import Batch, Engine
+from core.inference.engines.torch_engine import TorchEngine
+from core.inference.manifest import SCHEMA, Stopwatch, jsonable, versions
+from core.inference.tiling import Tile, cut, gaussian_weights, plan_overlapping, plan_tiles, stitch
+from core.measure.lesions import find_lesions
+from core.model_card import GridMode
+from core.model_store import find_model, load_card, load_network
+from core.networks import NestedUNet
+from core.preprocess.grid import from_grid
+from core.preprocess.prepare import Prepared, prepare
+from core.scan import Scan, Segmentation
+
+WINDOW = 768
+"""The longest side that the network is given at once; a picture of up to this many pixels is not tiled."""
+
+Progress = Callable[[int, int], None]
+
+
+class Predictor:
+    """A model on a device, ready to segment scans, one after another in one thread.
+
+    Args:
+        model: name of a shipped model or a model folder; None is the default model.
+        device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
+        precision: "auto", "fp32", "bf16" or, on CUDA, "fp16".
+        window: the longest side that the network is given at once, in pixels.
+        batch: windows per call of the network; None lets the engine choose.
+        depth: at which depth to cut the nested network; None is all of it.
+        blend: "exact" gives the answer of the whole picture; "gaussian" blends windows that overlap by half, as others
+            do, and is only there to compare with.
+
+    Attributes:
+        card: the model's account of itself.
+        device, precision: what was chosen.
+
+    Raises:
+        ModelNotFound, ModelDamaged: the model cannot be loaded.
+        DeviceUnavailable: this machine has no such device.
+        UsageError: an argument makes no sense, or not with this model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        window: int = WINDOW,
+        batch: int | None = None,
+        depth: int | None = None,
+        blend: Literal["exact", "gaussian"] = "exact",
+    ) -> None:
+        folder = find_model(model)
+        self.card = load_card(folder)
+        network = load_network(folder, self.card)
+        if depth is not None:
+            if not isinstance(network, NestedUNet):
+                raise UsageError("only a nested network can be cut at a depth; leave the depth out")
+            if not 1 <= depth <= network.depth:
+                raise UsageError(f"the depth must lie in 1 to {network.depth}")
+            network = network.cut(depth)
+        identity = f"{self.card.network.name} {self.card.weights.sha256[:16]} depth {depth or 'full'}"
+        channels = self.card.network.in_channels
+        self._engine: Engine = TorchEngine(
+            network, device, precision, channels=channels, batch=batch, identity=identity
+        )
+        smallest = 2 * self._engine.halo + self._engine.grid
+        if window < smallest:
+            raise UsageError(f"the window must be at least {smallest} pixels for this network")
+        if blend not in ("exact", "gaussian"):
+            raise UsageError("the blend must be exact or gaussian")
+        self.device, self.precision = self._engine.device, self._engine.precision
+        self._window, self._depth, self._blend = window, depth, blend
+
+    def segment(
+        self,
+        scan: Scan,
+        threshold: float | None = None,
+        *,
+        tta: bool = False,
+        min_lesion: int = 0,
+        channel: int | str | None = None,
+        grid: GridMode | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Segmentation:
+        """Find lesions.
+
+        Args:
+            scan: what was read.
+            threshold: probability in [0, 1] from which a voxel is lesion; None takes the card's.
+            tta: average the answers to the picture and to its mirror image, at twice the time.
+            min_lesion: smaller components are removed, in voxels.
+            channel: which channel to take, by index or name; None goes by the card.
+            grid: how slices come onto the network's grid; None goes by the card.
+            progress: called with (slices done, slices) after every batch of slices.
+            cancelled: asked before every call of the network; a true answer ends the work.
+
+        Returns:
+            probability, mask and lesions on the scan's own grid.
+
+        Raises:
+            UsageError: threshold or min_lesion make no sense.
+            InputError: the scan does not fit the model.
+            Cancelled: `cancelled` said so.
+            DeviceOutOfMemory: the device's memory does not hold even one window.
+        """
+        threshold = self.card.threshold if threshold is None else threshold
+        if not (math.isfinite(threshold) and 0 <= threshold <= 1):
+            raise UsageError("the threshold must lie in 0 to 1")
+        if min_lesion < 0:
+            raise UsageError("the minimum lesion must not be negative")
+        watch = Stopwatch("prepare", "clahe", "network", "restore", "lesions")
+        self._engine.take_fallbacks()
+        with watch.stage("prepare"):
+            prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid)
+        tiles = self._plan(prepared.grid.target)
+        probability = self._probability(prepared, tiles, tta, watch, progress, cancelled)
+        with watch.stage("lesions"):
+            mask, lesions = find_lesions(
+                probability >= np.float32(threshold),
+                probability,
+                spacing_mm=scan.spacing_mm,
+                min_voxels=min_lesion,
+                evenly_spaced=scan.slice_positions_mm is None,
+            )
+        settings = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "channel": channel}
+        return Segmentation(
+            probability=probability,
+            mask=mask,
+            lesions=lesions,
+            warnings=(*scan.notes, *prepared.notes),
+            manifest=self._manifest(scan, prepared, tiles, settings, watch),
+        )
+
+    def _plan(self, target: tuple[int, int]) -> tuple[Tile, ...]:
+        height, width = (side + -side % self._engine.grid for side in target)
+        if self._blend == "gaussian":
+            return plan_overlapping(height, width, self._window, self._engine.grid)
+        return plan_tiles(height, width, self._window, self._engine.halo, self._engine.grid)
+
+    def _probability(
+        self,
+        prepared: Prepared,
+        tiles: tuple[Tile, ...],
+        tta: bool,
+        watch: Stopwatch,
+        progress: Progress | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> NDArray[np.float32]:
+        """(N, H, W) on the scan's grid, a batch of slices at a time so that memory stays bounded."""
+        settings, (height, width) = self.card.preprocessing, prepared.grid.target
+        total = len(prepared.images)
+        whole = np.empty((total, *prepared.grid.source), np.float32)
+        done = 0
+        while done < total:
+            images = prepared.images[done : done + self._engine.batch]  # (N, C, h, w) uint8
+            with watch.stage("clahe"):
+                batch = self._engine.prepare(images, settings.clip_limit, settings.tile_px)  # (N, C, h + pad, w + pad)
+            with watch.stage("network"):
+                answer = self._stitched(batch, tiles, tta, cancelled)[:, :height, :width]
+            with watch.stage("restore"):
+                whole[done : done + len(images)] = from_grid(answer, prepared.grid)
+            done += len(images)
+            if progress is not None:
+                progress(done, total)
+        return whole
+
+    def _stitched(
+        self, batch: Batch, tiles: tuple[Tile, ...], tta: bool, cancelled: Callable[[], bool] | None
+    ) -> NDArray[np.float32]:
+        """(N, H, W) probability of a prepared batch (N, C, H, W), tile by tile."""
+        shape = (len(batch), max(t.interior.bottom for t in tiles), max(t.interior.right for t in tiles))
+        whole = np.zeros(shape, np.float32)
+        weights = np.zeros(shape[1:], np.float32)
+        for tile in tiles:
+            answer = self._window_probability(cut(batch, tile), tta, cancelled)  # (N, h, w)
+            if self._blend == "exact":
+                stitch(whole, tile, answer)
+            else:
+                weight = gaussian_weights(*tile.window.shape)
+                tile.window.of(whole)[...] += weight * answer
+                tile.window.of(weights)[...] += weight
+        return whole if self._blend == "exact" else whole / weights
+
+    def _window_probability(
+        self, window: Batch, tta: bool, cancelled: Callable[[], bool] | None
+    ) -> NDArray[np.float32]:
+        engine = self._engine
+
+        def answer(images: Batch) -> Batch:
+            if cancelled is not None and cancelled():
+                raise Cancelled("stopped as asked")
+            return engine.forward(images)
+
+        probability = engine.probability(answer(window))
+        if not tta:
+            return probability
+        mirrored = engine.probability(engine.mirror(answer(engine.mirror(window))))
+        return (probability + mirrored) / np.float32(2)
+
+    def _manifest(
+        self, scan: Scan, prepared: Prepared, tiles: tuple[Tile, ...], settings: dict[str, Any], watch: Stopwatch
+    ) -> dict[str, Any]:
+        card, engine = self.card, self._engine
+        manifest: dict[str, Any] = jsonable(
+            {
+                "schema": SCHEMA,
+                "input": {"sha256": scan.sha256, "shape": scan.voxels.shape, "spacing_mm": scan.spacing_mm},
+                "model": {
+                    "name": card.name,
+                    "version": card.version,
+                    "weights_sha256": card.weights.sha256,
+                    "network": card.network.name,
+                    "depth": self._depth,
+                },
+                "settings": {
+                    **settings,
+                    "clip_limit": card.preprocessing.clip_limit,
+                    "tile_px": card.preprocessing.tile_px,
+                },
+                "grid": asdict(prepared.grid),
+                "intensity": [asdict(entry) for entry in prepared.ranges],
+                "tiling": {"blend": self._blend, "tiles": len(tiles), "window": tiles[0].window.shape},
+                "engine": {
+                    "name": engine.name,
+                    "device": engine.device,
+                    "precision": engine.precision,
+                    "batch": engine.batch,
+                    "fallbacks": engine.take_fallbacks(),
+                },
+                "versions": versions(),
+                "seconds": watch.seconds(),
+            }
+        )
+        return manifest

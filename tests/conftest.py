@@ -1,0 +1,140 @@
+"""What tests of several rooms share: real data where it is at hand, and tiny models."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# One thread, also in the processes that tests start: tiny networks gain nothing from more, and other tests wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+from hypothesis import settings
+
+settings.register_profile("metseg", deadline=None, print_blob=True)
+settings.load_profile("metseg")
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+TINY_FILTERS = (2, 3, 4, 5, 6)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what a run remembers away from the user's own cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("METSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tolerances() -> dict[str, Any]:
+    """The table of `tests/tolerances.py`."""
+    table: dict[str, Any] = runpy.run_path(str(HERE / "tolerances.py"))["TOLERANCES"]
+    return table
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data: METSEG_DATA, or `shared/data` beside the repository."""
+    named = os.environ.get("METSEG_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real data here: set METSEG_DATA to its folder, or put it at ../shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lgg_root(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The LGG set's folder of cases: as it lies unpacked, else its first two cases unpacked for this run."""
+    for folder in (data_root / "kaggle_3m", data_root / "lgg" / "kaggle_3m"):
+        if folder.is_dir():
+            return folder
+    script = data_root / "lgg" / "unpack.py"
+    if not script.is_file():
+        pytest.skip("the LGG set isn't in the folder of real data: neither kaggle_3m/ nor lgg/unpack.py")
+    target = tmp_path_factory.mktemp("lgg")
+    subprocess.run([sys.executable, script, target, "--cases", "2"], check=True, capture_output=True)
+    return target / "kaggle_3m"
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Callable[..., Any]:
+    """A function that gives a network weights and BatchNorm statistics from a seed, so that its answers vary."""
+    import torch
+    from torch import nn
+
+    def change(network: nn.Module, seed: int = 0) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(tensor: torch.Tensor, deviation: float) -> None:
+            tensor.data.copy_(torch.randn(tensor.shape, generator=generator) * deviation)
+
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                fan_in = module.weight[0].numel()
+                normal(module.weight, (2 / fan_in) ** 0.5)
+                if module.bias is not None:
+                    normal(module.bias, 0.3)
+            elif isinstance(module, nn.BatchNorm2d):
+                normal(module.running_mean, 0.3)
+                normal(module.bias, 0.3)
+                for tensor in (module.running_var, module.weight):
+                    tensor.data.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+        return network.eval()
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def make_model(randomise: Callable[..., Any]) -> Callable[..., Path]:
+    """A function that writes a model folder with random weights: `make_model(folder, "nested-unet", **card_fields)`."""
+    from core.model_card import ModelCard, NetworkSettings, PreprocessSettings, WeightsFile
+    from core.model_store import save_model
+    from core.networks import build_network
+
+    def make(
+        folder: Path,
+        network: str = "nested-unet",
+        *,
+        filters: tuple[int, ...] = TINY_FILTERS,
+        seed: int = 0,
+        **fields: Any,
+    ) -> Path:
+        preprocessing = fields.pop("preprocessing", PreprocessSettings())
+        channels = len(preprocessing.channels)
+        card = ModelCard(
+            name=folder.name,
+            version="1",
+            summary="random weights, for tests",
+            network=NetworkSettings(network, channels, filters),
+            preprocessing=preprocessing,
+            weights=WeightsFile("", ""),
+            **fields,
+        )
+        save_model(folder, card, randomise(build_network(network, channels, filters), seed))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_models(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A model folder with few filters and random weights for each network, by the network's name."""
+    from core.networks import NETWORK_NAMES
+
+    folder = tmp_path_factory.mktemp("models")
+    return {name: make_model(folder / f"tiny-{name}", name) for name in NETWORK_NAMES}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_models: dict[str, Path]) -> Path:
+    """One tiny model folder, for tests that don't care which network."""
+    return tiny_models["nested-unet"]
