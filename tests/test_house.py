@@ -15,10 +15,9 @@ LONGEST = 400
 BANNED_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 BANNED_METHODS = {"extractall", "unpack_archive"}
 ALLOWED_FLAGS = {"allow_pickle": False, "weights_only": True}
-# Pieced together, so that this file does not find itself.
 BANNED_TEXT = {
     "a path of somebody's machine": re.compile(r"(?<![\w.~])/(home|root|Users|opt|mnt|work)/\w|[A-Z]:\\+Users\b"),
-    "the name of a package registry's host": re.compile(r"python" + r"hosted\.org|\bpypi" + r"\.org|npmjs" + r"\.(org|com)"),
+    "the name of a package registry's host": re.compile(r"pythonhosted\.org|\bpypi\.org|npmjs\.(org|com)"),
 }
 
 
