@@ -1,0 +1,130 @@
+"""Folds by patient: how a set is divided so that no patient is learnt from and scored.
+
+A fold file is JSON: `{"name": …, "rule": …, "folds": [["patient", …], …]}`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import BrokenFile, InputError, NothingFound
+
+SHIPPED = Path(__file__).parent / "folds"
+LGG_PATIENT = re.compile(r"(TCGA_([A-Z0-9]{2})_[A-Z0-9]{4})(_\d{8})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What stratification goes by: a patient's name, site and lesion size in voxels."""
+
+    name: str
+    site: str
+    lesion_voxels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """Disjoint groups of patients.
+
+    Attributes:
+        name: of the set.
+        rule: how the groups were made, in words.
+        folds: patients' names, a tuple per fold.
+    """
+
+    name: str
+    rule: str
+    folds: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        everyone = [patient for fold in self.folds for patient in fold]
+        if len(set(everyone)) != len(everyone):
+            twice = sorted({patient for patient in everyone if everyone.count(patient) > 1})
+            raise InputError(f"a patient stands in two folds ({twice[0]}); mend the fold file", source=self.name)
+
+    def test(self, fold: int) -> tuple[str, ...]:
+        """The patients who are scored in a fold.
+
+        Raises:
+            InputError: there is no such fold.
+        """
+        if not 0 <= fold < len(self.folds):
+            raise InputError(f"there is no fold {fold}; the folds are 0 to {len(self.folds) - 1}", source=self.name)
+        return self.folds[fold]
+
+    def train(self, fold: int) -> tuple[str, ...]:
+        """The patients who may be learnt from when `fold` is scored."""
+        held = set(self.test(fold))
+        return tuple(sorted(patient for group in self.folds for patient in group if patient not in held))
+
+
+def patient_of(case: str) -> str:
+    """The patient whom a case's name tells: TCGA names without the date of the visit, any other name as it is."""
+    found = LGG_PATIENT.fullmatch(case)
+    return found.group(1) if found else case
+
+
+def site_of(patient: str) -> str:
+    """The site whom a patient's name tells (the two letters after TCGA_), or an empty string."""
+    found = LGG_PATIENT.fullmatch(patient)
+    return found.group(2) if found else ""
+
+
+def make_folds(patients: Iterable[Patient], name: str, count: int = 5, seed: int = 0) -> Folds:
+    """Divide patients into folds of equal size, alike in site and in lesion volume.
+
+    Within a site, patients go from the largest lesion to the smallest in groups of `count`. A group is dealt one to a
+    fold, its largest lesion to the fold with the fewest patients and then the least lesion so far; ties are drawn.
+
+    Raises:
+        NothingFound: there are fewer patients than folds.
+    """
+    pool = sorted(patients, key=lambda patient: (patient.site, -patient.lesion_voxels, patient.name))
+    if len(pool) < count:
+        raise NothingFound(f"{count} folds need at least {count} patients, and there are {len(pool)}", source=name)
+    draw = random.Random(seed)  # noqa: S311 - a reproducible draw, not a secret
+    folds: list[list[Patient]] = [[] for _ in range(count)]
+    for site in sorted({patient.site for patient in pool}):
+        group = [patient for patient in pool if patient.site == site]
+        for start in range(0, len(group), count):
+            order = sorted(folds, key=lambda fold: (len(fold), sum(one.lesion_voxels for one in fold), draw.random()))
+            for fold, patient in zip(order, group[start : start + count], strict=False):
+                fold.append(patient)
+    rule = f"{count} folds by patient, stratified by site and lesion volume, seed {seed}"
+    return Folds(name, rule, tuple(tuple(sorted(patient.name for patient in fold)) for fold in folds))
+
+
+def inner_part(patients: Sequence[str], share: float, seed: int = 0) -> tuple[str, ...]:
+    """A random share of a fold's training patients, for choosing among models without touching the scored fold."""
+    count = round(share * len(patients))
+    return tuple(sorted(random.Random(seed).sample(sorted(patients), count)))  # noqa: S311 - as above
+
+
+def load_folds(folds: str | Path) -> Folds:
+    """Read a fold file, or the shipped one of that name.
+
+    Raises:
+        NothingFound: neither is there.
+        BrokenFile: it is not a fold file.
+        InputError: a patient stands in two folds.
+    """
+    shipped = SHIPPED / f"{folds}.json"
+    path = shipped if shipped.is_file() else Path(folds)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Folds(str(values["name"]), str(values["rule"]), tuple(tuple(map(str, fold)) for fold in values["folds"]))
+    except OSError as error:
+        raise NothingFound("there is no such fold file; make one with `metseg folds`", source=str(folds)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BrokenFile("this is not a fold file; make one with `metseg folds`", source=path.name) from error
+
+
+def save_folds(folds: Folds, path: Path) -> None:
+    """Write a fold file."""
+    values = {"name": folds.name, "rule": folds.rule, "folds": folds.folds}
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
