@@ -1,0 +1,167 @@
+"""From files, or bytes, to a Scan or a truth mask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import BrokenFile, InputError, NothingFound, PairMismatch
+from core.io.formats import Decoded, Format, RawFile, format_of, naming
+from core.io.limits import ReadLimits, check_limit
+from core.scan import Note, Scan, ScanSource
+
+DEFAULT_LIMITS = ReadLimits()
+
+
+def read_scan(source: str | Path | ScanSource, limits: ReadLimits = DEFAULT_LIMITS) -> Scan:
+    """Read one case.
+
+    Args:
+        source: a file, or what `find_scans` found.
+        limits: checked before memory is taken.
+
+    Returns:
+        The scan, its values as the files hold them.
+
+    Raises:
+        NothingFound: there is no such file.
+        InputError: it cannot be read; the message says why.
+    """
+    if not isinstance(source, ScanSource):
+        path = Path(source)
+        source = ScanSource(name=path.stem, paths=(path,))
+    return _scan(source.name, source.paths, _load(source.paths, limits), limits, source.notes)
+
+
+def read_scan_bytes(content: bytes, name: str, limits: ReadLimits = DEFAULT_LIMITS) -> Scan:
+    """Read one file that lies in memory, an upload for instance.
+
+    Args:
+        content: the whole file.
+        name: of the case; it stands in the scan and in no message.
+        limits: checked before memory is taken.
+
+    Raises:
+        InputError: it cannot be read; the message says why.
+    """
+    check_limit(len(content), limits.file_bytes, "bytes")
+    return _scan(name, (), [RawFile(name, content)], limits, ())
+
+
+def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS) -> NDArray[np.bool_]:
+    """Read the ground truth of a case.
+
+    Returns:
+        (slices, height, width) bool on the scan's grid: values above 0, in a JPEG above 127; in any channel.
+
+    Raises:
+        PairMismatch: a file has no mask, or one of another size.
+        InputError: a mask, or the header of its image, cannot be read.
+    """
+    missing = sum(path is None for path in source.mask_paths)
+    masks = [path for path in source.mask_paths if path is not None]
+    if missing or len(masks) != len(source.paths):
+        raise PairMismatch(f"{len(source.paths) - len(masks)} of {len(source.paths)} images have no mask; add them")
+    parts = []
+    for image, mask in zip(_load(source.paths, limits), _load(masks, limits), strict=True):
+        with naming(image.name):
+            expected = format_of(image.content).measure(image.content, limits)
+        with naming(mask.name):
+            form = format_of(mask.content)
+            size = form.measure(mask.content, limits)
+            if (size.slices, size.height, size.width) != (expected.slices, expected.height, expected.width):
+                raise PairMismatch(
+                    f"the mask is {size.slices} × {size.height} × {size.width} and its image {expected.slices} × "
+                    f"{expected.height} × {expected.width} (slices × height × width); they must be equal"
+                )
+            # JPEG smears the edge of a mask over all values, so only there the middle decides.
+            limit = 127 if mask.content.startswith(b"\xff\xd8") else 0
+            parts.append((form.read([mask], limits).voxels > limit).any(axis=1))
+    return np.concatenate(parts)
+
+
+def missing_masks(source: ScanSource) -> tuple[Path, ...]:
+    """The files of a case that have no ground truth."""
+    masks = source.mask_paths or (None,) * len(source.paths)
+    return tuple(path for path, mask in zip(source.paths, masks, strict=True) if mask is None)
+
+
+def _scan(
+    name: str, paths: Sequence[Path], files: Sequence[RawFile], limits: ReadLimits, notes: tuple[Note, ...]
+) -> Scan:
+    if not files:
+        raise NothingFound("the case has no files", source=name)
+    form = _common_format(files)
+    with naming(name):
+        decoded = form.read(files, limits)
+    notes = (*notes, *decoded.notes, *_value_notes(decoded.voxels))
+    digest = hashlib.sha256()
+    for file in decoded.files:
+        digest.update(file.content)
+    path_of = {id(file): path for file, path in zip(files, paths, strict=False)}
+    return Scan(
+        name=name,
+        voxels=decoded.voxels,
+        spacing_mm=decoded.spacing_mm,
+        affine=decoded.affine,
+        slice_positions_mm=decoded.slice_positions_mm,
+        channels=decoded.channels,
+        sequence=decoded.sequence,
+        slice_names=_slice_names(decoded),
+        paths=tuple(path_of[id(file)] for file in decoded.files) if paths else (),
+        slices_per_path=decoded.slices_per_file if paths else (),
+        sha256=digest.hexdigest(),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _load(paths: Sequence[Path], limits: ReadLimits) -> list[RawFile]:
+    """The bytes of files, within the limit of the case as a whole."""
+    files, total = [], 0
+    for path in paths:
+        with naming(str(path)):
+            try:
+                if not path.is_file():
+                    raise NothingFound("there is no such file; check the path")
+                # Asked before it is read; and read no further than that, for the file may be growing.
+                with path.open("rb") as file:
+                    total += path.stat().st_size
+                    check_limit(total, limits.file_bytes, "bytes")
+                    content = file.read(limits.file_bytes + 1)
+            except OSError as error:
+                reason = error.strerror or "the disk does not answer"
+                raise InputError(f"the file cannot be opened ({reason}); check it and its permissions") from error
+            check_limit(len(content), limits.file_bytes, "bytes")
+            files.append(RawFile(str(path), content))
+    return files
+
+
+def _common_format(files: Sequence[RawFile]) -> Format:
+    first: Format | None = None
+    for file in files:
+        with naming(file.name):
+            form = format_of(file.content)
+            if first is not None and form is not first:
+                raise BrokenFile(f"this slice is {form.NAME} and the first {first.NAME}; export all slices alike")
+            first = form
+    assert first is not None  # noqa: S101
+    return first
+
+
+def _slice_names(decoded: Decoded) -> tuple[str, ...]:
+    names = []
+    for file, count in zip(decoded.files, decoded.slices_per_file, strict=True):
+        stem = Path(file.name).stem
+        names += [stem] if count == 1 else [f"{stem}_{frame}" for frame in range(1, count + 1)]
+    return tuple(names)
+
+
+def _value_notes(voxels: NDArray[Any]) -> tuple[Note, ...]:
+    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
+        return (Note("non-finite", "Some values are not finite numbers (NaN or infinite)."),)
+    return ()

@@ -1,0 +1,190 @@
+"""Walks the pages that a TIFF lists, within limits, and reads their tags; no pixel is touched.
+
+The walk is bounded and remembers where it has been, so a chain of pages that is endless, circular or points outside
+the file is answered at once.
+
+Source: Adobe 1992, TIFF Revision 6.0; BigTIFF as libtiff defines it.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from core.errors import BrokenFile
+from core.io.limits import ReadLimits, check_limit
+
+MAX_TAGS = 1024  # of one page; real pages have some twenty
+
+
+class Tag(IntEnum):
+    """The tags that say how pixels are stored; all others are skipped."""
+
+    SUBFILE_TYPE = 254
+    WIDTH = 256
+    HEIGHT = 257
+    BITS = 258
+    COMPRESSION = 259
+    PHOTOMETRIC = 262
+    FILL_ORDER = 266
+    DESCRIPTION = 270
+    STRIP_OFFSETS = 273
+    ORIENTATION = 274
+    SAMPLES = 277
+    ROWS_PER_STRIP = 278
+    STRIP_COUNTS = 279
+    X_RESOLUTION = 282
+    Y_RESOLUTION = 283
+    PLANAR = 284
+    PREDICTOR = 317
+    COLOR_MAP = 320
+    TILE_WIDTH = 322
+    TILE_HEIGHT = 323
+    TILE_OFFSETS = 324
+    TILE_COUNTS = 325
+    EXTRA_SAMPLES = 338
+    SAMPLE_FORMAT = 339
+    JPEG_TABLES = 347
+
+
+WANTED = frozenset(int(tag) for tag in Tag)
+# What struct calls a TIFF field type, and how many of these make one value (a rational is two).
+FIELD_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d"}
+FIELD_TYPES |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where a tag's values lie: their struct letter or letters, how many there are, their position in the file."""
+
+    letters: str
+    count: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ifd:
+    """One page's tags (an "image file directory"); values are read when they are asked for."""
+
+    content: bytes
+    order: str
+    fields: dict[int, Field]
+
+    def count(self, tag: Tag) -> int:
+        """How many values the tag has; 0 where it is missing."""
+        field = self.fields.get(tag)
+        return field.count if field else 0
+
+    def numbers(self, tag: Tag) -> tuple[int, ...]:
+        """All values of a numeric tag; () where it is missing.
+
+        Raises:
+            BrokenFile: they lie outside the file or are no integers.
+        """
+        field = self.fields.get(tag)
+        if field is None:
+            return ()
+        if len(field.letters) != 1 or field.letters in "sfd":
+            raise BrokenFile("a tag of the TIFF is of the wrong type; export it again")
+        return tuple(self._unpack(field, f"{field.count}{field.letters}"))
+
+    def number(self, tag: Tag, default: int) -> int:
+        """The first value of a numeric tag."""
+        field = self.fields.get(tag)
+        if field is None or field.count == 0:
+            return default
+        return Ifd(self.content, self.order, {tag: Field(field.letters, 1, field.position)}).numbers(tag)[0]
+
+    def ratio(self, tag: Tag) -> float | None:
+        """The value of a rational tag; None where it is missing, not a rational, or divides by zero."""
+        field = self.fields.get(tag)
+        if field is None or field.letters != "II" or field.count < 1:
+            return None
+        upper, lower = self._unpack(field, "2I")
+        return upper / lower if lower else None
+
+    def data(self, tag: Tag) -> bytes:
+        """The bytes of a text or opaque tag; empty where it is missing or of another type."""
+        field = self.fields.get(tag)
+        if field is None or field.letters not in "sB":
+            return b""
+        value: bytes = self._unpack(field, f"{field.count}s")[0]
+        return value
+
+    def _unpack(self, field: Field, layout: str) -> tuple[int, ...] | tuple[bytes, ...]:
+        if field.position + struct.calcsize(self.order + layout) > len(self.content):
+            raise BrokenFile("the TIFF ends before its tags do; copy it again")
+        return struct.unpack_from(self.order + layout, self.content, field.position)
+
+
+def is_tiff(content: bytes) -> bool:
+    """Whether these bytes begin as a classic or a Big TIFF does."""
+    return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def walk(content: bytes, limits: ReadLimits) -> list[Ifd]:
+    """List a TIFF's pages in the order of the file.
+
+    Raises:
+        BrokenFile: the chain of pages is circular, endless, empty, or leaves the file.
+        TooLarge: a page claims more tiles or strips than the limit.
+    """
+    order = "<" if content[:2] == b"II" else ">"
+    big = 43 in content[2:4]
+    count_letter, entry_size, inline = ("Q", 20, 8) if big else ("H", 12, 4)
+    entry = struct.Struct(order + ("HHQ" if big else "HHI"))
+    counter, pointer = struct.Struct(order + count_letter), struct.Struct(order + ("Q" if big else "I"))
+    pages: list[Ifd] = []
+    seen: set[int] = set()
+    try:
+        if big and content[4:8] != struct.pack(order + "HH", 8, 0):
+            raise BrokenFile("the head of the BigTIFF is damaged; copy it again")
+        (offset,) = pointer.unpack_from(content, 8 if big else 4)
+        while offset:
+            if offset in seen:
+                raise BrokenFile("the pages of the TIFF run in a circle; export it again")
+            if len(pages) >= limits.ifds:
+                raise BrokenFile(f"the TIFF lists more than {limits.ifds:,} pages, which no scan has; export it again")
+            seen.add(offset)
+            (entries,) = counter.unpack_from(content, offset)
+            if entries > MAX_TAGS:
+                raise BrokenFile("a page of the TIFF has impossibly many tags; export it again")
+            fields: dict[int, Field] = {}
+            start = offset + counter.size
+            for position in range(start, start + entries * entry_size, entry_size):
+                code, kind, count = entry.unpack_from(content, position)
+                if code not in WANTED or kind not in FIELD_TYPES:
+                    continue
+                letters = FIELD_TYPES[kind]
+                place = position + entry.size
+                if struct.calcsize("=" + letters) * count > inline:
+                    (place,) = pointer.unpack_from(content, place)
+                fields.setdefault(code, Field(letters, count, place))
+            for tag in (Tag.STRIP_OFFSETS, Tag.TILE_OFFSETS, Tag.STRIP_COUNTS, Tag.TILE_COUNTS):
+                check_limit(fields[tag].count if tag in fields else 0, limits.tiles, "tiles or strips of a page")
+            pages.append(Ifd(content, order, fields))
+            (offset,) = pointer.unpack_from(content, start + entries * entry_size)
+    except struct.error as error:
+        raise BrokenFile("the TIFF ends before its list of pages does; copy it again") from error
+    if not pages:
+        raise BrokenFile("the TIFF lists no page; export it again")
+    return pages
+
+
+def has_several_pages(path: str) -> bool:
+    """Whether the file at path is a TIFF that lists a second page; only its head is read, and False if that fails."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            head = file.read(16)
+            if not is_tiff(head):
+                return False
+            order = "<" if head[:2] == b"II" else ">"
+            big = 43 in head[2:4]
+            pointer, counter, entry_size = ("Q", "Q", 20) if big else ("I", "H", 12)
+            file.seek(struct.unpack_from(order + pointer, head, 8 if big else 4)[0])
+            (entries,) = struct.unpack(order + counter, file.read(struct.calcsize(counter)))
+            file.seek(entries * entry_size, 1)
+            return bool(struct.unpack(order + pointer, file.read(struct.calcsize("=" + pointer)))[0])
+    except (OSError, OverflowError, ValueError, struct.error):
+        return False
