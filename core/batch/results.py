@@ -1,0 +1,91 @@
+"""The files of a results folder: their names, how one knows them again, how they are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import OutputError
+
+MANIFEST = "manifest.json"
+SUMMARY = "summary.json"
+LESIONS = "lesions.csv"
+RUN_FILES = (MANIFEST, SUMMARY, LESIONS)
+CASE_KIND = "metseg-case"
+RUN_KIND = "metseg-run"
+RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or treatment."
+MANIFEST_LIMIT = 256 << 20
+READ_BLOCK = 1 << 20
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any] | None:
+    """A results folder's manifest, or None where there is none of this kind that can be read."""
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > MANIFEST_LIMIT:
+            return None
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) and values.get("kind") == kind else None
+
+
+def made_by_metseg(folder: Path, kind: str) -> bool:
+    """Whether metseg finished writing this folder."""
+    return read_manifest(folder, kind) is not None
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write JSON for people and programs; NaN and infinity, which JSON has not, are refused by `json` itself.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a whole text file, or leave what was there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_bytes(path, content.encode("utf-8", errors="surrogateescape"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, or leave what was there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        raise cannot_write(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def cannot_write(error: OSError, path: Path) -> OutputError:
+    """The sentence for a disk that is full, read-only or gone."""
+    reason = (error.strerror or type(error).__name__).lower()
+    detail = f"this result cannot be written ({reason}); free some space or choose another --out"
+    return OutputError(detail, source=str(path))
+
+
+def hash_files(paths: Iterable[Path]) -> str:
+    """SHA-256 over the bytes of files, in order: what `Scan.sha256` holds for a scan's files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(READ_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

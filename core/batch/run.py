@@ -1,0 +1,259 @@
+"""Case after case: read, segment, write. What is finished stays finished, whatever happens to the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.batch.case import Loaded, load_case, segment_case
+from core.batch.jobs import Job, Plan
+from core.batch.request import Request
+from core.batch.results import MANIFEST, RESEARCH_ONLY, RUN_FILES, RUN_KIND, cannot_write, made_by_metseg, write_json
+from core.batch.resume import check_replaceable, finished_earlier
+from core.batch.tables import Outcome, write_tables
+from core.errors import BrokenFile, Cancelled, MetsegError, OutputError
+from core.scan import Note
+from core.system import VERSION
+
+if TYPE_CHECKING:
+    from core.inference.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class CaseBegun:
+    """A case is about to be segmented; `number` of `total`, counted from 1, those kept from earlier left out."""
+
+    name: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseProgress:
+    """`done` of `total` parts of the case that is being segmented."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEnded:
+    """A case is done, kept or failed."""
+
+    outcome: Outcome
+
+
+Event = CaseBegun | CaseProgress | CaseEnded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """A run's end.
+
+    Attributes:
+        outcomes: of the cases reached, in the order they were named.
+        unreached: names of the cases that were not, because somebody stopped the run.
+        notes: what was left out.
+        seconds: the run took.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    unreached: tuple[str, ...]
+    notes: tuple[Note, ...]
+    seconds: float
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody stopped the run."""
+        return bool(self.unreached)
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The cases without a result."""
+        return tuple(outcome for outcome in self.outcomes if outcome.error is not None)
+
+
+def run_batch(
+    plan: Plan,
+    request: Request,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Report:
+    """Segment every case of a plan into `out`.
+
+    A case that an earlier run finished with the same input, model and settings is taken over, unless `overwrite`. A
+    case that fails is reported, and the others go on. The tables over the run are written whatever happens, also when
+    an exception such as KeyboardInterrupt goes through.
+
+    Args:
+        plan: the cases.
+        request: the model and its settings.
+        out: the results folder; made where it does not exist.
+        overwrite: replace results that are there, metseg's own only.
+        on_event: is told how it goes, in this thread.
+        cancelled: asked often; once it says True the run stops as soon as it can.
+
+    Raises:
+        OutputError: the results folder cannot be used at all.
+        ModelError, DeviceError, UsageError: nothing can be segmented with this request on this machine.
+    """
+    begun = time.perf_counter()
+    tell = on_event or (lambda event: None)
+    stop = cancelled or (lambda: False)
+    outcomes: dict[str, Outcome] = {}
+
+    def end(outcome: Outcome) -> None:
+        outcomes[outcome.name] = outcome
+        tell(CaseEnded(outcome))
+
+    _check_folder(out)
+    waiting = []
+    for job in plan.jobs:
+        known = _look_first(job, request, out, overwrite)
+        if known is None:
+            waiting.append(job)
+        else:
+            end(known)
+    # What cannot run at all fails here, before anything is written; where all is done, torch is not even imported.
+    predictor = _predictor(request) if waiting and not stop() else None
+    _open_folder(out, request)
+    try:
+        if predictor is not None:
+            _segment_all(waiting, predictor, request, out, overwrite, tell, end, stop)
+    finally:
+        finished = Report(
+            outcomes=(
+                *(Outcome(name, "failed", error=error) for name, error in plan.unreadable),
+                *(outcomes[job.name] for job in plan.jobs if job.name in outcomes),
+            ),
+            unreached=tuple(job.name for job in plan.jobs if job.name not in outcomes),
+            notes=plan.notes,
+            seconds=time.perf_counter() - begun,
+        )
+        state = "stopped" if finished.stopped else "finished"
+        run = _run_manifest(request, state, round(finished.seconds, 3))
+        write_tables(out, finished.outcomes, plan.notes, run, finished.unreached)
+        write_json(out / MANIFEST, run)
+    return finished
+
+
+def _check_folder(out: Path) -> None:
+    """See that results may be written there, without writing any."""
+    if out.exists() and not out.is_dir():
+        raise OutputError("this is a file; name a folder for the results", source=str(out))
+    if not made_by_metseg(out, RUN_KIND):
+        strange = [name for name in RUN_FILES if (out / name).exists()]
+        if strange:
+            raise OutputError(
+                f"it holds a {strange[0]} that metseg did not write; choose another --out", source=str(out)
+            )
+
+
+def _predictor(request: Request) -> Predictor:
+    from core.inference.predictor import Predictor
+
+    return Predictor(request.folder, request.device, request.precision)
+
+
+def _open_folder(out: Path, request: Request) -> None:
+    """Make the results folder and mark it, so that later runs know it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(error, out) from error
+    write_json(out / MANIFEST, _run_manifest(request, "running", None))
+
+
+def _run_manifest(request: Request, state: str, seconds: float | None) -> dict[str, Any]:
+    return {
+        "kind": RUN_KIND,
+        "metseg": VERSION,
+        "research_use_only": RESEARCH_ONLY,
+        "state": state,
+        "seconds": seconds,
+        "model": request.model(),
+        "settings": request.settings(),
+    }
+
+
+def _look_first(job: Job, request: Request, out: Path, overwrite: bool) -> Outcome | None:
+    """A case's outcome as far as the results folder decides it; None where it has to be segmented."""
+    try:
+        if overwrite:
+            check_replaceable(job, out)
+            return None
+        manifest = finished_earlier(job, request, out)
+    except OSError:
+        error = BrokenFile("a file of this case cannot be read; check that it is still there", source=job.name)
+        return Outcome(job.name, "failed", error=error)
+    except MetsegError as error:
+        return Outcome(job.name, "failed", error=error)
+    return None if manifest is None else Outcome(job.name, "kept", manifest)
+
+
+def _segment_all(
+    jobs: Sequence[Job],
+    predictor: Predictor,
+    request: Request,
+    out: Path,
+    overwrite: bool,
+    tell: Callable[[Event], None],
+    end: Callable[[Outcome], None],
+    stop: Callable[[], bool],
+) -> None:
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="metseg-read") as pool:
+        for number, (job, loading) in enumerate(_one_ahead(pool, jobs), 1):
+            if stop():
+                return
+            tell(CaseBegun(job.name, number, len(jobs)))
+            try:
+                outcome = _segment_one(job, loading, predictor, request, out, overwrite, tell, stop)
+            except Cancelled:
+                return
+            end(outcome)
+            del loading  # or three cases would be in memory while the next but one is being read
+
+
+def _one_ahead(pool: ThreadPoolExecutor, jobs: Sequence[Job]) -> Iterator[tuple[Job, Future[Loaded]]]:
+    """Each job with its reading under way, while the next one's already is; never more than two cases in memory."""
+    following = pool.submit(load_case, jobs[0])
+    for index, job in enumerate(jobs):
+        current = following
+        if index + 1 < len(jobs):
+            following = pool.submit(load_case, jobs[index + 1])
+        yield job, current
+
+
+def _segment_one(
+    job: Job,
+    loading: Future[Loaded],
+    predictor: Predictor,
+    request: Request,
+    out: Path,
+    overwrite: bool,
+    tell: Callable[[Event], None],
+    stop: Callable[[], bool],
+) -> Outcome:
+    try:
+        manifest = segment_case(
+            loading.result(),
+            predictor,
+            request,
+            out,
+            overwrite=overwrite,
+            progress=lambda done, total: tell(CaseProgress(job.name, done, total)),
+            cancelled=stop,
+        )
+    except Cancelled:
+        raise
+    except Exception as error:
+        return Outcome(job.name, "failed", error=error)
+    return Outcome(job.name, "done", manifest)

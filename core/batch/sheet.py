@@ -1,0 +1,92 @@
+"""One picture per case: the slices in which something was found, with the findings drawn on them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.overlay import draw_overlay
+
+MOST_SLICES = 30
+EMPTY_SLICES = 6
+COLUMNS = 6
+TILE_PX = 256
+LONE_PX = 1024
+LABEL_PX = 18
+GAP_PX = 2
+
+
+def overlay_sheet(
+    images: NDArray[np.uint8], mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """Draw a case's overlay: a lone slice as it is, a volume as a sheet of its slices with findings, numbered from 1.
+
+    Args:
+        images: (S, H, W) uint8.
+        mask: (S, H, W), what was found.
+        truth: (S, H, W), or None.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    if len(images) == 1:
+        return _tile(images, mask, truth, 0, LONE_PX)
+    chosen = choose_slices(mask, truth)
+    tiles = [_labelled(_tile(images, mask, truth, index, TILE_PX), str(index + 1)) for index in chosen]
+    height, width, _ = tiles[0].shape
+    columns = min(COLUMNS, len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    sheet = np.zeros((rows * (height + GAP_PX) - GAP_PX, columns * (width + GAP_PX) - GAP_PX, 3), np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // columns * (height + GAP_PX), place % columns * (width + GAP_PX)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
+
+
+def choose_slices(mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None = None) -> list[int]:
+    """Slices worth looking at: those with lesion in the mask or in truth, else a few that are evenly spread.
+
+    Where more than `MOST_SLICES` hold lesion, they are thinned evenly.
+    """
+    areas = mask.sum(axis=(1, 2)) + (0 if truth is None else truth.sum(axis=(1, 2)))
+    found = np.flatnonzero(areas)
+    if not found.size:
+        # Centres of equal parts of the volume: its first and last slices seldom show brain.
+        parts = min(EMPTY_SLICES, len(mask))
+        return [int((part + 0.5) * len(mask) / parts) for part in range(parts)]
+    if found.size > MOST_SLICES:
+        found = found[np.linspace(0, found.size - 1, MOST_SLICES).round().astype(int)]
+    return [int(index) for index in found]
+
+
+def _tile(
+    images: NDArray[np.uint8], mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None, index: int, longest: int
+) -> NDArray[np.uint8]:
+    """One slice (h, w, 3), its longer side at most `longest`; shrunk before drawing, so that outlines stay visible."""
+    import cv2
+
+    image, found, true = images[index], mask[index], None if truth is None else truth[index]
+    height, width = image.shape
+    if (scale := longest / max(height, width)) < 1:
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        found, true = _shrunk(found, size), None if true is None else _shrunk(true, size)
+    return draw_overlay(np.ascontiguousarray(image), found, truth=true)
+
+
+def _shrunk(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask at (width, height): on where any of the pixels below was, so that a small lesion does not vanish."""
+    import cv2
+
+    return np.asarray(cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0, np.bool_)
+
+
+def _labelled(tile: NDArray[np.uint8], label: str) -> NDArray[np.uint8]:
+    import cv2
+
+    strip = np.zeros((LABEL_PX, tile.shape[1], 3), np.uint8)
+    cv2.putText(strip, label, (3, LABEL_PX - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (220, 220, 220), 1, cv2.LINE_AA)
+    labelled: NDArray[np.uint8] = np.concatenate([strip, tile])
+    return labelled
