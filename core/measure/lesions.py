@@ -1,0 +1,162 @@
+"""A mask's connected components as lesions, with the measures a report states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.measure.diameter import longest_diameters
+from core.scan import UNKNOWN_SPACING, Lesion, Spacing
+
+
+def find_lesions(
+    mask: NDArray[np.bool_],
+    probability: NDArray[np.float32] | None = None,
+    spacing_mm: Spacing = UNKNOWN_SPACING,
+    min_voxels: int = 0,
+    evenly_spaced: bool = True,
+) -> tuple[NDArray[np.bool_], tuple[Lesion, ...]]:
+    """Separate a mask into its components, drop the small ones, and measure the others.
+
+    Components are 26-connected in a volume and 8-connected in a lone slice.
+
+    Args:
+        mask: (S, H, W) bool.
+        probability: (S, H, W) float in [0, 1], for each lesion's peak and mean; None where only a mask is known.
+        spacing_mm: between slices, rows and columns, None where unknown.
+        min_voxels: components with fewer voxels are dropped.
+        evenly_spaced: False where the slices do not follow each other at equal distances; no volume is stated then.
+
+    Returns:
+        the mask without the dropped components (the very array given where none was), and the lesions from the
+        largest to the smallest.
+
+    Raises:
+        ValueError: mask or probability has the wrong shape, or mask is not bool.
+    """
+    if mask.ndim != 3 or mask.dtype != np.bool_:
+        raise ValueError(f"mask must be (slices, height, width) and bool, not {mask.shape} {mask.dtype}")
+    if probability is not None and probability.shape != mask.shape:
+        raise ValueError(f"probability of {probability.shape} does not lie on a mask of {mask.shape}")
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), bool))
+    if count == 0:
+        return mask, ()
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-sizes, kind="stable")  # equally large ones in the order in which they are met
+    order = order[sizes[order] >= min_voxels]
+    rank = np.full(count + 1, -1)  # a component's place among the lesions; -1 drops it
+    rank[order + 1] = np.arange(len(order))
+    if len(order) < count:
+        mask = (rank >= 0)[labels]
+    if not len(order):
+        return mask, ()
+    return mask, _measure(_find_runs(mask, labels, rank), probability, spacing_mm, evenly_spaced)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Runs:
+    """A mask as runs of voxels along its rows, sorted by lesion, slice, row, column; each array is (runs,)."""
+
+    lesion: NDArray[np.int64]
+    slices: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    """Where the run begins in the flattened mask."""
+
+
+def _find_runs(mask: NDArray[np.bool_], labels: NDArray[np.int32], rank: NDArray[np.int64]) -> _Runs:
+    opens = mask.copy()
+    opens[..., 1:] &= ~mask[..., :-1]
+    closes = mask.copy()
+    closes[..., :-1] &= ~mask[..., 1:]
+    begin, end = np.flatnonzero(opens), np.flatnonzero(closes)
+    lesion = rank[labels.ravel()[begin]]
+    by_lesion = np.argsort(lesion, kind="stable")
+    begin, end = begin[by_lesion], end[by_lesion]
+    slices, rows, first = np.unravel_index(begin, mask.shape)
+    return _Runs(lesion[by_lesion], slices, rows, first, first + end - begin, begin)
+
+
+def _measure(
+    runs: _Runs, probability: NDArray[np.float32] | None, spacing_mm: Spacing, evenly_spaced: bool
+) -> tuple[Lesion, ...]:
+    """Measure all lesions at once, as segments of the sorted runs."""
+    starts = _starts(runs.lesion)
+    lengths = runs.last - runs.first + 1
+    sizes = np.add.reduceat(lengths, starts)
+    low = np.stack([np.minimum.reduceat(axis, starts) for axis in (runs.slices, runs.rows, runs.first)], axis=1)
+    high = np.stack([np.maximum.reduceat(axis, starts) for axis in (runs.slices, runs.rows, runs.last)], axis=1)
+    middles = (runs.slices, runs.rows, (runs.first + runs.last) / 2)
+    centre = np.stack([np.add.reduceat(axis * lengths, starts) / sizes for axis in middles], axis=1)
+
+    planes = _starts(runs.lesion, runs.slices)  # a lesion's part in one slice
+    planes_of_lesion = np.searchsorted(planes, starts)
+    largest = np.maximum.reduceat(np.add.reduceat(lengths, planes), planes_of_lesion)
+    lines = _starts(runs.lesion, runs.slices, runs.rows)  # its part in one row: perhaps several runs
+    plane_of_line = np.searchsorted(planes, lines, side="right") - 1
+    rows, first, last = runs.rows[lines], runs.first[lines], runs.last[np.append(lines[1:], len(lengths)) - 1]
+
+    def diameters(height: float, width: float) -> NDArray[np.float64]:
+        longest = longest_diameters(plane_of_line, rows, first, last, (height, width))
+        return np.asarray(np.maximum.reduceat(longest, planes_of_lesion), np.float64)
+
+    unknown = [None] * len(starts)
+    slice_mm, row_mm, column_mm = spacing_mm
+    diameter_px = diameters(1.0, 1.0)
+    diameter_mm: list[float] | list[None] = unknown
+    area_mm2: list[float] | list[None] = unknown
+    volume_ml: list[float] | list[None] = unknown
+    peak: list[float] | list[None] = unknown
+    mean: list[float] | list[None] = unknown
+    if row_mm is not None and column_mm is not None:
+        diameter_mm = (diameter_px * row_mm if row_mm == column_mm else diameters(row_mm, column_mm)).tolist()
+        area_mm2 = (largest * (row_mm * column_mm)).tolist()
+        if slice_mm is not None and evenly_spaced:
+            volume_ml = (sizes * (slice_mm * row_mm * column_mm / 1000.0)).tolist()
+    if probability is not None:
+        peaks, sums = _summarise(probability, runs.begin, lengths)
+        peak = np.maximum.reduceat(peaks, starts).tolist()
+        mean = (np.add.reduceat(sums, starts) / sizes).tolist()
+
+    boxes = np.stack((low, high), axis=2).tolist()  # (lesions, axes, 2)
+    return tuple(
+        Lesion(
+            label=index + 1,
+            voxels=int(sizes[index]),
+            slices=(box[0][0], box[0][1]),
+            box=((box[0][0], box[0][1]), (box[1][0], box[1][1]), (box[2][0], box[2][1])),
+            centroid=(float(centre[index, 0]), float(centre[index, 1]), float(centre[index, 2])),
+            longest_diameter_px=float(diameter_px[index]),
+            longest_diameter_mm=diameter_mm[index],
+            area_mm2=area_mm2[index],
+            volume_ml=volume_ml[index],
+            peak_probability=peak[index],
+            mean_probability=mean[index],
+        )
+        for index, box in enumerate(boxes)
+    )
+
+
+def _summarise(
+    probability: NDArray[np.float32], begin: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Each run's largest value and sum."""
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    index = np.repeat(begin - starts, lengths) + np.arange(int(lengths.sum()))
+    values = probability.ravel()[index]
+    return np.maximum.reduceat(values, starts), np.add.reduceat(values, starts, dtype=np.float64)
+
+
+def _starts(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where, in runs sorted by these keys, a new combination of them begins."""
+    changes = np.ones(len(keys[0]), bool)
+    changes[1:] = False
+    for key in keys:
+        changes[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(changes)
