@@ -1,15 +1,22 @@
 """Reading scans and truth, writing masks. Formats are told by content; limits are checked before memory is taken."""
 
-from core.io.find import find_scans, masks_without_image
+from core.io.atomic import write_atomic
+from core.io.find import SLICE_GAP, find_scans, masks_without_image, natural_key
 from core.io.limits import ReadLimits
 from core.io.read import missing_masks, read_mask, read_scan, read_scan_bytes
+from core.io.write import write_mask, write_probability
 
 __all__ = [
+    "SLICE_GAP",
     "ReadLimits",
     "find_scans",
     "masks_without_image",
     "missing_masks",
+    "natural_key",
     "read_mask",
     "read_scan",
     "read_scan_bytes",
+    "write_atomic",
+    "write_mask",
+    "write_probability",
 ]

@@ -16,6 +16,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from core.errors import InputError, NothingFound
@@ -76,11 +78,7 @@ def find_scans(folder: str | Path) -> tuple[ScanSource, ...]:
     """
     root = Path(folder)
     if root.is_file():
-        beside = {name for name in os.listdir(root.parent) if name.startswith(root.stem + MASK_END)}
-        mask = _pick(
-            [name for name in beside if Path(name).stem == root.stem + MASK_END and _is_picture(name)], root.name
-        )
-        return (ScanSource(root.stem, (root,), (root.parent / mask if mask else None,)),)
+        return (ScanSource(root.stem, (root,), (_mask_of(root),)),)
     survey = _survey(root)
     if not survey.cases:
         if survey.results:
@@ -106,6 +104,22 @@ def natural_key(text: str) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part.casefold() for index, part in enumerate(parts)], text
 
 
+def _mask_of(image: Path) -> Path | None:
+    """The mask of one file: NAME_mask beside it, or of equal name in the masks/ beside its images/."""
+    found = [entry.path for entry in _scandir(image.parent) if Path(entry.name).stem == image.stem + MASK_END]
+    if not found and (truth := _truth_beside(image.parent)):
+        found = [e.path for e in _scandir(truth) if Path(e.name).stem in (image.stem, image.stem + MASK_END)]
+    mask = _pick([path for path in found if _is_picture(path)], image.name)
+    return Path(mask) if mask else None
+
+
+def _truth_beside(folder: Path) -> str | None:
+    """The masks/ beside a folder that is called images/."""
+    if folder.name.lower() not in IMAGE_FOLDERS:
+        return None
+    return next((e.path for e in _scandir(folder.parent) if e.name.lower() in MASK_FOLDERS and _is_folder(e)), None)
+
+
 def _survey(root: Path) -> _Survey:
     survey = _Survey()
     folders = list(_walk(root, survey))
@@ -123,42 +137,38 @@ def _walk(root: Path, survey: _Survey) -> Iterator[_Folder]:
     """All folders below root, each once, even where links run in a circle."""
     if not root.is_dir():
         raise NothingFound("there is no such folder; check the path", source=str(root))
-    top_truth = None
-    if root.name.lower() in IMAGE_FOLDERS:
-        top_truth = next((each.path for each in _scandir(root.parent) if each.name.lower() in MASK_FOLDERS), None)
-    waiting: list[tuple[str, str | None, bool]] = [(str(root), top_truth, False)]
-    if top_truth:
-        waiting.append((top_truth, None, True))
+    truth_of_root = _truth_beside(root.absolute())
+    waiting: list[tuple[str, str | None, bool]] = [(str(root), truth_of_root, False)]
+    if truth_of_root:
+        waiting.append((truth_of_root, None, True))
     seen: set[tuple[int, int]] = set()
-    suffixes = tuple(suffix for form in formats() for suffix in form.SUFFIXES)
     while waiting:
         path, truth, is_truth = waiting.pop()
         status = os.stat(path)  # noqa: PTH116
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        names, below = [], {}
-        for entry in _scandir(path):
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            if entry.is_dir():
-                below[entry.name] = entry.path
-            elif entry.name.lower().endswith(suffixes):
-                names.append(entry.name)
-            elif entry.name == "manifest.json" and _is_ours(entry.path):
-                survey.results = True
-                break
-        else:
-            yield _Folder(path, names, truth, is_truth)
-            images = next((name for name in below if name.lower() in IMAGE_FOLDERS), None)
-            masks = next((name for name in below if name.lower() in MASK_FOLDERS), None)
-            for name, place in below.items():
-                if images and masks and name == masks:
-                    waiting.append((place, None, True))
-                elif images and masks and name == images:
-                    waiting.append((place, below[masks], is_truth))
-                else:
-                    waiting.append((place, os.path.join(truth, name) if truth else None, is_truth))  # noqa: PTH118
+        try:
+            entries = [e for e in _scandir(path) if not e.name.startswith(".") and e.name != "__MACOSX"]
+        except InputError:
+            if path == str(root):
+                raise
+            # It becomes a case that cannot be read, and so is listed as such while the others go on.
+            parent, name = os.path.split(path)
+            survey.cases.append(_Case(name, parent, [name], [None], gap=False))
+            continue
+        if any(entry.name == "manifest.json" and _is_ours(entry.path) for entry in entries):
+            survey.results = True
+            continue
+        below = {entry.name: entry.path for entry in entries if _is_folder(entry)}
+        yield _Folder(path, [e.name for e in entries if _is_picture(e.name) and e.name not in below], truth, is_truth)
+        images = next((name for name in below if name.lower() in IMAGE_FOLDERS), None)
+        masks = next((name for name in below if name.lower() in MASK_FOLDERS), None) if images else None
+        for name, place in below.items():
+            if masks and name in (images, masks):
+                waiting.append((place, below[masks] if name == images else None, is_truth or name == masks))
+            else:
+                waiting.append((place, os.path.join(truth, name) if truth else None, is_truth))  # noqa: PTH118
 
 
 def _scandir(path: str | Path) -> list[os.DirEntry[str]]:
@@ -171,6 +181,13 @@ def _scandir(path: str | Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, for instance
+        return False
+
+
 def _is_ours(manifest: str) -> bool:
     try:
         with open(manifest, "rb") as file:  # noqa: PTH123
@@ -180,7 +197,12 @@ def _is_ours(manifest: str) -> bool:
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(tuple(suffix for form in formats() for suffix in form.SUFFIXES))
+    return name.lower().endswith(_suffixes())
+
+
+@cache
+def _suffixes() -> tuple[str, ...]:
+    return tuple(suffix for form in formats() for suffix in form.SUFFIXES)
 
 
 def _pick(names: list[str], image: str) -> str | None:
@@ -242,7 +264,7 @@ def _groups(folder: _Folder, images: list[tuple[str, str]]) -> Iterator[tuple[st
 
 def _case(folder: str, name: str, group: list[tuple[int, str, str]], masks: dict[str, list[str]]) -> _Case:
     numbers = [number for number, _, _ in group]
-    gap = any(after != before + 1 for before, after in zip(numbers, numbers[1:], strict=False))
+    gap = any(after != before + 1 for before, after in pairwise(numbers))
     paired = [_pick(masks.get(stem, []), file) for _, stem, file in group]
     return _Case(name, folder, [file for _, _, file in group], paired, gap)
 

@@ -18,6 +18,8 @@ from core.errors import BrokenFile, InputError, PairMismatch, TooLarge, Unsuppor
 from core.io.limits import ReadLimits, Size, check_size
 from core.scan import UNKNOWN_SPACING, Note, Spacing
 
+ALPHA_DROPPED = Note("alpha-dropped", "The file states an opacity for each pixel; it was ignored.")
+
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
@@ -168,7 +170,8 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, form: Format, read
         voxels=voxels,
         files=tuple(files),
         slices_per_file=tuple(size.slices for size in sizes),
-        spacing_mm=spacings.pop() if len(spacings) == 1 else UNKNOWN_SPACING,
+        # What lies between two files, none of them knows.
+        spacing_mm=spacing if len(files) == 1 else (None, *spacing[1:]) if len(spacings) == 1 else UNKNOWN_SPACING,
         notes=tuple(notes),
     )
 

@@ -126,6 +126,8 @@ def _load(paths: Sequence[Path], limits: ReadLimits) -> list[RawFile]:
     for path in paths:
         with naming(str(path)):
             try:
+                if path.is_dir():
+                    raise InputError("the folder cannot be read as a scan; check its permissions, or name a file in it")
                 if not path.is_file():
                     raise NothingFound("there is no such file; check the path")
                 # Asked before it is read; and read no further than that, for the file may be growing.

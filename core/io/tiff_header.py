@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from core.errors import BrokenFile
 from core.io.limits import ReadLimits, check_limit
@@ -46,6 +47,7 @@ class Tag(IntEnum):
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
     JPEG_TABLES = 347
+    DEPTH = 32997
 
 
 WANTED = frozenset(int(tag) for tag in Tag)
@@ -87,7 +89,7 @@ class Ifd:
             return ()
         if len(field.letters) != 1 or field.letters in "sfd":
             raise BrokenFile("a tag of the TIFF is of the wrong type; export it again")
-        return tuple(self._unpack(field, f"{field.count}{field.letters}"))
+        return self._unpack(field, f"{field.count}{field.letters}")
 
     def number(self, tag: Tag, default: int) -> int:
         """The first value of a numeric tag."""
@@ -102,7 +104,7 @@ class Ifd:
         if field is None or field.letters != "II" or field.count < 1:
             return None
         upper, lower = self._unpack(field, "2I")
-        return upper / lower if lower else None
+        return float(upper / lower) if lower else None
 
     def data(self, tag: Tag) -> bytes:
         """The bytes of a text or opaque tag; empty where it is missing or of another type."""
@@ -112,7 +114,7 @@ class Ifd:
         value: bytes = self._unpack(field, f"{field.count}s")[0]
         return value
 
-    def _unpack(self, field: Field, layout: str) -> tuple[int, ...] | tuple[bytes, ...]:
+    def _unpack(self, field: Field, layout: str) -> tuple[Any, ...]:
         if field.position + struct.calcsize(self.order + layout) > len(self.content):
             raise BrokenFile("the TIFF ends before its tags do; copy it again")
         return struct.unpack_from(self.order + layout, self.content, field.position)
@@ -123,6 +125,34 @@ def is_tiff(content: bytes) -> bool:
     return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+@dataclass(frozen=True, slots=True)
+class _Flavour:
+    """How a classic or a Big TIFF, in its byte order, writes counts, pointers and tags."""
+
+    order: str
+    counter: struct.Struct
+    pointer: struct.Struct
+    entry: struct.Struct
+
+    @staticmethod
+    def of(head: bytes) -> _Flavour:
+        order, big = "<" if head[:2] == b"II" else ">", 43 in head[2:4]
+        count, pointer = ("Q", "Q") if big else ("H", "I")
+        return _Flavour(
+            order, struct.Struct(order + count), struct.Struct(order + pointer), struct.Struct(order + "HH" + pointer)
+        )
+
+    @property
+    def first(self) -> int:
+        """Where the pointer to the first page stands."""
+        return self.pointer.size
+
+    @property
+    def entry_size(self) -> int:
+        """A tag: its code, type and count, then its value or a pointer to it."""
+        return self.entry.size + self.pointer.size
+
+
 def walk(content: bytes, limits: ReadLimits) -> list[Ifd]:
     """List a TIFF's pages in the order of the file.
 
@@ -130,46 +160,46 @@ def walk(content: bytes, limits: ReadLimits) -> list[Ifd]:
         BrokenFile: the chain of pages is circular, endless, empty, or leaves the file.
         TooLarge: a page claims more tiles or strips than the limit.
     """
-    order = "<" if content[:2] == b"II" else ">"
-    big = 43 in content[2:4]
-    count_letter, entry_size, inline = ("Q", 20, 8) if big else ("H", 12, 4)
-    entry = struct.Struct(order + ("HHQ" if big else "HHI"))
-    counter, pointer = struct.Struct(order + count_letter), struct.Struct(order + ("Q" if big else "I"))
+    flavour = _Flavour.of(content)
     pages: list[Ifd] = []
     seen: set[int] = set()
     try:
-        if big and content[4:8] != struct.pack(order + "HH", 8, 0):
-            raise BrokenFile("the head of the BigTIFF is damaged; copy it again")
-        (offset,) = pointer.unpack_from(content, 8 if big else 4)
+        (offset,) = flavour.pointer.unpack_from(content, flavour.first)
         while offset:
             if offset in seen:
                 raise BrokenFile("the pages of the TIFF run in a circle; export it again")
             if len(pages) >= limits.ifds:
                 raise BrokenFile(f"the TIFF lists more than {limits.ifds:,} pages, which no scan has; export it again")
             seen.add(offset)
-            (entries,) = counter.unpack_from(content, offset)
-            if entries > MAX_TAGS:
-                raise BrokenFile("a page of the TIFF has impossibly many tags; export it again")
-            fields: dict[int, Field] = {}
-            start = offset + counter.size
-            for position in range(start, start + entries * entry_size, entry_size):
-                code, kind, count = entry.unpack_from(content, position)
-                if code not in WANTED or kind not in FIELD_TYPES:
-                    continue
-                letters = FIELD_TYPES[kind]
-                place = position + entry.size
-                if struct.calcsize("=" + letters) * count > inline:
-                    (place,) = pointer.unpack_from(content, place)
-                fields.setdefault(code, Field(letters, count, place))
+            fields, end = _read_fields(content, offset, flavour)
             for tag in (Tag.STRIP_OFFSETS, Tag.TILE_OFFSETS, Tag.STRIP_COUNTS, Tag.TILE_COUNTS):
                 check_limit(fields[tag].count if tag in fields else 0, limits.tiles, "tiles or strips of a page")
-            pages.append(Ifd(content, order, fields))
-            (offset,) = pointer.unpack_from(content, start + entries * entry_size)
-    except struct.error as error:
+            pages.append(Ifd(content, flavour.order, fields))
+            (offset,) = flavour.pointer.unpack_from(content, end)
+    except (struct.error, OverflowError) as error:
         raise BrokenFile("the TIFF ends before its list of pages does; copy it again") from error
     if not pages:
         raise BrokenFile("the TIFF lists no page; export it again")
     return pages
+
+
+def _read_fields(content: bytes, offset: int, flavour: _Flavour) -> tuple[dict[int, Field], int]:
+    """The wanted tags of the page at offset, and where the pointer to the next page stands."""
+    (entries,) = flavour.counter.unpack_from(content, offset)
+    if entries > MAX_TAGS:
+        raise BrokenFile("a page of the TIFF has impossibly many tags; export it again")
+    fields: dict[int, Field] = {}
+    start = offset + flavour.counter.size
+    end = start + entries * flavour.entry_size
+    for position in range(start, end, flavour.entry_size):
+        code, kind, count = flavour.entry.unpack_from(content, position)
+        if code not in WANTED or kind not in FIELD_TYPES:
+            continue
+        letters, place = FIELD_TYPES[kind], position + flavour.entry.size
+        if struct.calcsize("=" + letters) * count > flavour.pointer.size:
+            (place,) = flavour.pointer.unpack_from(content, place)
+        fields.setdefault(code, Field(letters, count, place))
+    return fields, end
 
 
 def has_several_pages(path: str) -> bool:
@@ -179,12 +209,10 @@ def has_several_pages(path: str) -> bool:
             head = file.read(16)
             if not is_tiff(head):
                 return False
-            order = "<" if head[:2] == b"II" else ">"
-            big = 43 in head[2:4]
-            pointer, counter, entry_size = ("Q", "Q", 20) if big else ("I", "H", 12)
-            file.seek(struct.unpack_from(order + pointer, head, 8 if big else 4)[0])
-            (entries,) = struct.unpack(order + counter, file.read(struct.calcsize(counter)))
-            file.seek(entries * entry_size, 1)
-            return bool(struct.unpack(order + pointer, file.read(struct.calcsize("=" + pointer)))[0])
+            flavour = _Flavour.of(head)
+            file.seek(flavour.pointer.unpack_from(head, flavour.first)[0])
+            (entries,) = flavour.counter.unpack(file.read(flavour.counter.size))
+            file.seek(entries * flavour.entry_size, 1)
+            return bool(flavour.pointer.unpack(file.read(flavour.pointer.size))[0])
     except (OSError, OverflowError, ValueError, struct.error):
         return False

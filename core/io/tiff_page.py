@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, UnsupportedFormat
+from core.io.jpeg_header import parse_jpeg
 from core.io.limits import ReadLimits, Size, check_limit, check_size
 from core.io.tiff_header import Ifd, Tag
 
@@ -79,6 +80,10 @@ def parse_page(ifd: Ifd, limits: ReadLimits) -> Page:
         raise UnsupportedFormat(
             f"the TIFF is compressed by method {compression}, which is not read; export it with LZW, deflate or none"
         )
+    if ifd.number(Tag.DEPTH, 1) != 1:
+        raise UnsupportedFormat(
+            "the TIFF stores a volume in one page, which is not read; export it with a page per slice"
+        )
     if photometric == YCBCR and compression != JPEG:
         raise UnsupportedFormat("the TIFF is YCbCr without JPEG, which is not read; export it as grey or RGB")
     if (photometric in (RGB, YCBCR) and samples < 3) or (photometric == PALETTE and samples != 1):
@@ -128,7 +133,7 @@ def parse_page(ifd: Ifd, limits: ReadLimits) -> Page:
 
 
 def decode_page(content: bytes, page: Page) -> NDArray[Any]:
-    """Decode a page as it is stored: no palette, no inversion, alpha still there.
+    """Decode a page as it is stored: no palette, no inversion, opacity still there.
 
     Returns:
         (samples, height, width), `page.dtype`.
@@ -144,9 +149,13 @@ def decode_page(content: bytes, page: Page) -> NDArray[Any]:
     for index, (offset, count) in enumerate(page.segments):
         plane, place = divmod(index, per_plane)
         top, left = rows * (place // across), columns * (place % across)
-        high = rows if page.tiled else min(rows, page.height - top)
-        block = _decode_block(content[offset : offset + count], page, (high, columns, spp))
         target = pixels[plane, top : top + rows, left : left + columns]
+        high = rows if page.tiled else target.shape[0]
+        decode = _decode_jpeg if page.compression == JPEG else _decode_block
+        block = decode(content[offset : offset + count], page, (high, columns, spp))
+        # A JPEG tile at the picture's edge may be cut to it.
+        if block.shape[0] < target.shape[0] or block.shape[1] < target.shape[1] or block.shape[2] != spp:
+            raise BrokenFile("a tile or strip of the TIFF is smaller than promised; export it again")
         target[...] = block[: target.shape[0], : target.shape[1]]
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).reshape(page.samples, page.height, page.width))
 
@@ -187,15 +196,14 @@ def _segments(ifd: Ifd, tiled: bool, needed: int, limits: ReadLimits) -> tuple[t
 def _decode_block(data: bytes, page: Page, shape: tuple[int, int, int]) -> NDArray[Any]:
     """One strip or tile: (rows, columns, samples)."""
     rows, columns, samples = shape
-    if page.compression == JPEG:
-        return _decode_jpeg(data, page, shape)
     if page.lsb_first:
         data = _imagecodecs().bitorder_decode(data)
     row_bytes = -(-columns * samples * page.bits // 8)
     expected = rows * row_bytes
     if page.compression != 1:
         try:
-            data = _decompressors()[page.compression](data, out=expected)
+            # Writers may fill up the last strip; a larger output would be refused by some codecs.
+            data = _decompressors()[page.compression](data, out=page.block[0] * row_bytes)
         except Exception as error:  # each codec has its own kind, all direct children of RuntimeError
             raise BrokenFile("the TIFF's compressed pixels are damaged; copy or export it again") from error
     if len(data) < expected:
@@ -226,7 +234,20 @@ def _undo_float_predictor(flat: NDArray[np.uint8], dtype: np.dtype[Any], shape: 
 
 
 def _decode_jpeg(data: bytes, page: Page, shape: tuple[int, int, int]) -> NDArray[Any]:
-    raise UnsupportedFormat("JPEG")
+    header = parse_jpeg(data)
+    _, columns, samples = shape
+    if header.height > page.block[0] or header.width > columns or header.components != samples:
+        raise BrokenFile("a JPEG inside the TIFF is not of the size that the TIFF promises; export it again")
+    colors = {3: ("YCBCR" if page.photometric == YCBCR else "RGB", "RGB")}.get(samples, (None, None))
+    try:
+        block = _imagecodecs().jpeg8_decode(
+            data, tables=page.jpeg_tables or None, colorspace=colors[0], outcolorspace=colors[1]
+        )
+    except (RuntimeError, ValueError) as error:
+        raise BrokenFile("the TIFF's compressed pixels are damaged; copy or export it again") from error
+    if block.dtype != page.dtype:
+        raise BrokenFile("a JPEG inside the TIFF is not of the kind that the TIFF promises; export it again")
+    return np.asarray(block).reshape(*block.shape[:2], -1)
 
 
 def _imagecodecs() -> Any:

@@ -1,0 +1,36 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from core.errors import OutputError
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside its place, then move it there; a reader never sees a part of it.
+
+    Raises:
+        OutputError: the disk is full, the folder is missing or must not be written to. Nothing is left behind, and
+            what stood at `path` still does.
+    """
+    # Hidden, so that no search for scans meets it, and short, so that a long name does not become too long.
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                file.write(content)
+            os.replace(part, path)  # noqa: PTH105
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError("the disk is full; make room and start again", source=str(path)) from error
+        reason = error.strerror or "the disk does not answer"
+        raise OutputError(f"the file cannot be written ({reason}); check the folder", source=str(path)) from error
