@@ -1,0 +1,117 @@
+"""Random changes of training batches, on whatever device the batch lies on.
+
+Every draw comes from one CPU generator, so that a run takes the same course on any device and after any interruption.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentSettings:
+    """How strongly batches are changed; each value is the largest change, drawn evenly up to it.
+
+    Attributes:
+        rotation: degrees to either side.
+        scale: natural logarithm of the magnification, to either side.
+        shift: pixels on the full grid, to either side, by which the window leaves the centre.
+        flip: probability of exchanging left and right.
+        gamma: natural logarithm of the exponent, to either side.
+        gain: natural logarithm of the contrast, to either side.
+        offset: of the brightness, to either side.
+        bias: natural logarithm of a smooth field's strength.
+        noise: standard deviation.
+        blur: probability of a mixture with the mean of each 3×3 pixels.
+    """
+
+    rotation: float = 20.0
+    scale: float = 0.22
+    shift: float = 24.0
+    flip: float = 0.5
+    gamma: float = 0.4
+    gain: float = 0.25
+    offset: float = 0.1
+    bias: float = 0.3
+    noise: float = 0.05
+    blur: float = 0.2
+
+
+def augment(
+    images: Tensor, truths: Tensor, window: int, shrink: int, settings: AugmentSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A changed window of every slice of a batch.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        truths: (N, H, W) uint8, 0 or 1.
+        window: pixels of the square that comes out.
+        shrink: pixels of the grid along one axis that become one pixel of the window.
+        settings: how strongly.
+        generator: on the CPU.
+
+    Returns:
+        images (N, C, window, window) float32 in [0, 1], channels-last, and truths (N, 1, window, window) float32, 0 or 1.
+    """
+    device = images.device
+    pictures = images.float() / 255
+    masks = truths[:, None].float()
+    if shrink > 1:
+        pictures = functional.avg_pool2d(pictures, shrink)
+        masks = functional.avg_pool2d(masks, shrink)
+    theta = _affine(pictures, window, shrink, settings, generator).to(device)  # (N, 2, 3)
+    where = functional.affine_grid(theta, [len(images), 1, window, window], align_corners=False)
+    pictures = functional.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
+    masks = functional.grid_sample(masks, where, mode="bilinear", padding_mode="zeros", align_corners=False)
+    pictures = _intensity(pictures, settings, generator)
+    return pictures.contiguous(memory_format=torch.channels_last), (masks >= 0.5).float()
+
+
+def _even(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Even draws from [-1, 1)."""
+    return torch.rand(shape, generator=generator) * 2 - 1
+
+
+def _affine(
+    pictures: Tensor, window: int, shrink: int, settings: AugmentSettings, generator: torch.Generator
+) -> Tensor:
+    """(N, 2, 3): from the window's normalised (x, y) to the picture's."""
+    count, _, height, width = pictures.shape
+    angle = _even((count,), generator) * math.radians(settings.rotation)
+    zoom = torch.exp(_even((count,), generator) * settings.scale)
+    mirror = torch.where(torch.rand(count, generator=generator) < settings.flip, -1.0, 1.0)
+    shift = _even((count, 2), generator) * settings.shift / shrink
+    half = window / 2 / zoom
+    cos, sin = torch.cos(angle) * half, torch.sin(angle) * half
+    rows = torch.stack([cos * mirror, -sin, shift[:, 0], sin * mirror, cos, shift[:, 1]], dim=1).view(count, 2, 3)
+    return rows / torch.tensor([width / 2, height / 2]).view(1, 2, 1)
+
+
+def _intensity(pictures: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """Change the grey values of (N, C, H, W) in [0, 1]; each channel of a slice by itself."""
+    count, channels, height, width = pictures.shape
+    device = pictures.device
+
+    def draw(strength: float) -> Tensor:
+        return (_even((count, channels, 1, 1), generator) * strength).to(device)
+
+    blurred = functional.avg_pool2d(functional.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    chosen = torch.rand((count, 1, 1, 1), generator=generator) < settings.blur
+    share = (torch.rand((count, 1, 1, 1), generator=generator) * chosen).to(device)
+    pictures = torch.lerp(pictures, blurred, share)
+    pictures = pictures ** torch.exp(draw(settings.gamma))
+    field = functional.interpolate(
+        _even((count, channels, 4, 4), generator).to(device), (height, width), mode="bicubic", align_corners=False
+    )
+    pictures = pictures * torch.exp(
+        field * settings.bias * torch.rand((count, 1, 1, 1), generator=generator).to(device)
+    )
+    pictures = (pictures - 0.5) * torch.exp(draw(settings.gain)) + 0.5 + draw(settings.offset)
+    sigma = torch.rand((count, 1, 1, 1), generator=generator) * settings.noise
+    noise = torch.randn(pictures.shape, generator=generator) * sigma
+    return (pictures + noise.to(device)).clamp(0, 1)

@@ -1,0 +1,142 @@
+"""How a network learns: loss, optimiser, schedule, moving average, watching the inner part."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from core.networks import build_network
+from training.augment import augment
+from training.batches import Batch, EpochBatches, steps_per_epoch
+from training.losses import LOSSES
+from training.options import Stage, TrainOptions
+from training.pairs import Pairs
+
+
+class SegmentationTask(pl.LightningModule):
+    """One run's course over the training patients' slices.
+
+    Args:
+        options: of the run.
+        pairs: the whole set.
+        learn: patients to learn from.
+        watch: patients of the inner part, may be empty.
+    """
+
+    def __init__(self, options: TrainOptions, pairs: Pairs, learn: tuple[str, ...], watch: tuple[str, ...]) -> None:
+        super().__init__()
+        self.options = options
+        self.pairs = pairs
+        self.watch = watch
+        slices = pairs.of(learn)
+        has_lesion = pairs.truths[slices].any(axis=(1, 2))
+        self.lesions, self.others = slices[has_lesion], slices[~has_lesion]
+        self.network = build_network(options.network, pairs.images.shape[1], options.filters)
+        self.network.to(memory_format=torch.channels_last)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=get_ema_multi_avg_fn(options.average), use_buffers=True
+        ).requires_grad_(False)
+        self.loss = LOSSES[options.loss]
+        self._counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(2, np.int64))
+
+    @property
+    def stage(self) -> Stage:
+        """The stage of the current epoch."""
+        left = self.current_epoch
+        for stage in self.options.course:
+            if left < stage.epochs:
+                return stage
+            left -= stage.epochs
+        return self.options.course[-1]
+
+    def train_dataloader(self) -> EpochBatches:
+        """The current epoch's batches; Lightning asks anew before each epoch."""
+        options = self.options
+        return EpochBatches(
+            self.pairs, self.lesions, self.others, options.batch, options.empties, options.seed, self.current_epoch
+        )
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        images, truths, seed = batch
+        return images.to(device), truths.to(device), seed
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Loss of a batch; with deep supervision the mean over the heads."""
+        images, truths, seed = batch
+        generator = torch.Generator().manual_seed(seed)
+        stage = self.stage
+        with torch.autocast(images.device.type, enabled=False):
+            pictures, masks = augment(images, truths, stage.window, stage.shrink, self.options.augmentation, generator)
+        logits = self.network(pictures)
+        heads = logits if isinstance(logits, list) else [logits]
+        loss = torch.stack([self.loss(head, masks) for head in heads]).mean()
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.average.update_parameters(self.network)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=1.0, weight_decay=self.options.weight_decay, fused=self.device.type == "cuda"
+        )
+        steps = steps_per_epoch(len(self.lesions), len(self.others), self.options.empties, self.options.batch)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate(step / steps, self.options.course)
+        )
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, str], _: int) -> None:
+        """Count what the averaged network finds in a few whole slices of one patient."""
+        images, truths, patient = batch
+        pictures = (images.float() / 255).contiguous(memory_format=torch.channels_last)
+        found = self.average.module(pictures)[:, 0] >= 0
+        truth = truths > 0
+        both = int((found & truth).sum())
+        self._counts[patient] += [2 * both, int(found.sum()) + int(truth.sum())]
+
+    def on_validation_epoch_end(self) -> None:
+        scores = [both / size if size else 1.0 for both, size in self._counts.values()]
+        self._counts.clear()
+        if scores:
+            self.log("inner_dice", float(np.mean(scores)))
+            self.log("inner_dice_median", float(np.median(scores)))
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, str]]:
+        """Whole slices of the inner part's patients, a patient's in chunks."""
+        chunks = []
+        for patient in self.watch:
+            slices = self.pairs.of([patient])
+            for part in np.array_split(slices, max(len(slices) // 8, 1)):
+                images, truths = self.pairs.images[part], self.pairs.truths[part]
+                chunks.append((torch.from_numpy(images), torch.from_numpy(truths), patient))
+        return DataLoader(chunks, batch_size=None)  # type: ignore[arg-type]
+
+
+def learning_rate(epoch: float, stages: tuple[Stage, ...], rise: float = 0.25) -> float:
+    """One cycle a stage: a half cosine from peak / 25 up to the peak over `rise` of the stage, then down to peak / 1000.
+
+    Args:
+        epoch: epochs done since the beginning of the first stage, with fractions.
+        stages: in order.
+        rise: share of a stage.
+    """
+    for stage in stages:
+        if epoch < stage.epochs:
+            done = epoch / stage.epochs
+            if done < rise:
+                low, part = stage.peak / 25, 1 - done / rise
+            else:
+                low, part = stage.peak / 1000, (done - rise) / (1 - rise)
+            return low + (stage.peak - low) * (1 + math.cos(math.pi * part)) / 2
+        epoch -= stage.epochs
+    return stages[-1].peak / 1000

@@ -1,0 +1,89 @@
+"""What a training run is told: one frozen value, written into its manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.model_card import PreprocessSettings
+from training.augment import AugmentSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Epochs at one resolution, with a learning rate that rises to `peak` and falls again.
+
+    Attributes:
+        epochs: passes over the slices with lesion.
+        shrink: pixels of the network's grid, along one axis, that become one pixel.
+        window: pixels of the square that is cut.
+        peak: the highest learning rate.
+    """
+
+    epochs: int
+    shrink: int
+    window: int
+    peak: float
+
+
+# Half resolution learns nearly everything at a quarter of the cost; the last epochs sharpen outlines at full resolution.
+# Windows of 192 pixels of the full grid hold the head.
+STAGES = {
+    "attention-unet": (Stage(36, 2, 96, 2e-3), Stage(10, 1, 192, 1e-3)),
+    "nested-unet": (Stage(24, 2, 96, 2e-3), Stage(6, 1, 192, 1e-3)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """One run.
+
+    Attributes:
+        data: folder of image and mask pairs.
+        out: folder of the run: checkpoint, logs, manifest, and `model/` at the end.
+        network: one of `core.networks.NETWORK_NAMES`.
+        filters: features of each level.
+        folds: name of a shipped fold file, or a path; None divides `data` anew.
+        fold: the fold that is held out and never looked at; None learns from everybody.
+        inner: share of the training patients that is kept for watching the run.
+        stages: growing resolution; () takes the network's own from `STAGES`.
+        batch: slices a step.
+        empties: slices without lesion an epoch, for each slice with.
+        loss: one of `training.losses.LOSSES`.
+        average: of the weights' moving average.
+        weight_decay: AdamW's.
+        seed: of everything that is drawn.
+        device, precision: "auto", or Lightning's accelerator and precision words.
+        threads: of torch; 0 leaves its own choice.
+        cache: folder for the preprocessed set.
+        preprocessing: goes into the model's card.
+        augmentation: how strongly batches are changed.
+        resume: go on from the last finished epoch where `out` holds one.
+    """
+
+    data: Path
+    out: Path
+    network: str
+    filters: tuple[int, ...] = (16, 32, 64, 128, 256)
+    folds: str | Path | None = "lgg"
+    fold: int | None = 0
+    inner: float = 0.15
+    stages: tuple[Stage, ...] = ()
+    batch: int = 16
+    empties: float = 0.5
+    loss: str = "dice-ce"
+    average: float = 0.998
+    weight_decay: float = 1e-2
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    cache: Path = Path(".cache/pairs")
+    preprocessing: PreprocessSettings = field(default_factory=PreprocessSettings)
+    augmentation: AugmentSettings = field(default_factory=AugmentSettings)
+    resume: bool = True
+
+    @property
+    def course(self) -> tuple[Stage, ...]:
+        """The stages that will be run."""
+        return self.stages or STAGES[self.network]
