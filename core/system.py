@@ -79,6 +79,23 @@ def graphics_cards() -> tuple[Device, ...]:
     return _ask_nvidia_smi() if cards is None else cards
 
 
+def cache_folder() -> Path:
+    """Where this user's caches lie, by the platform's custom; METSEG_CACHE names another folder. Not created here.
+
+    Raises:
+        RuntimeError: the user has no home.
+    """
+    if named := os.environ.get("METSEG_CACHE"):
+        return Path(named)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "metseg"
+
+
 def check_torch() -> dict[str, Any]:
     """Import torch and let each device it sees compute something small; JSON-ready.
 

@@ -1,0 +1,274 @@
+"""The front door: the `metseg` command, and the names that other people's code imports.
+
+    from metseg import Predictor, find_scans, read_scan
+
+Each verb is one room of the house. A room is imported only when its verb runs, and a name only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import metseg_console as console
+
+if TYPE_CHECKING:
+    from core.errors import MetsegError
+    from core.inference.predictor import Predictor
+    from core.io import find_scans, read_mask, read_scan, write_mask
+    from core.measure.dice import dice
+    from core.networks import build_network
+    from core.preprocess.clahe import clahe
+    from core.scan import Lesion, Scan, ScanSource, Segmentation
+
+__all__ = [
+    "Lesion",
+    "MetsegError",
+    "Predictor",
+    "Scan",
+    "ScanSource",
+    "Segmentation",
+    "build_network",
+    "clahe",
+    "dice",
+    "find_scans",
+    "read_mask",
+    "read_scan",
+    "write_mask",
+]
+_HOMES = {
+    "core.errors": ("MetsegError",),
+    "core.inference.predictor": ("Predictor",),
+    "core.io": ("find_scans", "read_mask", "read_scan", "write_mask"),
+    "core.measure.dice": ("dice",),
+    "core.networks": ("build_network",),
+    "core.preprocess.clahe": ("clahe",),
+    "core.scan": ("Lesion", "Scan", "ScanSource", "Segmentation"),
+}
+
+FAILED, WRONG_USAGE, STOPPED = 3, 2, 130
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            if problem := foreign_core():
+                raise ImportError(problem)
+            value = getattr(importlib.import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def foreign_core() -> str | None:
+    """One sentence if the `core` that Python finds is not the one beside this file."""
+    own = Path(__file__).resolve().parent / "core"
+    found = importlib.util.find_spec("core")
+    places = [Path(place).resolve() for place in (found.submodule_search_locations if found else None) or ()]
+    if places == [own]:
+        return None
+    other = places[0] if places else "nowhere"
+    return (
+        f"metseg needs its own package core ({own}) but Python finds another ({other}); run metseg from another "
+        "folder, or install it into an environment of its own"
+    )
+
+
+app = typer.Typer(
+    name="metseg",
+    help="Finds lesions in brain MRI, on this machine. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # the plain help needs a third of the time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[str | None, typer.Option(help="A shipped model's name, or a model folder; else the default model.")]
+DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+PrecisionName = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: as on a command line, without the program's name; None takes the process's own.
+
+    Returns:
+        the exit code: 0 all well, 1 something unforeseen, 2 wrong usage, 3 some inputs failed, 130 stopped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a character that a terminal cannot show must not end a run
+            stream.reconfigure(errors="replace")
+    if problem := foreign_core():
+        console.complain(problem)
+        return 1
+    from core.errors import DeviceUnavailable, MetsegError, ModelNotFound, UsageError
+
+    try:
+        app(args=arguments, prog_name="metseg")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except MetsegError as error:
+        _show_traceback()
+        console.complain(f"metseg: {error}")
+        return WRONG_USAGE if isinstance(error, UsageError | ModelNotFound | DeviceUnavailable) else FAILED
+    except Exception as error:
+        _show_traceback()
+        first_line = str(error).partition("\n")[0]
+        console.complain(
+            f"metseg: something unforeseen went wrong ({type(error).__name__}: {first_line}); "
+            "METSEG_DEBUG=1 shows where, please report it"
+        )
+        return 1
+    return 0
+
+
+def _show_traceback(error: BaseException | None = None) -> None:
+    if os.environ.get("METSEG_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error or sys.exception())
+
+
+@app.command()
+def segment(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders of scans.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; it may not lie inside an input.")],
+    model: Model = None,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability from which a voxel is lesion; else the model's own.")
+    ] = None,
+    tta: Annotated[bool, typer.Option("--tta", help="Average with the mirrored image, at twice the time.")] = False,
+    min_lesion: Annotated[int, typer.Option(help="Drop lesions of fewer voxels.")] = 0,
+    grid: Annotated[str | None, typer.Option(help="auto, fit, stretch or native; else the model's own.")] = None,
+    channel: Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of metseg.")] = False,
+) -> None:
+    """Find lesions in scans and write masks, pictures and tables."""
+    from core.batch.jobs import plan_jobs
+    from core.batch.request import make_request
+    from core.batch.run import run_batch
+    from core.errors import MetsegError
+
+    request = make_request(
+        model,
+        device=device,
+        precision=precision,
+        threshold=threshold,
+        tta=tta,
+        min_lesion=min_lesion,
+        grid=grid,
+        channel=channel,
+    )
+    plan = plan_jobs(paths, out)
+    with console.RunProgress(len(plan.jobs)) as progress, console.StopOnInterrupt() as stop:
+        report = run_batch(plan, request, out, overwrite=overwrite, on_event=progress, cancelled=stop.asked)
+    console.print_report(report, plan, out)
+    for outcome in report.failed:
+        if not isinstance(outcome.error, MetsegError):
+            _show_traceback(outcome.error)
+    if report.stopped:
+        raise typer.Exit(STOPPED)
+    if report.failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def info(
+    model: Annotated[str | None, typer.Argument(help="Show this model's card instead.")] = None,
+    as_json: AsJson = False,
+    check: Annotated[bool, typer.Option("--check", help="Ask torch too, and load every model.")] = False,
+) -> None:
+    """Show version, models and devices, or a model's card."""
+    from core.model_store import find_model, load_card
+
+    if model is not None:
+        folder = find_model(model)
+        card = load_card(folder).to_json()
+        if as_json:
+            _print_json({"folder": str(folder), **card})
+        else:
+            console.print_card(card, folder)
+        return
+    known = gather_info(check)
+    if as_json:
+        _print_json(known)
+    else:
+        console.print_info(known)
+    if check and any(entry["problem"] for part in ("devices", "models") for entry in known["check"][part]):
+        raise typer.Exit(FAILED)
+
+
+def gather_info(check: bool) -> dict[str, Any]:
+    """What `metseg info` says, JSON-ready; torch is imported only for the check."""
+    import dataclasses
+    import platform
+
+    from core.batch.results import RESEARCH_ONLY
+    from core.errors import MetsegError
+    from core.model_store import SHIPPED, load_card, shipped_models
+    from core.system import VERSION, cache_folder, check_torch, list_devices
+
+    models: list[dict[str, Any]] = []
+    for index, name in enumerate(shipped_models()):
+        entry: dict[str, Any] = {"name": name, "default": index == 0}
+        try:
+            card = load_card(SHIPPED / name)
+            entry |= {"version": card.version, "summary": card.summary, "network": card.network.name}
+            entry |= {"sha256": card.weights.sha256, "threshold": card.threshold, "licence": card.licence}
+        except MetsegError as error:
+            entry["error"] = str(error)
+        models.append(entry)
+    known: dict[str, Any] = {
+        "metseg": VERSION,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "models": models,
+        "devices": [dataclasses.asdict(device) for device in list_devices()],
+        "folders": {"program": str(Path(__file__).resolve().parent), "models": str(SHIPPED)},
+        "research_use_only": RESEARCH_ONLY,
+    }
+    try:
+        known["folders"]["cache"] = str(cache_folder())
+    except RuntimeError:  # a user without a home has no cache either
+        known["folders"]["cache"] = None
+    if check:
+        loads = [{"name": model["name"], "problem": _loading_problem(model["name"])} for model in models]
+        known["check"] = {**check_torch(), "models": loads}
+    return known
+
+
+def _loading_problem(model: str) -> str | None:
+    from core.errors import MetsegError
+    from core.model_store import find_model, load_network
+
+    try:
+        load_network(find_model(model))
+    except MetsegError as error:
+        return str(error)
+    return None
+
+
+def _print_json(values: Any) -> None:
+    print(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

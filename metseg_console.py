@@ -1,0 +1,288 @@
+"""What the `metseg` command shows on a terminal: progress, tables, pages. Nothing here computes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from core.batch.jobs import Plan
+    from core.batch.run import Event, Report
+    from core.batch.tables import Outcome
+
+PLAIN_WIDTH = 120
+MOST_NAMES = 5
+
+
+def clean(text: object) -> str:
+    """Text of other origin (file names, messages) without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def complain(text: object) -> None:
+    """One line on stderr."""
+    print(clean(text), file=sys.stderr)
+
+
+class RunProgress:
+    """Shows a run while it goes on: a bar where stderr is a terminal, else a line for each case that ended."""
+
+    def __init__(self, cases: int) -> None:
+        self._cases, self._ended = cases, 0
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> RunProgress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                BarColumn(bar_width=30),
+                TextColumn("{task.description}", markup=False),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(compact=True),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("looking at what is there", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take an event of `core.batch.run`."""
+        from core.batch.run import CaseBegun, CaseEnded, CaseProgress
+
+        match event:
+            case CaseBegun(name, number, total):
+                self._number, self._total = number, total
+                self._update(f"{number}/{total} {clean(name)}", 0.0)
+            case CaseProgress(name, done, total):
+                self._update(f"{self._number}/{self._total} {clean(name)}, slice {done}/{total}", done / max(1, total))
+            case CaseEnded(outcome):
+                self._ended += 1
+                if self._bar is None:
+                    complain(f"[{self._ended}/{self._cases}] {outcome.name}: {_ending(outcome)}")
+
+    def _update(self, description: str, part: float) -> None:
+        if self._bar is not None:
+            done = self._number - 1 + part
+            self._bar.update(self._task, description=description, completed=done, total=self._total)
+
+
+def _ending(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return f"failed: {_sentence(outcome)}"
+    lesions = len(outcome.manifest["result"]["lesions"]) if outcome.manifest else 0
+    return f"{outcome.status}, {counted(lesions, 'lesion')}"
+
+
+def _sentence(outcome: Outcome) -> str:
+    from core.batch.tables import failure
+
+    told = failure(outcome)
+    # A file of the case may be to blame; the case itself is named by whoever shows this.
+    culprit = Path(told["source"]).name if told["source"] else ""
+    return told["message"] if culprit in ("", outcome.name) else f"{culprit}: {told['message']}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Two lesions, one lesion."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def print_report(report: Report, plan: Plan, out: Path) -> None:
+    """The table of a run, what to be wary of, what failed, and where the results are."""
+    from core.batch.results import RESEARCH_ONLY
+    from core.batch.tables import dice_totals
+
+    good = [outcome for outcome in report.outcomes if outcome.manifest]
+    if good:
+        _print_table(good)
+    if totals := dice_totals(good):
+        over = counted(totals["cases"], "case")
+        print(f"Dice: mean {totals['mean']:.3f}, median {totals['median']:.3f} over {over}. {totals['rule']}")
+    _print_warnings(report, plan)
+    for outcome in report.failed:
+        complain(f"Failed: {outcome.name}: {_sentence(outcome)}")
+    if report.stopped:
+        left = counted(len(report.unreached), "case")
+        complain(f"Stopped with {left} to go; what was finished is kept, and the same command goes on from there.")
+    print(f"Results: {clean(out)} (a folder for each case, lesions.csv, summary.json)")
+    print(RESEARCH_ONLY)
+
+
+def _print_table(good: Sequence[Outcome]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("case", overflow="fold")
+    for title in ("slices", "lesions", "size", "Dice"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("")
+    for outcome in good:
+        result = outcome.manifest["result"] if outcome.manifest else {}
+        dice = result["dice"]
+        table.add_row(
+            Text(clean(outcome.name)),
+            str(result["slices"]),
+            str(len(result["lesions"])),
+            size_of(result),
+            "" if dice is None else f"{dice:.3f}",
+            "from earlier" if outcome.status == "kept" else "",
+        )
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    console.print(table)
+
+
+def size_of(result: Mapping[str, Any]) -> str:
+    """All lesions together: millilitres or square millimetres where they are known, else what was counted."""
+    if result["volume_ml"] is not None:
+        return f"{result['volume_ml']:,.2f} ml"
+    if result["area_mm2"] is not None:
+        return f"{result['area_mm2']:,.0f} mm²"
+    return f"{result['voxels']:,} {'px' if result['slices'] == 1 else 'voxels'}"
+
+
+def _print_warnings(report: Report, plan: Plan) -> None:
+    from core.io import missing_masks
+
+    messages: dict[str, str] = {}
+    cases: dict[str, int] = {}
+    for outcome in report.outcomes:
+        for warning in outcome.manifest["result"]["warnings"] if outcome.manifest else ():
+            messages.setdefault(warning["code"], warning["message"])
+            cases[warning["code"]] = cases.get(warning["code"], 0) + 1
+    for code, message in messages.items():
+        print(f"Warning: {clean(message)} [{code}, {counted(cases[code], 'case')}]")
+    for note in report.notes:
+        print(f"Warning: {clean(note.message)} [{note.code}]")
+    # A half-outlined case is a mistake in the data, so its files are named; a set without masks is not.
+    unpaired = [path for job in plan.jobs if any(job.source.mask_paths) for path in missing_masks(job.source)]
+    if unpaired:
+        print(f"Warning: {counted(len(unpaired), 'image')} without a mask: {_some(path.name for path in unpaired)}")
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = [clean(name) for name in names]
+    more = len(shown) - MOST_NAMES
+    return ", ".join(shown[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def print_info(info: Mapping[str, Any]) -> None:
+    """The machine and the models as a page."""
+    print(f"metseg {info['metseg']}, Python {info['python']}, {clean(info['platform'])}")
+    print("\nModels")
+    for model in info["models"]:
+        mark = " (default)" if model["default"] else ""
+        print(f"  {clean(model['name'])}{mark}: {clean(model.get('error') or model['summary'])}")
+    if not info["models"]:
+        print("  none came with this installation")
+    print("\nDevices, as the driver reports them")
+    for device in info["devices"]:
+        parts = [clean(device["name"])]
+        if device["memory_bytes"]:
+            parts.append(f"{device['memory_bytes'] / 2**30:.1f} GiB")
+        if device["threads"]:
+            parts.append(counted(device["threads"], "thread"))
+        if device["features"]:
+            parts.append(" ".join(device["features"]))
+        if device["driver"]:
+            parts.append(f"driver {device['driver']}")
+        if device["capability"]:
+            parts.append(f"compute capability {device['capability']}")
+        print(f"  {device['kind']}: {', '.join(parts)}")
+    print("\nFolders")
+    for name, folder in info["folders"].items():
+        print(f"  {name}: {clean(folder)}")
+    if check := info.get("check"):
+        _print_check(check)
+    print(f"\n{info['research_use_only']}")
+
+
+def _print_check(check: Mapping[str, Any]) -> None:
+    print("\nCheck")
+    built = f"built for CUDA {check['cuda_built']}" if check["cuda_built"] else "built for the CPU alone"
+    print(f"  torch {check['torch']}, {built}, {counted(check['threads'], 'thread')}")
+    for device in check["devices"]:
+        print(f"  {device['device']} ({clean(device['name'])}): {clean(device['problem'] or 'computes')}")
+    for model in check["models"]:
+        print(f"  {clean(model['name'])}: {clean(model['problem'] or 'loads, its weights are those of its card')}")
+
+
+def print_card(card: Mapping[str, Any], folder: Path) -> None:
+    """A model's card as a page."""
+    print(f"{clean(card['name'])} {clean(card['version'])}\n{clean(card['summary'])}")
+    for key, value in {**card, "folder": str(folder)}.items():
+        if key not in ("name", "version", "summary") and value not in ("", (), [], {}):
+            print(f"\n{clean(key)}")
+            _print_value(value, "  ")
+
+
+def _print_value(value: object, indent: str) -> None:
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            if isinstance(entry, Mapping) or (isinstance(entry, list | tuple) and not _is_plain(entry)):
+                print(f"{indent}{clean(key)}")
+                _print_value(entry, indent + "  ")
+            else:
+                print(f"{indent}{clean(key)}: {_inline(entry)}")
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            if isinstance(entry, Mapping):
+                print(f"{indent}-")
+                _print_value(entry, indent + "  ")
+            else:
+                print(f"{indent}- {_inline(entry)}")
+    else:
+        print(f"{indent}{_inline(value)}")
+
+
+def _is_plain(values: Sequence[object]) -> bool:
+    """Whether a list fits on a line: numbers and short words."""
+    return all(not isinstance(value, Mapping | list | tuple) and len(str(value)) < 24 for value in values)
+
+
+def _inline(value: object) -> str:
+    return clean(", ".join(map(str, value)) if isinstance(value, list | tuple) else value)
+
+
+class StopOnInterrupt:
+    """Turns the first Ctrl+C into a wish to stop, asked about between steps; the second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def asked(self) -> bool:
+        """Whether somebody pressed Ctrl+C."""
+        return self._asked
+
+    def __enter__(self) -> StopOnInterrupt:
+        self._before = signal.signal(signal.SIGINT, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _take(self, *_: object) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        # Not print: the signal may have come in the middle of one, and streams cannot be entered twice.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nStopping after this step; Ctrl+C again stops at once.\n")
