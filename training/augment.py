@@ -56,7 +56,7 @@ def augment(
         generator: on the CPU.
 
     Returns:
-        images (N, C, window, window) float32 in [0, 1], channels-last, and truths (N, 1, window, window) float32, 0 or 1.
+        images (N, C, window, window) float32 in [0, 1], channels-last; truths (N, 1, window, window) float32, 0 or 1.
     """
     device = images.device
     pictures = images.float() / 255
