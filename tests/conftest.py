@@ -23,7 +23,7 @@ settings.load_profile("metseg")
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-TINY_FILTERS = (2, 3, 4, 5, 6)
+TINY_FILTERS = (4, 6, 8, 10, 12)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,11 +67,17 @@ def lgg_root(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def randomise() -> Callable[..., Any]:
-    """A function that gives a network weights and BatchNorm statistics from a seed, so that its answers vary."""
+    """A function that gives a network weights and BatchNorm statistics from a seed.
+
+    Its logits for noise then have mean 0 and deviation 1 at every depth, so that a comparison of answers can fail.
+    """
     import torch
     from torch import nn
 
-    def change(network: nn.Module, seed: int = 0) -> nn.Module:
+    def inputs_of(network: nn.Module) -> int:
+        return next(module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d))
+
+    def change(network: Any, seed: int = 0) -> nn.Module:
         generator = torch.Generator().manual_seed(seed)
 
         def normal(tensor: torch.Tensor, deviation: float) -> None:
@@ -88,7 +94,16 @@ def randomise() -> Callable[..., Any]:
                 normal(module.bias, 0.3)
                 for tensor in (module.running_var, module.weight):
                     tensor.data.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-        return network.eval()
+        network.eval()
+        depths = [network.cut(depth) for depth in range(1, network.depth + 1)] if hasattr(network, "cut") else [network]
+        for part in depths:
+            head = part.heads[f"x0{part.depth}"] if hasattr(part, "heads") else part.head
+            with torch.no_grad():
+                logits = part(torch.rand(1, inputs_of(part), 64, 64, generator=generator))
+                scale = 1 / logits.std()
+                head.weight.mul_(scale)
+                head.bias.sub_(logits.mean()).mul_(scale)
+        return network
 
     return change
 
