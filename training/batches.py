@@ -1,4 +1,7 @@
-"""Which slices make up an epoch, in which order: a function of seed and epoch alone, so that a resumed run takes the same course."""
+"""Which slices make up an epoch, in which order.
+
+Both follow from seed and epoch alone, so that a resumed run takes the same course.
+"""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class SegmentationTask(pl.LightningModule):
 
 
 def learning_rate(epoch: float, stages: tuple[Stage, ...], rise: float = 0.25) -> float:
-    """One cycle a stage: a half cosine from peak / 25 up to the peak over `rise` of the stage, then down to peak / 1000.
+    """One cycle a stage: half a cosine from peak / 25 up to the peak over `rise` of it, then one down to peak / 1000.
 
     Args:
         epoch: epochs done since the beginning of the first stage, with fractions.

@@ -26,7 +26,7 @@ class Stage:
     peak: float
 
 
-# Half resolution learns nearly everything at a quarter of the cost; the last epochs sharpen outlines at full resolution.
+# Half resolution learns nearly everything at a quarter of the cost; the last epochs sharpen outlines at the full one.
 # Windows of 192 pixels of the full grid hold the head.
 STAGES = {
     "attention-unet": (Stage(36, 2, 96, 2e-3), Stage(10, 1, 192, 1e-3)),
