@@ -73,7 +73,7 @@ def choose_precision(asked: str, device: torch.device, network: nn.Module, chann
     key = f"precision | {name} | {cores} cores | torch {torch.__version__} | {identity}"
     kept = remembered.recall(key)
     if kept in ("fp32", "bf16"):
-        return kept
+        return cast(Precision, kept)
     found: Precision = "bf16" if _bf16_is_faster(network, channels) else "fp32"
     remembered.keep(key, found)
     return found

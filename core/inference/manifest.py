@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Any
+
+from core.system import VERSION
 
 SCHEMA = 1
 
@@ -37,11 +38,7 @@ def versions() -> dict[str, str]:
     import numpy as np
     import torch
 
-    try:
-        own = metadata.version("metseg")
-    except metadata.PackageNotFoundError:
-        own = "not installed"
-    return {"metseg": own, "torch": torch.__version__, "opencv": cv2.__version__, "numpy": np.__version__}
+    return {"metseg": VERSION, "torch": torch.__version__, "opencv": cv2.__version__, "numpy": np.__version__}
 
 
 def jsonable(value: Any) -> Any:

@@ -185,8 +185,8 @@ class Predictor:
     ) -> NDArray[np.float32]:
         """(N, H, W) probability of a prepared batch (N, C, H, W), tile by tile."""
         shape = (len(batch), max(t.interior.bottom for t in tiles), max(t.interior.right for t in tiles))
-        whole = np.zeros(shape, np.float32)
-        weights = np.zeros(shape[1:], np.float32)
+        whole: NDArray[np.float32] = np.zeros(shape, np.float32)
+        weights: NDArray[np.float32] = np.zeros(shape[1:], np.float32)
         for tile in tiles:
             answer = self._window_probability(cut(batch, tile), tta, cancelled)  # (N, h, w)
             if self._blend == "exact":
@@ -195,7 +195,9 @@ class Predictor:
                 weight = gaussian_weights(*tile.window.shape)
                 tile.window.of(whole)[...] += weight * answer
                 tile.window.of(weights)[...] += weight
-        return whole if self._blend == "exact" else whole / weights
+        if self._blend == "gaussian":
+            whole /= weights
+        return whole
 
     def _window_probability(
         self, window: Batch, tta: bool, cancelled: Callable[[], bool] | None

@@ -128,6 +128,7 @@ def gaussian_weights(height: int, width: int) -> NDArray[np.float32]:
 
     def along(length: int) -> NDArray[np.float64]:
         distance = (np.arange(length) - (length - 1) / 2) / (length / 8)
-        return np.exp(-0.5 * distance**2)
+        weights: NDArray[np.float64] = np.exp(-0.5 * distance**2)
+        return weights
 
     return np.maximum(np.outer(along(height), along(width)), 1e-4).astype(np.float32)

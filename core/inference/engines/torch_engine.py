@@ -64,8 +64,9 @@ class TorchEngine:
         with self._own_memory():
             self._exact = copy.deepcopy(network).eval().to(self._device)
             self._exact = self._exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.precision = choose_precision(precision, self._device, self._exact, channels, identity)
-            self._dtype = DTYPES[self.precision]
+            chosen = choose_precision(precision, self._device, self._exact, channels, identity)
+            self.precision: str = chosen
+            self._dtype = DTYPES[chosen]
             self._reduced = None if self._dtype is torch.float32 else reduced(self._exact, self._dtype)
         self._fallbacks: Counter[str] = Counter()
 
@@ -126,13 +127,13 @@ class TorchEngine:
     def _prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int) -> Tensor:
         count, channels, height, width = images.shape
         tiles = tile_grid(height, width, tile_px)
-        planes: NDArray[np.uint8] | Tensor = images.reshape(count * channels, height, width)
-        if self._device.type == "cuda":
-            planes = torch.from_numpy(np.ascontiguousarray(planes)).to(self._device)
-        if clip_limit >= 0:
+        planes = np.ascontiguousarray(images).reshape(count * channels, height, width)
+        if clip_limit >= 0 and self._device.type == "cpu":
             planes = clahe(planes, clip_limit, tiles)
-        batch = planes if isinstance(planes, Tensor) else torch.from_numpy(np.ascontiguousarray(planes))
-        batch = batch.reshape(count, channels, height, width).float() / 255  # (N, C, H, W) in [0, 1]
+        pixels = torch.from_numpy(planes).to(self._device)
+        if clip_limit >= 0 and self._device.type == "cuda":
+            pixels = clahe(pixels, clip_limit, tiles)
+        batch = pixels.reshape(count, channels, height, width).float() / 255  # (N, C, H, W) in [0, 1]
         batch = functional.pad(batch, (0, -width % self.grid, 0, -height % self.grid), mode="replicate")
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # so that the time is booked on CLAHE and not on the network

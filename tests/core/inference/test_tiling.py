@@ -102,8 +102,9 @@ def test_tiled_logits_are_those_of_the_whole_picture_at_any_size(
     for name, depth in VARIANTS:
         network = variant(randomise, name, depth, seed=1).to(dtype)
         halo: Any = network.halo
-        sizes = [(1, 1), (17, 500), *((int(h), int(w)) for h, w in random.integers(1, (701, 501), (2, 2)))]
-        if depth in (None, 4):
+        most = (701, 501) if precision == "float32" else (401, 101)  # float64 is slow
+        sizes = [(1, 1), (17, 500), *((int(h), int(w)) for h, w in random.integers(1, most, (2, 2)))]
+        if depth in (None, 4) and precision == "float32":
             sizes.append((700, 500))
         for seed, (height, width) in enumerate(sizes):
             picture = padded_noise(height, width, seed).to(dtype)
