@@ -40,7 +40,7 @@ def find_lesions(
         raise ValueError(f"mask must be (slices, height, width) and bool, not {mask.shape} {mask.dtype}")
     if probability is not None and probability.shape != mask.shape:
         raise ValueError(f"probability of {probability.shape} does not lie on a mask of {mask.shape}")
-    from scipy import ndimage
+    from scipy import ndimage  # type: ignore[import-untyped]
 
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), bool))
     if count == 0:

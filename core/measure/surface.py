@@ -53,7 +53,7 @@ def surface_distances(
     scale = (1.0,) * a.ndim if spacing is None else tuple(float(value) for value in spacing)
     if len(scale) != a.ndim or not all(value > 0 and np.isfinite(value) for value in scale):
         raise ValueError(f"spacing must be {a.ndim} positive numbers, not {spacing}")
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
 
     if not a.any() or not b.any():
         return None

@@ -24,9 +24,9 @@ def select_channels(
 ) -> tuple[NDArray[Any], tuple[Note, ...]]:
     """Take from a scan the channels that a model's card asks for.
 
-    In this order: the user's `channel`; the only channel there is; the channels that bear the inputs' names; one of
-    several equal channels; the LGG layout (pre-contrast, FLAIR, post-contrast) where three channels have no names,
-    as in a TIFF. Colours of a picture are never taken for sequences.
+    In this order: the user's `channel`; the only channel there is; the channels that bear the inputs' names, where
+    three channels without names, as in a TIFF, are those of the LGG set (pre-contrast, FLAIR, post-contrast); one of
+    several equal channels. Colours of a picture are never taken for sequences.
 
     Args:
         scan: the scan; its voxels are (S, C, H, W).
@@ -41,7 +41,9 @@ def select_channels(
         ChannelNeeded: the channels differ and nothing says which to take.
         InputError: the chosen channel does not exist, or the model needs more channels than there are.
     """
-    names = scan.channels or (LGG_LAYOUT if scan.voxels.shape[1] == len(LGG_LAYOUT) else ())
+    count = scan.voxels.shape[1]
+    unnamed_lgg = not scan.channels and count == len(LGG_LAYOUT)
+    names = LGG_LAYOUT if unnamed_lgg else scan.channels
     if channel is not None:
         if len(inputs) != 1:
             raise InputError(
@@ -49,22 +51,16 @@ def select_channels(
                 source=scan.name,
             )
         return _take(scan, (_resolve(scan, names, channel),)), ()
-    count = scan.voxels.shape[1]
     if count == 1 and len(inputs) == 1:
-        return scan.voxels, ()
+        return scan.voxels, _doubt_sequence(scan, inputs[0])
     lowered = tuple(name.lower() for name in names)
     wanted = tuple(name.lower() for name in inputs)
-    if scan.channels and set(wanted) <= set(lowered):
-        return _take(scan, tuple(lowered.index(name) for name in wanted)), ()
+    if set(wanted) <= set(lowered):
+        notes = (_LGG_CHANNELS,) if unnamed_lgg and not _is_grey(scan.voxels) else ()
+        return _take(scan, tuple(lowered.index(name) for name in wanted)), notes
     if len(inputs) == 1 and _is_grey(scan.voxels):
-        # In the LGG layout this is FLAIR, and in a JPEG green is the channel nearest to brightness.
+        # In a JPEG, green is the channel nearest to brightness.
         return _take(scan, (1,)), ()
-    if not scan.channels and names == LGG_LAYOUT and set(wanted) <= set(LGG_LAYOUT):
-        note = Note(
-            "lgg-channels",
-            "the three channels differ and were taken as pre-contrast, FLAIR and post-contrast, as in the LGG set",
-        )
-        return _take(scan, tuple(LGG_LAYOUT.index(name) for name in wanted)), (note,)
     if len(inputs) > 1:
         raise InputError(
             f"the model takes the channels {', '.join(inputs)}, and the scan has {_listing(count, names)}; "
@@ -75,6 +71,22 @@ def select_channels(
     raise ChannelNeeded(
         f"{kind}; say with --channel which one to take: {_listing(count, scan.channels)}", source=scan.name
     )
+
+
+_LGG_CHANNELS = Note(
+    "lgg-channels",
+    "the three channels differ and were taken as pre-contrast, FLAIR and post-contrast, as in the LGG set",
+)
+_OTHER_SEQUENCE = Note(
+    "other-sequence",
+    "this scan seems to be of another sequence than the model learnt from; do not rely on what it finds",
+)
+
+
+def _doubt_sequence(scan: Scan, wanted: str) -> tuple[Note, ...]:
+    if scan.sequence is None or wanted.lower() in scan.sequence.lower():
+        return ()
+    return (_OTHER_SEQUENCE,)
 
 
 def _take(scan: Scan, indices: tuple[int, ...]) -> NDArray[Any]:

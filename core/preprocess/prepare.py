@@ -14,6 +14,9 @@ from core.preprocess.grid import Grid, plan_grid, to_grid
 from core.preprocess.intensity import IntensityRange, to_uint8
 from core.scan import Note, Scan
 
+SMALLEST_SIDE = 32
+"""Pixels of the longer side on the network's grid below which a spacing is doubted."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -55,4 +58,13 @@ def prepare(
         raise InputError(error.detail, source=scan.name) from error
     voxels, channel_notes = select_channels(scan, settings.channels, channel)
     images, ranges, intensity_notes = to_uint8(voxels, settings.percentiles)
-    return Prepared(to_grid(images, plan), plan, ranges, channel_notes + intensity_notes)
+    notes = channel_notes + intensity_notes
+    if plan.mode == "spacing" and max(plan.target) < SMALLEST_SIDE:
+        notes += (_SMALL_FIELD,)
+    return Prepared(to_grid(images, plan), plan, ranges, notes)
+
+
+_SMALL_FIELD = Note(
+    "small-field",
+    "by its pixel spacing this scan is smaller than any head; if the spacing is wrong, choose the grid fit",
+)
