@@ -34,7 +34,7 @@ def focal_tversky(
     missed = ((1 - probability) * truths).sum()
     false = (probability * (1 - truths)).sum()
     index = (found + smooth) / (found + alpha * missed + (1 - alpha) * false + smooth)
-    return (1 - index) ** gamma
+    return (1 - index).clamp(min=1e-6) ** gamma  # the power has no slope at 0
 
 
 LOSSES = {"dice-ce": dice_cross_entropy, "focal-tversky": focal_tversky}

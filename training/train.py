@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import platform
 import time
 import warnings
@@ -75,6 +76,7 @@ def train(
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = options.out / LAST
     trainer = _trainer(options, report, callbacks, bool(watch))
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Lightning advises worker processes; the batches are slices of a mapped array and need none.
         warnings.filterwarnings("ignore", module="lightning")
@@ -153,8 +155,13 @@ def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[C
     precision = options.precision
     if precision == "auto":
         precision = "bf16-mixed" if _bf16_helps() else "32-true"
+    # Without a measure to go by, the one checkpoint kept is the latest; Lightning replaces it atomically.
     checkpoint = ModelCheckpoint(
-        options.out, save_last=True, save_top_k=0, every_n_epochs=1, save_on_train_epoch_end=True
+        options.out,
+        filename=Path(LAST).stem,
+        save_top_k=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
     return pl.Trainer(
         max_epochs=epochs,

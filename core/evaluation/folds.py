@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,10 +99,10 @@ def make_folds(patients: Iterable[Patient], name: str, count: int = 5, seed: int
     return Folds(name, rule, tuple(tuple(sorted(patient.name for patient in fold)) for fold in folds))
 
 
-def inner_part(patients: Sequence[str], share: float, seed: int = 0) -> tuple[str, ...]:
+def inner_part(patients: Iterable[str], share: float, seed: int = 0) -> tuple[str, ...]:
     """A random share of a fold's training patients, for choosing among models without touching the scored fold."""
-    count = round(share * len(patients))
-    return tuple(sorted(random.Random(seed).sample(sorted(patients), count)))  # noqa: S311 - as above
+    pool = sorted(patients)
+    return tuple(sorted(random.Random(seed).sample(pool, round(share * len(pool)))))  # noqa: S311 - as above
 
 
 def load_folds(folds: str | Path) -> Folds:

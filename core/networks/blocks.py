@@ -25,7 +25,7 @@ class ConvBlock(nn.Sequential):
         first = self[0]
         assert isinstance(first, nn.Conv2d)  # noqa: S101 - as built above
         features = convolve_concatenated(first, parts)
-        for layer in self[1:]:
+        for layer in list(self.children())[1:]:
             features = layer(features)
         return features
 

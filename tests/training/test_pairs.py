@@ -1,0 +1,55 @@
+"""The preprocessed training set."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from core.errors import NothingFound
+from core.io import find_scans, read_scan
+from core.model_card import PreprocessSettings
+from core.preprocess.clahe import clahe
+from training.pairs import load_pairs
+
+
+def test_the_arrays_hold_what_the_predictor_would_show_the_network(discs, small_preprocessing, tmp_path):
+    pairs = load_pairs(discs, small_preprocessing, tmp_path)
+    assert pairs.images.shape == (60, 1, 64, 64)
+    assert pairs.images.dtype == pairs.truths.dtype == np.uint8
+    first = find_scans(discs)[0]
+    flair = read_scan(first).voxels[:, 1]
+    np.testing.assert_array_equal(pairs.images[:6, 0], clahe(flair, 2.0, (2, 2)))
+    np.testing.assert_array_equal(pairs.truths[2] > 0, tifffile.imread(first.mask_paths[2]) > 0)
+
+
+def test_patients_are_known_by_name(discs, small_preprocessing, tmp_path):
+    pairs = load_pairs(discs, small_preprocessing, tmp_path)
+    assert sorted(set(pairs.patients.tolist()))[:2] == ["TCGA_CS_4000", "TCGA_CS_4002"]
+    assert len(pairs.of(["TCGA_CS_4000", "TCGA_CS_4002"])) == 12
+
+
+def test_the_second_time_nothing_is_read_anew(discs, small_preprocessing, tmp_path):
+    seen = []
+    first = load_pairs(discs, small_preprocessing, tmp_path, lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (10, 10)
+    seen.clear()
+    again = load_pairs(discs, small_preprocessing, tmp_path, lambda done, total: seen.append((done, total)))
+    assert seen == []
+    assert again.key == first.key
+    assert load_pairs(discs, PreprocessSettings(size=32), tmp_path).key != first.key
+
+
+def test_what_is_smaller_than_the_grid_is_centred_with_an_empty_margin(discs, tmp_path):
+    narrow = tmp_path / "set" / "case"
+    narrow.mkdir(parents=True)
+    tifffile.imwrite(narrow / "case_1.tif", np.full((64, 32), 9, np.uint8))
+    tifffile.imwrite(narrow / "case_1_mask.tif", np.full((64, 32), 255, np.uint8))
+    pairs = load_pairs(tmp_path / "set", PreprocessSettings(size=64), tmp_path / "cache")
+    assert pairs.truths[0].sum() == 64 * 32
+    assert pairs.truths[0, :, 16:48].all()
+    assert np.unique(pairs.images[0]).size == 1
+
+
+def test_a_folder_without_pairs_is_said(tmp_path):
+    tifffile.imwrite(tmp_path / "case_1.tif", np.zeros((8, 8), np.uint8))
+    with pytest.raises(NothingFound, match="no image with its mask"):
+        load_pairs(tmp_path, PreprocessSettings(), tmp_path / "cache")

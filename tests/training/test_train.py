@@ -1,0 +1,127 @@
+"""A training run from pairs to a model folder, killed and resumed."""
+
+import base64
+import dataclasses
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from core.errors import InputError, OutputError
+from core.io import find_scans, read_mask, read_scan
+from core.measure.dice import dice
+from core.model_store import load_card, load_network
+from training.options import Stage, TrainOptions
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="session")
+def options(discs, small_preprocessing, tmp_path_factory) -> TrainOptions:
+    folder = tmp_path_factory.mktemp("runs")
+    return TrainOptions(
+        data=discs,
+        out=folder / "whole",
+        network="attention-unet",
+        filters=(4, 6, 8),
+        folds=None,
+        fold=0,
+        inner=0.2,
+        stages=(Stage(3, 2, 32, 1e-2), Stage(2, 1, 48, 5e-3)),
+        batch=4,
+        average=0.8,
+        precision="32-true",
+        device="cpu",
+        threads=1,
+        cache=folder / "cache",
+        preprocessing=small_preprocessing,
+    )
+
+
+@pytest.fixture(scope="session")
+def whole_run(options):
+    from training.train import train
+
+    reports = []
+    result = train(options, report=lambda *values: reports.append(values))
+    return result, reports
+
+
+def state_of(folder):
+    return {name: value.numpy() for name, value in load_network(folder).state_dict().items()}
+
+
+def test_a_run_ends_with_a_model_that_finds_what_it_learnt(whole_run, options):
+    from core.inference import Predictor
+
+    result, reports = whole_run
+    assert [done for _, done, _, _ in reports] == [1, 2, 3, 4, 5]
+    assert reports[-1][3]["loss"] < reports[0][3]["loss"]
+    held = load_card(result.model).data["held_out"]
+    source = next(source for source in find_scans(options.data) if source.name.startswith(held[0]))
+    found = Predictor(result.model, "cpu", "fp32").segment(read_scan(source))
+    assert dice(found.mask, read_mask(source)) > 0.6
+
+
+def test_nobody_is_both_learnt_from_and_held_out(whole_run, options):
+    split = json.loads((options.out / "manifest.json").read_text())["run"]["split"]
+    learn, watch, held = (set(split[part]) for part in ("learn", "watch", "held"))
+    assert len(learn | watch | held) == len(learn) + len(watch) + len(held) == 10
+    assert len(held) == len(watch) == 2
+
+
+def test_the_course_is_logged(whole_run, options):
+    rows = (options.out / "logs" / "metrics.csv").read_text().splitlines()
+    assert "loss" in rows[0]
+    assert "inner_dice" in rows[0]
+    assert len(rows) > 5
+    assert list((options.out / "logs").glob("events.out.tfevents*"))
+
+
+def test_a_run_killed_in_the_middle_and_resumed_ends_like_one_that_was_not(whole_run, options, tmp_path):
+    from training.train import train
+
+    killed = dataclasses.replace(options, out=tmp_path / "killed")
+    code = (
+        "import sys, pickle, base64; from training.train import train;"
+        "options = pickle.loads(base64.b64decode(sys.argv[1]));"
+        "train(options, report=lambda seconds, done, total, figures: print('epoch', done, flush=True))"
+    )
+    told = base64.b64encode(pickle.dumps(killed)).decode()
+    process = subprocess.Popen([sys.executable, "-c", code, told], stdout=subprocess.PIPE, text=True)
+    try:
+        for line in process.stdout:
+            if line.startswith("epoch 3"):
+                break
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert not (killed.out / "model").exists()
+    epochs = []
+    result = train(killed, report=lambda seconds, done, total, figures: epochs.append(done))
+    assert 1 < epochs[0] <= 4
+    assert epochs[-1] == 5
+    ours, theirs = state_of(result.model), state_of(whole_run[0].model)
+    for name, value in theirs.items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_a_folder_with_another_run_is_not_taken_over(whole_run, options):
+    from training.train import train
+
+    with pytest.raises(OutputError, match="other options \\(seed"):
+        train(dataclasses.replace(options, seed=1))
+
+
+def test_patients_whom_the_fold_file_does_not_know_are_refused(whole_run, options, tmp_path):
+    from training.train import train
+
+    with pytest.raises(InputError, match="10 patients of this set are not in the fold file"):
+        train(dataclasses.replace(options, folds="lgg", out=tmp_path / "run"))
