@@ -71,7 +71,8 @@ def plan_grid(
         scales = (known[0] / settings.reference_mm, known[1] / settings.reference_mm)
         used = "spacing"
     else:
-        row_mm, column_mm = known or (1.0, 1.0)
+        # Only the pixels' shape counts here.
+        row_mm, column_mm = (mm / max(known) for mm in known) if known else (1.0, 1.0)
         longer = max(height * row_mm, width * column_mm)
         scales = (row_mm / longer * settings.size, column_mm / longer * settings.size)
         used = "fit"

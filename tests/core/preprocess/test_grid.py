@@ -36,6 +36,7 @@ UNKNOWN = (None, None)
     ((256, 256), (0.9, 0.9), MM, "fit", (256, 256), "fit"),
     ((256, 256), (0.0, 0.9), MM, None, (256, 256), "fit"),
     ((256, 256), (float("nan"), -1.0), MM, None, (256, 256), "fit"),
+    ((256, 256), (float("inf"), 1.0), MM, None, (256, 256), "fit"),
     ((300, 200), (0.9, 0.9), MM, "stretch", (256, 256), "stretch"),
     ((300, 200), (0.9, 0.9), MM, "native", (300, 200), "native"),
     ((300, 300), (1e-9, 1e-9), MM, None, (1, 1), "spacing"),
@@ -55,9 +56,10 @@ def test_the_cards_own_mode_holds_unless_the_user_says_otherwise() -> None:
 
 def test_a_spacing_that_would_make_the_picture_absurdly_large_is_refused() -> None:
     assert plan_grid((256, 256), (LONGEST_SIDE / 256,) * 2, MM).target == (LONGEST_SIDE, LONGEST_SIDE)
-    for millimetres in (33.0, 1e300):
+    for millimetres in (33.0, 1e308):
         with pytest.raises(InputError, match="spacing"):
             plan_grid((256, 256), (millimetres, 1.0), MM)
+    assert plan_grid((256, 128), (1e308, 1e308), FIT).target == (256, 128)
 
 
 def test_a_plan_for_nothing_or_by_an_unknown_mode_is_a_mistake() -> None:
@@ -162,6 +164,10 @@ def test_constants_stay_and_probabilities_stay_within_bounds(source: tuple[int, 
     back = from_grid(steps, grid)
     assert back.min() >= 0
     assert back.max() <= 1
+
+
+def test_certainty_stays_certainty() -> None:
+    assert from_grid(np.ones((1, 70, 70), np.float32), Grid((3, 3), (70, 70), "fit")).max() == 1
 
 
 def test_images_of_another_size_than_the_plans_are_refused() -> None:

@@ -123,6 +123,15 @@ def test_a_hot_pixel_does_not_darken_the_rest() -> None:
     assert np.abs(np.delete(images.ravel(), 0).astype(int) - np.delete(expected.ravel(), 0)).max() <= 2
 
 
+@pytest.mark.parametrize("bright", [1, 16])  # fewer than a thousandth of the 4096 voxels, and fewer than five
+def test_few_bright_voxels_are_the_foreground(bright: int) -> None:
+    voxels = np.zeros((1, 1, 64, 64), np.int16)
+    voxels.flat[1000 : 1000 + bright] = 700
+    images, (range_,), _ = to_uint8(voxels)
+    assert np.array_equal(images, np.where(voxels, FOREGROUND_TOP, 0))
+    assert (range_.low, range_.high) == (0.0, pytest.approx(1050.0))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_become_dark_and_change_nothing_else(value: float) -> None:
     voxels = head()
