@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from core.errors import ModelDamaged
 
 GridMode = Literal["auto", "fit", "stretch", "native"]
+MOST_FILTERS = 1 << 14
+LARGEST_SIZE = 8192
+"""Pixels on the network's grid that a card may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +94,58 @@ class ModelCard:
         try:
             raw = dict(values)
             network = dict(raw.pop("network"))
-            network["filters"] = tuple(int(f) for f in network["filters"])
+            network["filters"] = tuple(network["filters"])
             preprocessing = dict(raw.pop("preprocessing"))
             for key in ("channels", "percentiles"):
                 if key in preprocessing:
                     preprocessing[key] = tuple(preprocessing[key])
-            settings = PreprocessSettings(**preprocessing)
-            if settings.grid not in get_args(GridMode):
-                raise ValueError(f"grid {settings.grid!r}")
             raw["limits"] = tuple(raw.get("limits", ()))
-            return ModelCard(
+            card = ModelCard(
                 network=NetworkSettings(**network),
-                preprocessing=settings,
+                preprocessing=PreprocessSettings(**preprocessing),
                 weights=WeightsFile(**raw.pop("weights")),
                 **raw,
             )
+            wrong = [what for what, right in _checks(card) if not right]
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelDamaged(f"the model's card.json cannot be used ({error}); install the model again") from error
+            raise ModelDamaged(
+                "the model's card.json lacks an entry, or has one that is unknown or of the wrong kind; "
+                "install the model again"
+            ) from error
+        if wrong:
+            raise ModelDamaged(f"the model's card.json is wrong about {wrong[0]}; install the model again")
+        return card
 
     def to_json(self) -> dict[str, Any]:
         """The card as JSON-ready values, in the order of the fields."""
         return asdict(self)
+
+
+def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
+    """What everybody who uses a card relies on, entry by entry, and whether it holds; stops at a wrong kind."""
+    network, settings = card.network, card.preprocessing
+    for what, text in (
+        ("its name", card.name),
+        ("its version", card.version),
+        ("its summary", card.summary),
+        ("the weights' file", card.weights.file),
+        ("the weights' hash", card.weights.sha256),
+        ("the network's name", network.name),
+    ):
+        yield what, isinstance(text, str)
+    filters = network.filters
+    yield "the network's filters", 2 <= len(filters) <= 8 and all(_is_count(f) and f <= MOST_FILTERS for f in filters)
+    yield "the network's inputs", _is_count(network.in_channels) and network.in_channels == len(settings.channels)
+    yield "the channels", all(isinstance(channel, str) for channel in settings.channels)
+    yield "the grid", settings.grid in get_args(GridMode)
+    yield "the size", _is_count(settings.size) and settings.size <= LARGEST_SIZE
+    yield "the tiles", _is_count(settings.tile_px)
+    yield "the clip limit", math.isfinite(settings.clip_limit)
+    yield "the reference spacing", settings.reference_mm is None or 0 < settings.reference_mm < math.inf
+    low, high = settings.percentiles
+    yield "the percentiles", 0 <= low < high <= 100
+    yield "the threshold", 0 <= card.threshold <= 1
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

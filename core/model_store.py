@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +47,9 @@ def find_model(model: str | Path | None = None) -> Path:
     if str(model) in names:
         return SHIPPED / str(model)
     folder = Path(model)
-    if (folder / CARD_FILE).is_file():
-        return folder
+    with suppress(OSError):  # a name too long to be a path, a folder that may not be looked into
+        if (folder / CARD_FILE).is_file():
+            return folder
     raise ModelNotFound(f"there is no such model; the models here are: {', '.join(names) or 'none'}", source=str(model))
 
 
@@ -66,11 +67,16 @@ def load_card(folder: Path) -> ModelCard:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelNotFound("this folder holds no card.json; name a model folder", source=folder.name) from error
-    except (OSError, ValueError) as error:
-        raise ModelDamaged("the model's card.json cannot be read; install the model again", source=folder.name) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelDamaged(
+            "the model's card.json cannot be read; install the model again", source=folder.name
+        ) from error
     if not isinstance(values, dict):
         raise ModelDamaged("the model's card.json is not an object; install the model again", source=folder.name)
-    return ModelCard.from_json(values)
+    try:
+        return ModelCard.from_json(values)
+    except ModelDamaged as error:
+        raise ModelDamaged(error.detail, source=folder.name) from error
 
 
 def load_network(folder: Path, card: ModelCard | None = None) -> nn.Module:
@@ -80,34 +86,42 @@ def load_network(folder: Path, card: ModelCard | None = None) -> nn.Module:
         ModelDamaged: weights missing, of another hash than the card says, or not fitting the network.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load as load_tensors
 
     from core.networks import build_network
 
     card = load_card(folder) if card is None else card
-    path = folder / card.weights.file
-    if path.parent != folder:
-        raise ModelDamaged("the model's card names weights outside its folder; install the model again", source=folder.name)
+    again = "install the model again"
+    if Path(card.weights.file).name != card.weights.file:
+        raise ModelDamaged(f"the model's card names weights outside its folder; {again}", source=folder.name)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelDamaged("the model's weights cannot be read; install the model again", source=folder.name) from error
+        content = (folder / card.weights.file).read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelDamaged(f"the model's weights cannot be read; {again}", source=folder.name) from error
     if hashlib.sha256(content).hexdigest() != card.weights.sha256:
-        raise ModelDamaged("the model's weights are not those its card names; install the model again", source=folder.name)
+        raise ModelDamaged(f"the model's weights are not those its card names; {again}", source=folder.name)
     try:
         tensors = load_tensors(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelDamaged(f"the model's weights are damaged; {again}", source=folder.name) from error
+    unfit = ModelDamaged(f"the model's weights do not fit its network; {again}", source=folder.name)
+    # Every level has a 3×3 convolution from its filters to as many: no memory is taken for what a wrong card asks for.
+    if len(content) < 9 * max(card.network.filters) ** 2:
+        raise unfit
+    try:
         network = build_network(card.network.name, card.network.in_channels, card.network.filters)
-        state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-        network.load_state_dict(state)
-    except (ValueError, RuntimeError, KeyError, struct.error) as error:
-        raise ModelDamaged("the model's weights do not fit its network; install the model again", source=folder.name) from error
-    except Exception as error:
-        if type(error).__name__ == "SafetensorError":
-            raise ModelDamaged("the model's weights are damaged; install the model again", source=folder.name) from error
-        raise
-    network.requires_grad_(False)
-    with torch.inference_mode(False):
-        return network.eval()
+    except ValueError as error:
+        raise ModelDamaged(
+            f"the model's card asks for a network that there is not; {again}", source=folder.name
+        ) from error
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    if shapes != {name: value.shape for name, value in tensors.items()}:
+        raise unfit
+    if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+        raise ModelDamaged(f"the model's weights are not all finite; {again}", source=folder.name)
+    network.load_state_dict(tensors)
+    return network.requires_grad_(False).eval()
 
 
 def save_model(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
