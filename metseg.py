@@ -191,6 +191,70 @@ def segment(
 
 
 @app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder of images with their masks.")],
+    network: Annotated[str, typer.Option(help="nested-unet or attention-unet.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run; the model will be in its folder model.")],
+    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, a path, or new.")] = None,
+    fold: Annotated[int | None, typer.Option(help="The fold of patients that is held out.")] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Learn from all patients and hold none out.")] = False,
+    epochs: Annotated[str | None, typer.Option(help="At half and at full resolution, as 20,12.")] = None,
+    filters: Annotated[str | None, typer.Option(help="Features of each level, as 16,32,64,128,256.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Slices in a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Of the processor; else torch decides.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder for the prepared pairs.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where OUT holds an unfinished run.")] = False,
+) -> None:
+    """Train a network on images and masks; a stopped run goes on where it was."""
+    if importlib.util.find_spec("lightning") is None:
+        from core.errors import UsageError
+
+        raise UsageError("training needs packages that are not installed; run: pip install 'metseg[train]'")
+    import logging
+    from dataclasses import replace
+
+    from core.networks import NETWORK_NAMES
+    from training.options import STAGES, TrainOptions
+    from training.train import train as run_training
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    if network not in NETWORK_NAMES:
+        raise typer.BadParameter(f"choose one of {', '.join(NETWORK_NAMES)}", param_hint="--network")
+    given: dict[str, Any] = {"batch": batch, "seed": seed, "threads": threads, "device": device, "cache": cache}
+    given |= {"precision": precision, "fold": fold, "folds": folds}
+    given = {name: value for name, value in given.items() if value is not None}
+    if folds == "new":
+        given["folds"] = None
+    if everyone:
+        given["fold"] = None
+    if filters is not None:
+        given["filters"] = _numbers(filters, "--filters")
+    if epochs is not None:
+        counts, stages = _numbers(epochs, "--epochs"), STAGES[network]
+        if len(counts) != len(stages):
+            raise typer.BadParameter(f"give {len(stages)} numbers with commas between", param_hint="--epochs")
+        given["stages"] = tuple(replace(stage, epochs=count) for stage, count in zip(stages, counts, strict=True))
+    options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
+    try:
+        with console.TrainProgress() as progress:
+            result = run_training(options, report=progress.epoch, reading=progress.reading)
+    except KeyboardInterrupt:
+        console.complain("Stopped; the same command goes on from the last epoch that was finished.")
+        raise typer.Exit(STOPPED) from None
+    print(f"The model is in {console.clean(result.model)}; try: metseg segment PATH --model {result.model} --out DIR")
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter("give whole numbers from 1, with commas between", param_hint=option)
+    return tuple(int(part) for part in parts)
+
+
+@app.command()
 def info(
     model: Annotated[str | None, typer.Argument(help="Show this model's card instead.")] = None,
     as_json: AsJson = False,

@@ -31,6 +31,15 @@ def complain(text: object) -> None:
     print(clean(text), file=sys.stderr)
 
 
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
+    times = (TimeElapsedColumn(), TimeRemainingColumn(compact=True))
+    return Progress(*columns, *times, console=Console(stderr=True), transient=True)
+
+
 class RunProgress:
     """Shows a run while it goes on: a bar where stderr is a terminal, else a line for each case that ended."""
 
@@ -40,17 +49,7 @@ class RunProgress:
 
     def __enter__(self) -> RunProgress:
         if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                BarColumn(bar_width=30),
-                TextColumn("{task.description}", markup=False),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(compact=True),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._bar = _bar()
             self._task = self._bar.add_task("looking at what is there", total=None)
             self._bar.start()
         return self
@@ -78,6 +77,39 @@ class RunProgress:
         if self._bar is not None:
             done = self._number - 1 + part
             self._bar.update(self._task, description=description, completed=done, total=self._total)
+
+
+class TrainProgress:
+    """Shows a training: a line for each epoch, and a bar above the prompt where stderr is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> TrainProgress:
+        if sys.stderr.isatty():
+            self._bar = _bar()
+            self._task = self._bar.add_task("reading", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def reading(self, done: int, total: int) -> None:
+        """Take that so many of the cases are read."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"reading case {done}/{total}", completed=done, total=total)
+
+    def epoch(self, seconds: float, done: int, total: int, figures: Mapping[str, float]) -> None:
+        """Take an epoch's end."""
+        told = ", ".join(f"{clean(name)} {value:.4f}" for name, value in figures.items())
+        line = f"epoch {done}/{total}, {seconds:.0f} s: {told}"
+        if self._bar is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._bar.console.print(line, markup=False, highlight=False)
+            self._bar.update(self._task, description=f"epoch {done}/{total}", completed=done, total=total)
 
 
 def _ending(outcome: Outcome) -> str:
@@ -132,18 +164,14 @@ def _print_table(good: Sequence[Outcome]) -> None:
     table.add_column("case", overflow="fold")
     for title in ("slices", "lesions", "size", "Dice"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("")
+    if any(outcome.status == "kept" for outcome in good):
+        table.add_column("")
     for outcome in good:
         result = outcome.manifest["result"] if outcome.manifest else {}
         dice = result["dice"]
-        table.add_row(
-            Text(clean(outcome.name)),
-            str(result["slices"]),
-            str(len(result["lesions"])),
-            size_of(result),
-            "" if dice is None else f"{dice:.3f}",
-            "from earlier" if outcome.status == "kept" else "",
-        )
+        figures = (str(result["slices"]), str(len(result["lesions"])), size_of(result))
+        kept = ["from earlier"] if outcome.status == "kept" else []
+        table.add_row(Text(clean(outcome.name)), *figures, "" if dice is None else f"{dice:.3f}", *kept)
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH

@@ -1,0 +1,30 @@
+"""Cases on the disk and a stand-in for the network, for tests of what happens around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+
+@pytest.fixture
+def write_case() -> Callable[..., Path]:
+    """`write_case(folder, slices=2, masks=True)` writes CASE/CASE_1.tif, … with their masks; gives back the folder."""
+
+    def write(folder: Path, slices: int = 2, masks: bool = True, seed: int = 0) -> Path:
+        folder.mkdir(parents=True)
+        values = np.random.default_rng(seed)
+        for number in range(1, slices + 1):
+            image = values.integers(0, 60, (40, 48), dtype=np.uint8)
+            image[10:20, 12:24] = 220
+            truth = np.zeros_like(image)
+            truth[10:20, 12:24] = 255
+            tifffile.imwrite(folder / f"{folder.name}_{number}.tif", image)
+            if masks:
+                tifffile.imwrite(folder / f"{folder.name}_{number}_mask.tif", truth)
+        return folder
+
+    return write

@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from core.batch import case as case_module
+from core.batch.jobs import plan_jobs
+from core.batch.request import Request, make_request
+from core.batch.run import CaseBegun, CaseEnded, CaseProgress, Event, Report, run_batch
+from core.errors import DeviceUnavailable, OutputError
+from core.inference.predictor import Predictor
+from core.io import read_mask, read_scan
+from core.measure.dice import dice
+
+
+@pytest.fixture
+def request_of(tiny_model: Path) -> Callable[..., Request]:
+    def make(**options: Any) -> Request:
+        return make_request(tiny_model, **{"device": "cpu", "precision": "fp32", **options})
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path, request_of: Callable[..., Request]) -> Callable[..., Report]:
+    """`run(inputs, **options)` segments into tmp_path/out."""
+
+    def go(
+        inputs: list[Path],
+        *,
+        overwrite: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        **options: Any,
+    ) -> Report:
+        plan, out = plan_jobs(inputs, tmp_path / "out"), tmp_path / "out"
+        return run_batch(plan, request_of(**options), out, overwrite=overwrite, on_event=on_event, cancelled=cancelled)
+
+    return go
+
+
+def load(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(values, dict)
+    return values
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file with its inode and bytes: equal only where nothing was written anew."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_ino, path.read_bytes()) for path in files}
+
+
+def statuses(report: Report) -> dict[str, str]:
+    return {outcome.name: outcome.status for outcome in report.outcomes}
+
+
+def test_a_case_becomes_a_folder_with_masks_picture_and_manifest(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], tiny_model: Path
+) -> None:
+    folder = write_case(tmp_path / "in" / "A", slices=3)
+    report = run([tmp_path / "in"])
+    out = tmp_path / "out" / "A"
+    assert statuses(report) == {"A": "done"}
+    assert sorted(path.name for path in out.iterdir()) == [
+        "A_1_mask.tif",
+        "A_2_mask.tif",
+        "A_3_mask.tif",
+        "A_overlay.png",
+        "manifest.json",
+    ]
+    (job,) = plan_jobs([tmp_path / "in"], tmp_path / "elsewhere").jobs
+    scan = read_scan(job.source)
+    expected = Predictor(tiny_model, "cpu", "fp32").segment(scan)
+    written = np.stack([tifffile.imread(out / f"{path.stem}_mask.tif") for path in scan.paths])
+    np.testing.assert_array_equal(written, expected.mask * np.uint8(255))
+    result = load(out / "manifest.json")["result"]
+    assert result["voxels"] == int(expected.mask.sum())
+    assert len(result["lesions"]) == len(expected.lesions)
+    assert result["dice"] == dice(expected.mask, read_mask(job.source))
+    assert cv2.imread(str(out / "A_overlay.png")) is not None
+    assert (folder / "A_1_mask.tif").exists()
+
+
+def test_the_manifest_tells_the_time_of_each_stage_per_slice(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A", slices=4)
+    run([tmp_path / "A"])
+    manifest = load(tmp_path / "out" / "A" / "manifest.json")
+    assert {"read", "clahe", "network", "write"} <= set(manifest["seconds"])
+    for stage, seconds in manifest["seconds"].items():
+        assert manifest["milliseconds_per_slice"][stage] == pytest.approx(250 * seconds, abs=0.02)
+
+
+def test_no_path_of_the_machine_stands_in_what_is_written(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    texts = [path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*.json")]
+    assert len(texts) == 3
+    assert not [text for text in texts if str(tmp_path) in text]
+
+
+def test_a_second_run_takes_over_what_is_there_and_writes_no_case_anew(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    before, summary = snapshot(tmp_path / "out" / "A"), load(tmp_path / "out" / "summary.json")
+    lesions = (tmp_path / "out" / "lesions.csv").read_bytes()
+    monkeypatch.setattr("core.inference.predictor.Predictor.__init__", lambda *_: pytest.fail("the model was loaded"))
+    assert statuses(run([tmp_path / "A"])) == {"A": "kept"}
+    assert snapshot(tmp_path / "out" / "A") == before
+    assert (tmp_path / "out" / "lesions.csv").read_bytes() == lesions
+    again = load(tmp_path / "out" / "summary.json")
+    assert again["cases"][0] == {**summary["cases"][0], "status": "kept"}
+    assert again["totals"] == {**summary["totals"], "done": 0, "kept": 1}
+
+
+def test_a_copied_input_is_recognised_by_its_content(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    (tmp_path / "A").rename(tmp_path / "moved")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "there" / "A")
+    os.utime(tmp_path / "there" / "A" / "A_1.tif")
+    assert statuses(run([tmp_path / "there" / "A"])) == {"A": "kept"}
+
+
+@pytest.mark.parametrize(
+    "options", [{"threshold": 0.25}, {"tta": True}, {"min_lesion": 3}, {"grid": "native"}, {"channel": 0}]
+)
+def test_results_of_other_settings_are_not_overwritten_and_the_setting_is_named(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], options: dict[str, Any]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    before = snapshot(tmp_path / "out" / "A")
+    report = run([tmp_path / "A"], **options)
+    (outcome,) = report.failed
+    assert isinstance(outcome.error, OutputError)
+    assert next(iter(options)) in str(outcome.error)
+    assert "--overwrite" in str(outcome.error)
+    assert snapshot(tmp_path / "out" / "A") == before
+
+
+def test_results_of_another_input_or_model_are_not_overwritten(
+    tmp_path: Path,
+    write_case: Callable[..., Path],
+    run: Callable[..., Report],
+    tiny_models: dict[str, Path],
+    tiny_model: Path,
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    other_model = next(folder for folder in tiny_models.values() if folder != tiny_model)
+    plan = plan_jobs([tmp_path / "A"], tmp_path / "out")
+    request = make_request(other_model, device="cpu", precision="fp32")
+    (outcome,) = run_batch(plan, request, tmp_path / "out").failed
+    assert "another model" in str(outcome.error)
+    write_case(tmp_path / "other" / "A", seed=1)
+    (outcome,) = run([tmp_path / "other" / "A"]).failed
+    assert "other input" in str(outcome.error)
+
+
+def test_overwrite_replaces_metsegs_own_results(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    assert statuses(run([tmp_path / "A"], overwrite=True, threshold=0.25)) == {"A": "done"}
+    assert load(tmp_path / "out" / "A" / "manifest.json")["settings"]["threshold"] == 0.25
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
+
+
+def test_overwrite_never_takes_files_that_metseg_did_not_write(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    write_case(tmp_path / "B")
+    run([tmp_path / "A"])
+    (tmp_path / "out" / "A" / "my notes.txt").write_text("dear diary")
+    (tmp_path / "out" / "B").mkdir()
+    (tmp_path / "out" / "B" / "thesis.doc").write_text("years of work")
+    report = run([tmp_path / "A", tmp_path / "B"], overwrite=True)
+    assert [type(outcome.error) for outcome in report.failed] == [OutputError, OutputError]
+    assert (tmp_path / "out" / "A" / "my notes.txt").read_text() == "dear diary"
+    assert (tmp_path / "out" / "B" / "thesis.doc").read_text() == "years of work"
+
+
+def test_a_mask_that_was_changed_by_hand_is_noticed_and_kept(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    mask = tmp_path / "out" / "A" / "A_1_mask.tif"
+    corrected = mask.read_bytes() + b"\0"
+    mask.write_bytes(corrected)
+    (outcome,) = run([tmp_path / "A"]).failed
+    assert "changed" in str(outcome.error)
+    assert mask.read_bytes() == corrected
+
+
+def test_someone_elses_files_in_the_results_folder_are_not_touched(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "summary.json").write_text("mine")
+    with pytest.raises(OutputError, match="summary.json"):
+        run([tmp_path / "A"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
+
+
+def test_a_broken_file_does_not_stop_the_others(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    for name in "ABC":
+        write_case(tmp_path / "in" / name)
+    whole = (tmp_path / "in" / "B" / "B_2.tif").read_bytes()
+    (tmp_path / "in" / "B" / "B_2.tif").write_bytes(whole[: len(whole) // 2])
+    report = run([tmp_path / "in"])
+    assert statuses(report) == {"A": "done", "B": "failed", "C": "done"}
+    summary = load(tmp_path / "out" / "summary.json")
+    assert [case["name"] for case in summary["cases"]] == ["A", "C"]
+    (failure,) = summary["failures"]
+    assert failure["name"] == "B"
+    assert "B_2.tif" in failure["source"]
+    assert not (tmp_path / "out" / "B").exists()
+
+
+def test_something_unforeseen_in_one_case_does_not_stop_the_others(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "AB":
+        write_case(tmp_path / "in" / name)
+    original = case_module.write_mask
+
+    def fail_once(mask: Any, scan: Any, folder: Path) -> Any:
+        if scan.name == "A":
+            raise ZeroDivisionError("a bug\nwith details")
+        return original(mask, scan, folder)
+
+    monkeypatch.setattr(case_module, "write_mask", fail_once)
+    report = run([tmp_path / "in"])
+    assert statuses(report) == {"A": "failed", "B": "done"}
+    (failure,) = load(tmp_path / "out" / "summary.json")["failures"]
+    assert failure["code"] == "unexpected"
+    assert "ZeroDivisionError: a bug" in failure["message"]
+    assert "details" not in failure["message"]
+
+
+def test_truth_that_cannot_be_read_costs_the_dice_and_not_the_case(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    folder = write_case(tmp_path / "A")
+    (folder / "A_1_mask.tif").write_bytes(b"II*\0 broken")
+    assert statuses(run([folder])) == {"A": "done"}
+    result = load(tmp_path / "out" / "A" / "manifest.json")["result"]
+    assert result["dice"] is None
+    assert "truth-unusable" in [warning["code"] for warning in result["warnings"]]
+
+
+def test_without_masks_there_is_no_dice(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A", masks=False)
+    run([tmp_path / "A"])
+    summary = load(tmp_path / "out" / "summary.json")
+    assert summary["cases"][0]["dice"] is None
+    assert summary["totals"]["dice"] is None
+    assert "two empty masks" in summary["dice_rule"]
+
+
+def test_events_tell_each_case_and_each_batch_of_slices(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A", slices=3)
+    events: list[Event] = []
+    run([tmp_path / "A"], on_event=events.append)
+    assert events[0] == CaseBegun("A", 1, 1)
+    assert events[-2] == CaseProgress("A", 3, 3)
+    assert isinstance(events[-1], CaseEnded)
+
+
+def test_a_stopped_run_keeps_what_was_finished_and_the_next_one_goes_on(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    for name in "ABC":
+        write_case(tmp_path / "in" / name)
+    ended: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, CaseEnded):
+            ended.append(event.outcome.name)
+
+    report = run([tmp_path / "in"], on_event=listen, cancelled=lambda: bool(ended))
+    assert statuses(report) == {"A": "done"}
+    assert report.unreached == ("B", "C")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "A",
+        "lesions.csv",
+        "manifest.json",
+        "summary.json",
+    ]
+    assert load(tmp_path / "out" / "summary.json")["not_reached"] == ["B", "C"]
+    assert load(tmp_path / "out" / "manifest.json")["state"] == "stopped"
+    assert statuses(run([tmp_path / "in"])) == {"A": "kept", "B": "done", "C": "done"}
+    assert load(tmp_path / "out" / "manifest.json")["state"] == "finished"
+
+
+def test_an_interrupt_while_a_case_is_written_leaves_nothing_half_done(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "AB":
+        write_case(tmp_path / "in" / name)
+    original = case_module.write_json
+
+    def interrupt(path: Path, values: Any) -> None:
+        if path.parent.name.startswith(".B"):
+            raise KeyboardInterrupt
+        original(path, values)
+
+    monkeypatch.setattr(case_module, "write_json", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run([tmp_path / "in"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir()) == ["A"]
+    summary = load(tmp_path / "out" / "summary.json")
+    assert ([case["name"] for case in summary["cases"]], summary["not_reached"]) == (["A"], ["B"])
+
+
+def test_what_a_killed_run_left_is_swept_by_the_next(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    (tmp_path / "out" / ".A.part").mkdir(parents=True)
+    (tmp_path / "out" / ".A.part" / "A_1_mask.tif").write_bytes(b"half")
+    assert statuses(run([tmp_path / "A"])) == {"A": "done"}
+    assert not (tmp_path / "out" / ".A.part").exists()
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_written(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    with pytest.raises(DeviceUnavailable):
+        run([tmp_path / "A"], device="cuda:97")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tables_tell_of_cases_from_other_runs_too(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    write_case(tmp_path / "B", seed=1)
+    run([tmp_path / "A"])
+    run([tmp_path / "B"])
+    summary = load(tmp_path / "out" / "summary.json")
+    assert [(case["name"], case["status"]) for case in summary["cases"]] == [("B", "done"), ("A", "earlier")]
+    assert summary["totals"]["cases"] == 1
+    with (tmp_path / "out" / "lesions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["case"] for row in rows} <= {"A", "B"}
+    assert len(rows) == sum(case["lesions"] for case in summary["cases"])
+
+
+def test_a_disk_that_cannot_be_written_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_case(tmp_path / "A")
+
+    def full(mask: Any, scan: Any, folder: Path) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(case_module, "write_mask", full)
+    (outcome,) = run([tmp_path / "A"]).failed
+    assert isinstance(outcome.error, OutputError)
+    assert "no space left" in str(outcome.error)
+    assert [path for path in (tmp_path / "out").iterdir() if path.is_dir()] == []
