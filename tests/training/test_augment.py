@@ -45,7 +45,7 @@ def test_a_flip_exchanges_columns_of_image_and_truth_alike():
 
 
 def test_image_and_truth_move_together():
-    images, truths = batch()
+    _, truths = batch()
     marked = truths[:, None] * 255
     pictures, masks = augment(
         marked, truths, 64, 1, AugmentSettings(30, 0.3, 10, 0.5, 0, 0, 0, 0, 0, 0), torch.Generator().manual_seed(3)

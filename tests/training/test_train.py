@@ -1,10 +1,8 @@
 """A training run from pairs to a model folder, killed and resumed."""
 
-import base64
 import dataclasses
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -88,12 +86,12 @@ def test_a_run_killed_in_the_middle_and_resumed_ends_like_one_that_was_not(whole
 
     killed = dataclasses.replace(options, out=tmp_path / "killed")
     code = (
-        "import sys, pickle, base64; from training.train import train;"
-        "options = pickle.loads(base64.b64decode(sys.argv[1]));"
-        "train(options, report=lambda seconds, done, total, figures: print('epoch', done, flush=True))"
+        "from pathlib import PosixPath; from core.model_card import PreprocessSettings;"
+        "from training.augment import AugmentSettings; from training.options import Stage, TrainOptions;"
+        "from training.train import train;"
+        f"train({killed!r}, report=lambda seconds, done, total, figures: print('epoch', done, flush=True))"
     )
-    told = base64.b64encode(pickle.dumps(killed)).decode()
-    process = subprocess.Popen([sys.executable, "-c", code, told], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         for line in process.stdout:
             if line.startswith("epoch 3"):
