@@ -220,7 +220,7 @@ def test_someone_elses_files_in_the_results_folder_are_not_touched(
     write_case(tmp_path / "A")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "summary.json").write_text("mine")
-    with pytest.raises(OutputError, match="summary.json"):
+    with pytest.raises(OutputError, match=r"summary\.json"):
         run([tmp_path / "A"])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
 
