@@ -15,13 +15,13 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from core.errors import InputError, NothingFound
-from core.io.formats import formats
+from core.errors import NothingFound
+from core.io.folders import IMAGE_FOLDERS, Folder, is_picture, masks_beside, scan_folder, walk_folders
+from core.io.tiff import SUFFIXES as TIFF_SUFFIXES
 from core.io.tiff_header import has_several_pages
 from core.scan import Note, ScanSource
 
@@ -29,8 +29,6 @@ SLICE_GAP = "slice-gap"
 MISSING_MASKS = "missing-masks"
 STRAY_MASKS = "masks-without-image"
 
-IMAGE_FOLDERS = frozenset({"images", "image", "imgs"})
-MASK_FOLDERS = frozenset({"masks", "mask", "labels"})
 MASK_END = "_mask"
 OUTPUT_ENDS = ("_probability", "_overlay")
 # More than five digits are a date or a patient, not the number of a slice.
@@ -38,64 +36,57 @@ NUMBERED = re.compile(r"(?:(?P<prefix>.+)_)?(?P<number>\d{1,5})", re.DOTALL)
 DIGITS = re.compile(r"(\d+)")
 
 
-@dataclass(slots=True)
-class _Folder:
-    """A folder's pictures by name; `truth` is its counterpart below masks/, and `is_truth` says it is one itself."""
-
-    path: str
-    names: list[str]
-    truth: str | None
-    is_truth: bool
+@dataclass(frozen=True, slots=True, order=True)
+class _Picture:
+    number: int
+    stem: str
+    file: str
 
 
 @dataclass(slots=True)
 class _Case:
+    """A case on its way to a ScanSource; its name may still change, to become unique."""
+
     name: str
     folder: str
-    files: list[str]
+    pictures: list[_Picture]
     masks: list[str | None]
-    gap: bool
-    strays: int = 0
-
-
-@dataclass(slots=True)
-class _Survey:
-    cases: list[_Case] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
-    results: bool = False
+    stray_masks: int = 0
 
 
 def find_scans(folder: str | Path) -> tuple[ScanSource, ...]:
-    """Find the cases in a folder, or the one that a single file is. No image is decoded.
+    """Find the cases in a folder, or the one that a single file is. No picture is decoded.
 
-    Hidden files, what is no picture, and metseg's own results are passed over. A mask is never taken for an image.
+    Hidden files, what is no picture, and metseg's own results are passed over. A mask is never taken for an image. A
+    folder below that cannot be opened becomes a case that cannot be read, so that it is not passed over in silence.
 
     Returns:
         Cases in natural order (2 before 10), their names unique whatever the case of the letters.
 
     Raises:
         NothingFound: there is no such folder, or nothing in it to read.
+        InputError: the folder cannot be opened.
     """
     root = Path(folder)
     if root.is_file():
         return (ScanSource(root.stem, (root,), (_mask_of(root),)),)
-    survey = _survey(root)
-    if not survey.cases:
-        if survey.results:
-            raise NothingFound(
-                "the folder holds results of metseg, no scans; give the folder of the scans", source=str(root)
-            )
-        raise NothingFound("the folder holds no picture that can be read; give one with scans", source=str(root))
-    any_mask = any(mask for case in survey.cases for mask in case.masks)
-    _make_unique(survey.cases, root)
-    survey.cases.sort(key=lambda case: natural_key(case.name))
-    return tuple(_source(case, any_mask) for case in survey.cases)
+    cases, _, results = _survey(root)
+    if not cases:
+        what = "results of metseg and no scan" if results else "no picture that can be read"
+        raise NothingFound(f"the folder holds {what}; give one with scans", source=str(root))
+    _make_unique(cases, root)
+    cases.sort(key=lambda case: natural_key(case.name))
+    any_mask = any(mask for case in cases for mask in case.masks)
+    return tuple(_source(case, any_mask) for case in cases)
 
 
 def masks_without_image(folder: str | Path) -> tuple[Path, ...]:
     """The masks in a folder that belong to no image; `find_scans` passes over them."""
     root = Path(folder)
-    return () if root.is_file() else tuple(Path(path) for path in sorted(_survey(root).strays, key=natural_key))
+    if root.is_file():
+        return ()
+    _, strays, _ = _survey(root)
+    return tuple(Path(path) for path in sorted(strays, key=natural_key))
 
 
 def natural_key(text: str) -> tuple[list[str | int], str]:
@@ -104,169 +95,103 @@ def natural_key(text: str) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part.casefold() for index, part in enumerate(parts)], text
 
 
+def _survey(root: Path) -> tuple[list[_Case], list[str], bool]:
+    """All cases, all masks without an image, and whether metseg's own results were met."""
+    cases: list[_Case] = []
+    paired: set[str] = set()
+    every_mask: list[str] = []
+    folders = list(walk_folders(root))
+    truth = {folder.path: folder.pictures for folder in folders if folder.is_truth}
+    for folder in folders:
+        if folder.is_closed:
+            parent, name = os.path.split(folder.path)
+            cases.append(_Case(name, parent, [_Picture(0, name, name)], [None]))
+        elif not folder.is_truth:
+            masks = _masks_by_image(folder, truth.get(folder.truth or "", ()))
+            found = _cases_in(folder, masks)
+            stems = {picture.stem for case in found for picture in case.pictures}
+            for stem, paths in masks.items():
+                every_mask += paths
+                if stem in stems:
+                    paired.update(paths)
+                elif match := NUMBERED.fullmatch(stem):
+                    for case in found:
+                        case.stray_masks += len(paths) * (case.name == match["prefix"])
+            cases += found
+    every_mask += [os.path.join(path, name) for path, names in truth.items() for name in names]  # noqa: PTH118
+    return (
+        cases,
+        list(dict.fromkeys(path for path in every_mask if path not in paired)),
+        any(folder.is_result for folder in folders),
+    )
+
+
+def _masks_by_image(folder: Folder, truth: tuple[str, ...]) -> dict[str, list[str]]:
+    """Paths of the masks for a folder's pictures, by the picture's stem."""
+    masks: dict[str, list[str]] = {}
+    for name in folder.pictures:
+        stem = _stem(name)
+        if stem.lower().endswith(MASK_END):
+            masks.setdefault(stem[: -len(MASK_END)], []).append(os.path.join(folder.path, name))  # noqa: PTH118
+    for name in truth:
+        stem = _stem(name)
+        stem = stem[: -len(MASK_END)] if stem.lower().endswith(MASK_END) else stem
+        masks.setdefault(stem, []).append(os.path.join(folder.truth or "", name))  # noqa: PTH118
+    return masks
+
+
+def _cases_in(folder: Folder, masks: dict[str, list[str]]) -> list[_Case]:
+    """Group one folder's pictures into cases, and give them their masks."""
+    return [
+        _Case(name, folder.path, pictures, [_pick(masks.get(each.stem, []), each.file) for each in pictures])
+        for name, pictures in _groups(folder)
+    ]
+
+
+def _groups(folder: Folder) -> Iterator[tuple[str, list[_Picture]]]:
+    """The pictures of a folder as cases: their name, their slices in order."""
+    own_name = os.path.basename(os.path.abspath(folder.path)) or "scan"  # noqa: PTH100, PTH119
+    holds_patients = folder.truth is not None or own_name.lower() in IMAGE_FOLDERS
+    groups: dict[tuple[str | None, bool], list[_Picture]] = {}
+    for file in folder.pictures:
+        stem = _stem(file)
+        if stem.lower().endswith((MASK_END, *OUTPUT_ENDS)):
+            continue
+        match = NUMBERED.fullmatch(stem)
+        # Bare numbers below images/ are patients as a rule; elsewhere they are slices.
+        if match is None or (match["prefix"] is None and holds_patients):
+            yield stem, [_Picture(0, stem, file)]
+        else:
+            is_tiff = file.lower().endswith(TIFF_SUFFIXES)
+            groups.setdefault((match["prefix"], is_tiff), []).append(_Picture(int(match["number"]), stem, file))
+    for (prefix, is_tiff), pictures in groups.items():
+        if prefix == own_name:
+            yield prefix, sorted(pictures)
+        # Loose files may be volumes of several patients; one look into the first decides.
+        elif len(pictures) == 1 or (is_tiff and has_several_pages(os.path.join(folder.path, pictures[0].file))):  # noqa: PTH118
+            yield from ((picture.stem, [picture]) for picture in pictures)
+        else:
+            yield prefix or own_name, sorted(pictures)
+
+
 def _mask_of(image: Path) -> Path | None:
     """The mask of one file: NAME_mask beside it, or of equal name in the masks/ beside its images/."""
-    found = [entry.path for entry in _scandir(image.parent) if Path(entry.name).stem == image.stem + MASK_END]
-    if not found and (truth := _truth_beside(image.parent)):
-        found = [e.path for e in _scandir(truth) if Path(e.name).stem in (image.stem, image.stem + MASK_END)]
-    mask = _pick([path for path in found if _is_picture(path)], image.name)
+    named = image.stem + MASK_END
+    found = [entry.path for entry in scan_folder(image.parent) if _stem(entry.name) == named]
+    if not found and (truth := masks_beside(image.parent)):
+        found = [entry.path for entry in scan_folder(truth) if _stem(entry.name) in (image.stem, named)]
+    mask = _pick([path for path in found if is_picture(path)], image.name)
     return Path(mask) if mask else None
 
 
-def _truth_beside(folder: Path) -> str | None:
-    """The masks/ beside a folder that is called images/."""
-    if folder.name.lower() not in IMAGE_FOLDERS:
-        return None
-    return next((e.path for e in _scandir(folder.parent) if e.name.lower() in MASK_FOLDERS and _is_folder(e)), None)
-
-
-def _survey(root: Path) -> _Survey:
-    survey = _Survey()
-    folders = list(_walk(root, survey))
-    truth_files = {folder.path: folder.names for folder in folders if folder.is_truth}
-    used: set[str] = set()
-    for folder in folders:
-        if not folder.is_truth:
-            _cases_of(folder, truth_files.get(folder.truth or "", []), survey, used)
-    for path, names in truth_files.items():
-        survey.strays += [full for name in names if (full := os.path.join(path, name)) not in used]  # noqa: PTH118
-    return survey
-
-
-def _walk(root: Path, survey: _Survey) -> Iterator[_Folder]:
-    """All folders below root, each once, even where links run in a circle."""
-    if not root.is_dir():
-        raise NothingFound("there is no such folder; check the path", source=str(root))
-    truth_of_root = _truth_beside(root.absolute())
-    waiting: list[tuple[str, str | None, bool]] = [(str(root), truth_of_root, False)]
-    if truth_of_root:
-        waiting.append((truth_of_root, None, True))
-    seen: set[tuple[int, int]] = set()
-    while waiting:
-        path, truth, is_truth = waiting.pop()
-        status = os.stat(path)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        try:
-            entries = [e for e in _scandir(path) if not e.name.startswith(".") and e.name != "__MACOSX"]
-        except InputError:
-            if path == str(root):
-                raise
-            # It becomes a case that cannot be read, and so is listed as such while the others go on.
-            parent, name = os.path.split(path)
-            survey.cases.append(_Case(name, parent, [name], [None], gap=False))
-            continue
-        if any(entry.name == "manifest.json" and _is_ours(entry.path) for entry in entries):
-            survey.results = True
-            continue
-        below = {entry.name: entry.path for entry in entries if _is_folder(entry)}
-        yield _Folder(path, [e.name for e in entries if _is_picture(e.name) and e.name not in below], truth, is_truth)
-        images = next((name for name in below if name.lower() in IMAGE_FOLDERS), None)
-        masks = next((name for name in below if name.lower() in MASK_FOLDERS), None) if images else None
-        for name, place in below.items():
-            if masks and name in (images, masks):
-                waiting.append((place, below[masks] if name == images else None, is_truth or name == masks))
-            else:
-                waiting.append((place, os.path.join(truth, name) if truth else None, is_truth))  # noqa: PTH118
-
-
-def _scandir(path: str | Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise InputError(
-            f"the folder cannot be opened ({error.strerror}); check its permissions", source=str(path)
-        ) from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, for instance
-        return False
-
-
-def _is_ours(manifest: str) -> bool:
-    try:
-        with open(manifest, "rb") as file:  # noqa: PTH123
-            return b'"metseg"' in file.read(2**16)
-    except OSError:
-        return False
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(_suffixes())
-
-
-@cache
-def _suffixes() -> tuple[str, ...]:
-    return tuple(suffix for form in formats() for suffix in form.SUFFIXES)
-
-
-def _pick(names: list[str], image: str) -> str | None:
+def _pick(masks: list[str], image: str) -> str | None:
     """Of several masks of one name, the one of the image's own suffix, else the first."""
     suffix = os.path.splitext(image)[1].lower()  # noqa: PTH122
-    return min(names, key=lambda name: (not name.lower().endswith(suffix), name), default=None)
+    return min(masks, key=lambda path: (not path.lower().endswith(suffix), path), default=None)
 
 
-def _cases_of(folder: _Folder, truth_names: list[str], survey: _Survey, used: set[str]) -> None:
-    """Group one folder's pictures into cases, and pair them with their masks."""
-    images: list[tuple[str, str]] = []  # stem, name
-    masks: dict[str, list[str]] = {}  # the image's stem -> full paths
-    for name in folder.names:
-        stem = os.path.splitext(name)[0]  # noqa: PTH122
-        if stem.lower().endswith(MASK_END):
-            masks.setdefault(stem[: -len(MASK_END)], []).append(os.path.join(folder.path, name))  # noqa: PTH118
-        elif not stem.lower().endswith(OUTPUT_ENDS):
-            images.append((stem, name))
-    for name in truth_names:
-        stem = os.path.splitext(name)[0]  # noqa: PTH122
-        stem = stem[: -len(MASK_END)] if stem.lower().endswith(MASK_END) else stem
-        masks.setdefault(stem, []).append(os.path.join(folder.truth or "", name))  # noqa: PTH118
-    cases = [_case(folder.path, name, group, masks) for name, group in _groups(folder, images)]
-    stems = {stem for stem, _ in images}
-    used.update(path for stem, paths in masks.items() if stem in stems for path in paths)
-    strays = {stem: paths for stem, paths in masks.items() if stem not in stems}
-    for stem, paths in strays.items():
-        match = NUMBERED.fullmatch(stem)
-        owner = next((case for case in cases if match and case.name == match["prefix"]), None)
-        if owner:
-            owner.strays += len(paths)
-        survey.strays += paths
-        used.update(paths)
-    survey.cases += cases
-
-
-def _groups(folder: _Folder, images: list[tuple[str, str]]) -> Iterator[tuple[str, list[tuple[int, str, str]]]]:
-    """Cases by name: (number of the slice, stem, file name), in slice order."""
-    own_name = os.path.basename(folder.path)  # noqa: PTH119
-    groups: dict[tuple[str | None, str], list[tuple[int, str, str]]] = {}
-    for stem, name in images:
-        match = NUMBERED.fullmatch(stem)
-        # Plain numbers below images/ are as a rule patients; elsewhere they are slices.
-        if match is None or (match["prefix"] is None and folder.truth is not None):
-            yield stem, [(0, stem, name)]
-        else:
-            kind = "tif" if name.lower().endswith((".tif", ".tiff")) else "picture"
-            groups.setdefault((match["prefix"], kind), []).append((int(match["number"]), stem, name))
-    for (prefix, kind), group in groups.items():
-        group.sort()
-        name = own_name if prefix is None else prefix
-        if name == own_name and prefix is not None:
-            yield name, group
-        elif len(group) == 1 or (kind == "tif" and has_several_pages(os.path.join(folder.path, group[0][2]))):  # noqa: PTH118
-            yield from ((stem, [(number, stem, file)]) for number, stem, file in group)
-        else:
-            yield name, group
-
-
-def _case(folder: str, name: str, group: list[tuple[int, str, str]], masks: dict[str, list[str]]) -> _Case:
-    numbers = [number for number, _, _ in group]
-    gap = any(after != before + 1 for before, after in pairwise(numbers))
-    paired = [_pick(masks.get(stem, []), file) for _, stem, file in group]
-    return _Case(name, folder, [file for _, _, file in group], paired, gap)
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]  # noqa: PTH122
 
 
 def _make_unique(cases: list[_Case], root: Path) -> None:
@@ -287,18 +212,19 @@ def _make_unique(cases: list[_Case], root: Path) -> None:
 
 
 def _source(case: _Case, any_mask: bool) -> ScanSource:
+    """A case as others see it; a missing mask is worth a note only where there are masks at all."""
     notes = []
     missing = sum(mask is None for mask in case.masks)
     if missing and any_mask:
-        notes.append(Note(MISSING_MASKS, f"{missing} of {len(case.files)} images have no mask."))
-    if case.strays:
-        notes.append(Note(STRAY_MASKS, f"{case.strays} masks have no image and are not used."))
-    if case.gap:
+        notes.append(Note(MISSING_MASKS, f"{missing} of {len(case.pictures)} images have no mask."))
+    if case.stray_masks:
+        notes.append(Note(STRAY_MASKS, f"Masks that belong to no image, and are not used: {case.stray_masks}."))
+    if any(after.number != before.number + 1 for before, after in pairwise(case.pictures)):
         notes.append(Note(SLICE_GAP, "The slices' numbers have gaps, so nothing is measured from slice to slice."))
     folder = Path(case.folder)
     return ScanSource(
         case.name,
-        tuple(folder / file for file in case.files),
+        tuple(folder / picture.file for picture in case.pictures),
         tuple(Path(mask) if mask else None for mask in case.masks),
         tuple(notes),
     )

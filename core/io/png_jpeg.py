@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, UnsupportedFormat
-from core.io.formats import ALPHA_DROPPED, Decoded, RawFile, read_slices
+from core.io.interface import ALPHA_DROPPED, Decoded, RawFile
 from core.io.jpeg_header import is_jpeg, parse_jpeg
 from core.io.limits import ReadLimits, Size, check_size
 from core.io.orientation import TURNED, swaps_axes, upright
+from core.io.slices import read_slices
 from core.scan import UNKNOWN_SPACING, Note, Spacing
 
 NAME = "PNG/JPEG"
@@ -39,7 +39,7 @@ def measure(content: bytes, limits: ReadLimits) -> Size:
 
 def read(files: Sequence[RawFile], limits: ReadLimits) -> Decoded:
     """Decode pictures, one slice each."""
-    return read_slices(files, limits, sys.modules[__name__], _read_one)
+    return read_slices(files, limits, measure, _read_one)
 
 
 def _measure_jpeg(content: bytes) -> Size:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, InputError, NothingFound, PairMismatch
-from core.io.formats import Decoded, Format, RawFile, format_of, naming
+from core.io.formats import format_of
+from core.io.interface import Decoded, Format, RawFile, naming
 from core.io.limits import ReadLimits, check_limit
 from core.scan import Note, Scan, ScanSource
 

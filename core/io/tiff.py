@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile
-from core.io.formats import ALPHA_DROPPED, Decoded, RawFile, read_slices
+from core.io.interface import ALPHA_DROPPED, Decoded, RawFile
 from core.io.limits import ReadLimits, Size, check_limit, check_size
 from core.io.orientation import TURNED, swaps_axes, upright
+from core.io.slices import read_slices
 from core.io.tiff_header import is_tiff, walk
 from core.io.tiff_layout import Layout, layout_of
 from core.io.tiff_page import PALETTE, WHITE_IS_ZERO, Page, decode_page, parse_page
@@ -43,7 +43,7 @@ def measure(content: bytes, limits: ReadLimits) -> Size:
 
 def read(files: Sequence[RawFile], limits: ReadLimits) -> Decoded:
     """Decode one or several TIFFs; pages are slices, or channels of slices where the file says so."""
-    return read_slices(files, limits, sys.modules[__name__], _read_one)
+    return read_slices(files, limits, measure, _read_one)
 
 
 def _read_one(content: bytes, limits: ReadLimits) -> tuple[NDArray[Any], Spacing, tuple[Note, ...]]:
