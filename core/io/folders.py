@@ -1,0 +1,123 @@
+"""Walks through folders and lists their pictures; pairs images/ with the masks/ beside it; opens no picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import InputError, NothingFound
+from core.io.formats import SUFFIXES
+
+IMAGE_FOLDERS = frozenset({"images", "image", "imgs"})
+MASK_FOLDERS = frozenset({"masks", "mask", "labels"})
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that was walked through.
+
+    Attributes:
+        path: as text, for there may be very many.
+        pictures: their file names, sorted; hidden ones left out.
+        truth: its counterpart below masks/ (which may not exist), or None where it is not below images/.
+        is_truth: it lies below masks/ itself.
+        is_result: metseg wrote it; nothing in it is listed, and no folder below it is walked.
+        is_closed: it cannot be opened.
+    """
+
+    path: str
+    pictures: tuple[str, ...] = ()
+    truth: str | None = None
+    is_truth: bool = False
+    is_result: bool = False
+    is_closed: bool = False
+
+
+def walk_folders(root: Path) -> Iterator[Folder]:
+    """List root and all folders below, each once, even where links run in a circle.
+
+    The masks/ beside a root that is called images/ belongs to it.
+
+    Raises:
+        NothingFound: there is no such folder.
+        InputError: root cannot be opened.
+    """
+    if not root.is_dir():
+        raise NothingFound("there is no such folder; check the path", source=str(root))
+    scan_folder(root)
+    truth_of_root = masks_beside(root)
+    waiting: list[tuple[str, str | None, bool]] = [(str(root), truth_of_root, False)]
+    if truth_of_root:
+        waiting.append((truth_of_root, None, True))
+    seen: set[tuple[int, int]] = set()
+    while waiting:
+        path, truth, is_truth = waiting.pop()
+        try:
+            status = os.stat(path)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = scan_folder(path)
+        except (OSError, InputError):
+            yield Folder(path, is_closed=True)
+            continue
+        if any(entry.name == "manifest.json" and _is_metsegs(entry.path) for entry in entries):
+            yield Folder(path, is_result=True)
+            continue
+        below = {entry.name: entry.path for entry in entries if _is_folder(entry)}
+        pictures = tuple(entry.name for entry in entries if is_picture(entry.name) and entry.name not in below)
+        yield Folder(path, pictures, truth, is_truth)
+        images = next((name for name in below if name.lower() in IMAGE_FOLDERS), None)
+        masks = next((name for name in below if name.lower() in MASK_FOLDERS), None) if images else None
+        for name, place in below.items():
+            if masks and name in (images, masks):
+                waiting.append((place, below[masks] if name == images else None, is_truth or name == masks))
+            else:
+                waiting.append((place, os.path.join(truth, name) if truth else None, is_truth))  # noqa: PTH118
+
+
+def scan_folder(path: str | Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, sorted by name, without hidden entries and the Mac's shadow of a zip.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    try:
+        with os.scandir(path) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX"]
+    except OSError as error:
+        detail = f"the folder cannot be opened ({error.strerror}); check its permissions"
+        raise InputError(detail, source=str(path)) from error
+    return sorted(shown, key=lambda entry: entry.name)
+
+
+def masks_beside(folder: Path) -> str | None:
+    """The masks/ beside a folder that is called images/; None for any other folder."""
+    folder = folder.absolute()
+    if folder.name.lower() not in IMAGE_FOLDERS:
+        return None
+    beside = scan_folder(folder.parent)
+    return next((entry.path for entry in beside if entry.name.lower() in MASK_FOLDERS and _is_folder(entry)), None)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name ends as one of the formats that are read."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, for instance
+        return False
+
+
+def _is_metsegs(manifest: str) -> bool:
+    """Whether a manifest.json tells of metseg; every one that metseg writes names its version near the top."""
+    try:
+        with open(manifest, "rb") as file:  # noqa: PTH123
+            return b'"metseg"' in file.read(2**16)
+    except OSError:
+        return False

@@ -1,0 +1,82 @@
+"""Puts files that hold whole slices one behind the other, as TIFF, PNG and JPEG do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import BrokenFile, PairMismatch
+from core.io.interface import Decoded, RawFile, naming
+from core.io.limits import ReadLimits, Size, check_size
+from core.scan import UNKNOWN_SPACING, Note, Spacing
+
+Measure = Callable[[bytes, ReadLimits], Size]
+ReadOne = Callable[[bytes, ReadLimits], tuple[NDArray[Any], Spacing, tuple[Note, ...]]]
+
+
+def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, read_one: ReadOne) -> Decoded:
+    """Read a case whose files each hold whole slices, and put these one behind the other.
+
+    Args:
+        files: in slice order.
+        limits: for the case as a whole.
+        measure: tells a file's size from its header.
+        read_one: decodes a file: voxels (slices, channels, height, width), spacing, notes.
+
+    Raises:
+        InputError: a file cannot be read.
+        PairMismatch: the slices differ in size, channels or data type.
+        TooLarge: together they are beyond a limit.
+    """
+    sizes = []
+    for file in files:
+        with naming(file.name):
+            sizes.append(measure(file.content, limits))
+            _check_alike(sizes[0], sizes[-1])
+            first = sizes[0]
+            check_size(Size(sum(size.slices for size in sizes), first.channels, first.height, first.width), limits)
+    voxels: NDArray[Any] | None = None
+    start, spacings, notes = 0, set(), dict[Note, None]()
+    for file, size in zip(files, sizes, strict=True):
+        with naming(file.name):
+            part, spacing, found = read_one(file.content, limits)
+            if part.shape != (size.slices, size.channels, size.height, size.width):
+                raise BrokenFile("the picture is not of the size that its header promises; export it again")
+            if voxels is None:
+                count = sum(each.slices for each in sizes)
+                voxels = part if len(files) == 1 else np.empty((count, *part.shape[1:]), part.dtype)
+            elif part.dtype != voxels.dtype:
+                raise PairMismatch(
+                    f"this slice holds {part.dtype} values and the first {voxels.dtype}; export all slices alike"
+                )
+            if part is not voxels:
+                voxels[start : start + len(part)] = part
+        start += len(part)
+        spacings.add(spacing)
+        notes.update(dict.fromkeys(found))
+    if voxels is None:
+        raise BrokenFile("there is no file to read; give at least one")
+    return Decoded(
+        voxels=voxels,
+        files=tuple(files),
+        slices_per_file=tuple(size.slices for size in sizes),
+        # What lies between two files, none of them knows.
+        spacing_mm=spacing if len(files) == 1 else (None, *spacing[1:]) if len(spacings) == 1 else UNKNOWN_SPACING,
+        notes=tuple(notes),
+    )
+
+
+def _check_alike(first: Size, other: Size) -> None:
+    if (first.height, first.width) != (other.height, other.width):
+        raise PairMismatch(
+            f"this slice has {other.width}×{other.height} pixels and the first {first.width}×{first.height}; "
+            "slices of one case must be of one size"
+        )
+    if first.channels != other.channels:
+        raise PairMismatch(
+            f"this slice has {other.channels} channels and the first {first.channels}; "
+            "slices of one case must have the same channels"
+        )
