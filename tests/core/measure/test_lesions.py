@@ -176,6 +176,15 @@ def test_equally_large_lesions_keep_the_order_in_which_they_are_met() -> None:
     assert [lesion.label for lesion in lesions] == [1, 2, 3, 4]
 
 
+def test_how_the_arrays_lie_in_memory_does_not_matter() -> None:
+    rng = np.random.default_rng(5)
+    mask, probability = rng.random((4, 9, 11)) < 0.4, rng.random((4, 9, 11)).astype(np.float32)
+    expected = find_lesions(mask, probability, SPACING)
+    found = find_lesions(np.asfortranarray(mask), np.repeat(probability, 2, axis=2)[..., ::2], SPACING)
+    assert np.array_equal(found[0], expected[0])
+    assert found[1] == expected[1]
+
+
 def test_an_empty_mask_has_no_lesion() -> None:
     mask = np.zeros((2, 4, 4), bool)
     kept, lesions = find_lesions(mask, np.zeros(mask.shape, np.float32))
