@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from core.measure import diameter
 from core.measure.lesions import find_lesions
 from core.scan import Lesion
 
@@ -105,28 +104,6 @@ def test_lesions_are_those_counted_by_hand(mask: NDArray[np.bool_], min_voxels: 
     assert np.array_equal(kept, expected)
     assert np.array_equal(mask, before)
     assert_same(lesions, by_hand(mask, probability, min_voxels))
-
-
-@pytest.mark.parametrize("chunk", [1, 5, 100])
-def test_diameters_do_not_depend_on_how_many_are_measured_at_once(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    mask = np.random.default_rng(3).random((3, 20, 20)) < 0.3
-    _, expected = find_lesions(mask, None, SPACING)
-    monkeypatch.setattr(diameter, "CHUNK", chunk)
-    assert find_lesions(mask, None, SPACING)[1] == expected
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_diameters_of_large_ragged_shapes_are_those_of_their_hull(seed: int) -> None:
-    from scipy.spatial import ConvexHull
-    from scipy.spatial.distance import pdist
-
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:90, 0:70]
-    mask = np.hypot((y - 45) / 40, (x - 35) / 25) + rng.normal(0, 0.15, y.shape) < 1
-    _, (lesion, *_) = find_lesions(mask[None], None, (None, 0.7, 1.1))
-    rows, columns = np.nonzero(_largest(mask))
-    corners = np.concatenate([np.stack([(rows + v) * 0.7, (columns + u) * 1.1], 1) for v in (0, 1) for u in (0, 1)])
-    assert lesion.longest_diameter_mm == pytest.approx(pdist(corners[ConvexHull(corners).vertices]).max())
 
 
 def test_known_shapes_have_known_measures() -> None:
@@ -222,11 +199,3 @@ def test_tens_of_thousands_of_components_are_measured_in_one_pass() -> None:
 def test_arrays_that_do_not_fit_are_refused(mask: Any, probability: Any) -> None:
     with pytest.raises(ValueError, match="mask"):
         find_lesions(mask, probability)
-
-
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    from scipy import ndimage
-
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    largest: NDArray[np.bool_] = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    return largest
