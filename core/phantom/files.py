@@ -16,6 +16,8 @@ from core.phantom.stack import make_phantom
 def write_phantom_case(seed: int, folder: Path, slices: int = 8, size: int = 256) -> Path:
     """Make a phantom and write it below a folder; files that are there already with the same bytes are left alone.
 
+    Slices of a longer stack that was written there before are removed, for they would be taken for this one's.
+
     Args:
         seed: as for `make_phantom`.
         folder: where the case's own folder goes; made where it is not there.
@@ -35,6 +37,10 @@ def write_phantom_case(seed: int, folder: Path, slices: int = 8, size: int = 256
         for name, picture, truth in zip(scan.slice_names, scan.voxels[:, 0], mask, strict=True):
             _write(case / f"{name}.tif", picture)
             _write(case / f"{name}_mask.tif", truth.astype(np.uint8) * 255)
+        ours = {f"{name}{end}" for name in scan.slice_names for end in (".tif", "_mask.tif")}
+        for path in case.glob(f"{scan.name}_*.tif"):
+            if path.name not in ours:
+                path.unlink()
     except OSError as error:
         raise OutputError(
             "the synthetic pictures cannot be written there; choose a folder with room that you may write to",

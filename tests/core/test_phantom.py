@@ -162,6 +162,12 @@ def test_a_case_that_is_there_already_is_left_alone_and_a_changed_file_is_made_g
     assert damaged.read_bytes() == content
 
 
+def test_a_shorter_stack_leaves_no_slice_of_a_longer_one(tmp_path: Path) -> None:
+    write_phantom_case(6, tmp_path, slices=3, size=32)
+    folder = write_phantom_case(6, tmp_path, slices=1, size=32)
+    assert sorted(path.name for path in folder.iterdir()) == ["PHANTOM_0006_1.tif", "PHANTOM_0006_1_mask.tif"]
+
+
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot be written"):
