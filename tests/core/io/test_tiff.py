@@ -235,7 +235,7 @@ def test_pages_of_different_sizes_are_refused_by_number():
     with tifffile.TiffWriter(buffer) as writer:
         writer.write(noise((8, 8), "u1"), metadata=None)
         writer.write(noise((8, 9), "u1"), metadata=None)
-    with pytest.raises(BrokenFile, match="page 2 .* 9×8 .* page 1 8×8"):
+    with pytest.raises(BrokenFile, match=r"page 2 .* 9×8 .* page 1 8×8"):
         voxels(buffer.getvalue())
 
 
@@ -244,7 +244,7 @@ def test_pages_of_different_types_are_refused():
     with tifffile.TiffWriter(buffer) as writer:
         writer.write(noise((8, 8), "u1"), metadata=None)
         writer.write(noise((8, 8), "u2"), metadata=None)
-    with pytest.raises(BrokenFile, match="page 2 .* another kind"):
+    with pytest.raises(BrokenFile, match=r"page 2 .* another kind"):
         voxels(buffer.getvalue())
 
 
