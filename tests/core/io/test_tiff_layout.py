@@ -100,7 +100,7 @@ def test_a_truncated_list_of_pages_as_tifffile_writes_it_is_read_whole():
     stack = counting(4, 5, 6)
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
-        writer.write(stack, photometric="minisblack", contiguous=True, metadata={"truncate": True})
+        writer.write(stack, photometric="minisblack", truncate=True)
     assert len(tifffile.TiffFile(io.BytesIO(buffer.getvalue())).pages) == 1
     np.testing.assert_array_equal(read_scan_bytes(buffer.getvalue(), "scan").voxels[:, 0], stack)
 
