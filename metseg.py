@@ -191,6 +191,28 @@ def segment(
 
 
 @app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the cases, the results and the page.")] = Path("demo-output"),
+    model: Annotated[list[str] | None, typer.Option(help="Shipped names or folders; else every shipped model.")] = None,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+) -> None:
+    """Segment made-up slices with every model and show the results on a page."""
+    from core.demo import run_demo
+    from core.errors import Cancelled
+
+    with console.StepProgress() as progress, console.StopOnInterrupt() as stop:
+        try:
+            result = run_demo(
+                out, progress, models=model or None, device=device, precision=precision, cancelled=stop.asked
+            )
+        except Cancelled as error:
+            console.complain(f"metseg: {error}")
+            raise typer.Exit(STOPPED) from None
+    console.print_demo(result)
+
+
+@app.command()
 def train(
     data: Annotated[Path, typer.Argument(help="Folder of images with their masks.")],
     network: Annotated[str, typer.Option(help="nested-unet or attention-unet.")],
@@ -252,6 +274,22 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
         raise typer.BadParameter("give whole numbers from 1, with commas between", param_hint=option)
     return tuple(int(part) for part in parts)
+
+
+@app.command()
+def bench(
+    as_json: AsJson = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Every depth, batch and size; takes long.")] = False,
+    device: Annotated[list[str] | None, typer.Option(help="cpu, cuda or cuda:N; else both kinds.")] = None,
+) -> None:
+    """Measure networks, CLAHE, tiling and the whole way on this machine."""
+    from benchmarks.table import DEVICES, run_bench
+
+    report = run_bench(not thorough, device or DEVICES, progress=console.bench_progress)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        console.print_bench(report.machine, report.rows)
 
 
 @app.command()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.batch.jobs import Plan
     from core.batch.run import Event, Report
     from core.batch.tables import Outcome
+    from core.demo import DemoResult, DemoStep
 
 PLAIN_WIDTH = 120
 MOST_NAMES = 5
@@ -79,6 +80,31 @@ class RunProgress:
             self._bar.update(self._task, description=description, completed=done, total=self._total)
 
 
+class StepProgress:
+    """Shows steps with a name: a bar where stderr is a terminal, else a line for each."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> StepProgress:
+        if sys.stderr.isatty():
+            self._bar = _bar()
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, step: DemoStep) -> None:
+        """Take a step of `core.demo`."""
+        if self._bar is None:
+            complain(f"[{step.done}/{step.total}] {step.doing}")
+        else:
+            self._bar.update(self._task, description=clean(step.doing), completed=step.done, total=step.total)
+
+
 class TrainProgress:
     """Shows a training: a line for each epoch, and a bar above the prompt where stderr is a terminal."""
 
@@ -140,7 +166,7 @@ def print_report(report: Report, plan: Plan, out: Path) -> None:
 
     good = [outcome for outcome in report.outcomes if outcome.manifest]
     if good:
-        _print_table(good)
+        _print_cases(good)
     if totals := dice_totals(good):
         over = counted(totals["cases"], "case")
         print(f"Dice: mean {totals['mean']:.3f}, median {totals['median']:.3f} over {over}. {totals['rule']}")
@@ -154,28 +180,16 @@ def print_report(report: Report, plan: Plan, out: Path) -> None:
     print(RESEARCH_ONLY)
 
 
-def _print_table(good: Sequence[Outcome]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("case", overflow="fold")
-    for title in ("slices", "lesions", "size", "Dice"):
-        table.add_column(title, justify="right", no_wrap=True)
-    if any(outcome.status == "kept" for outcome in good):
-        table.add_column("")
+def _print_cases(good: Sequence[Outcome]) -> None:
+    rows = []
     for outcome in good:
         result = outcome.manifest["result"] if outcome.manifest else {}
-        dice = result["dice"]
-        figures = (str(result["slices"]), str(len(result["lesions"])), size_of(result))
-        kept = ["from earlier"] if outcome.status == "kept" else []
-        table.add_row(Text(clean(outcome.name)), *figures, "" if dice is None else f"{dice:.3f}", *kept)
-    console = Console(file=sys.stdout)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
-    console.print(table)
+        dice = "" if result["dice"] is None else f"{result['dice']:.3f}"
+        kept = "from earlier" if outcome.status == "kept" else ""
+        rows.append((outcome.name, str(result["slices"]), str(len(result["lesions"])), size_of(result), dice, kept))
+    # The last column is left out where it would be empty.
+    shown = 6 if any(row[-1] for row in rows) else 5
+    print_table(("case", "slices", "lesions", "size", "Dice", "")[:shown], [row[:shown] for row in rows])
 
 
 def size_of(result: Mapping[str, Any]) -> str:
@@ -210,6 +224,67 @@ def _some(names: Iterable[str]) -> str:
     shown = [clean(name) for name in names]
     more = len(shown) - MOST_NAMES
     return ", ".join(shown[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def print_demo(result: DemoResult) -> None:
+    """Each case's Dice with each model, where the page is, and how to go on."""
+    from core.batch.results import RESEARCH_ONLY
+    from core.measure.dice import EMPTY_RULE
+
+    models = result.models
+    rows = [(case.name, *(f"{model.dice[case.name]:.3f}" for model in models)) for case in result.cases]
+    means = ("mean", *(f"{model.mean_dice:.3f}" for model in models))
+    times = ("ms a slice", *(f"{model.milliseconds_per_slice:.0f}" for model in models))
+    print_table(("Dice", *(model.name for model in models)), [*rows, means, times])
+    print(EMPTY_RULE)
+    print("The slices are drawn by a program. They show that all works, not how well the models do on patients.")
+    print(f"Pictures: {clean(result.page)}")
+    print(f"Go on: metseg segment {clean(result.cases_folder)} --out DIR, or name a folder of your own scans instead.")
+    print(RESEARCH_ONLY)
+
+
+def bench_progress(row: Mapping[str, Any]) -> None:
+    """A line for each measurement, as soon as it is there."""
+    complain(f"{row['subject']}, {row['what']}, {row['device']}: {_milliseconds(row)}")
+
+
+def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """This machine's table."""
+    for device in machine["devices"]:
+        print(f"{device['kind']}: {clean(device['name'])}")
+    print(f"torch {machine['versions']['torch']}, {counted(machine['torch_threads'], 'thread')}", end="")
+    print(f", load average {machine['load_average']}" if machine["load_average"] is not None else "")
+    print("Milliseconds a picture: median, and quartiles in brackets.")
+    columns = ("subject", "what", "device", "precision", "batch", "size")
+    cells = []
+    for row in rows:
+        ratio = f"{row['ratio']:.2f} × {row['ratio_to']}" if row["ratio"] is not None else ""
+        told = [str(row[column]) if row[column] is not None else "" for column in columns]
+        cells.append((*told, _milliseconds(row), ratio, row["note"]))
+    print_table((*columns, "ms", "compared", "note"), cells, right=("batch", "ms"))
+
+
+def _milliseconds(row: Mapping[str, Any]) -> str:
+    return str(row["status"]) if row["ms"] is None else f"{row['ms']:g} ({row['ms_low']:g}–{row['ms_high']:g})"
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] | None = None) -> None:
+    """A table on stdout; columns named in `right` (all but the first, if None) are flush right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, title in enumerate(titles):
+        flush = index > 0 if right is None else title in right
+        table.add_column(Text(clean(title)), justify="right" if flush else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    console = Console(file=sys.stdout)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    console.print(table)
 
 
 def print_info(info: Mapping[str, Any]) -> None:
