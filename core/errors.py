@@ -1,22 +1,22 @@
 """Every error that a person can meet.
 
-    MetsegError
-    ├── InputError                 something is wrong with what was given
-    │   ├── UnsupportedFormat      the content is of no kind that metseg reads
-    │   ├── BrokenFile             the right kind, but damaged or impossible
-    │   ├── TooLarge               beyond a limit; found before the memory was taken
-    │   ├── ChannelNeeded          a coloured picture, and nobody said which channel to take
-    │   ├── PairMismatch           an image and its mask do not belong together
-    │   └── NothingFound           a folder without anything to read
-    ├── UsageError                 options that do not go together
-    ├── ModelError
-    │   ├── ModelNotFound
-    │   └── ModelDamaged           missing file, wrong hash, keys that do not fit
-    ├── DeviceError
-    │   ├── DeviceUnavailable
-    │   └── DeviceOutOfMemory      even for one window
-    ├── OutputError                a result cannot be written, or would overwrite something
-    └── Cancelled                  somebody asked to stop
+MetsegError
+├── InputError                 something is wrong with what was given
+│   ├── UnsupportedFormat      the content is of no kind that metseg reads
+│   ├── BrokenFile             the right kind, but damaged or impossible
+│   ├── TooLarge               beyond a limit; found before the memory was taken
+│   ├── ChannelNeeded          a coloured picture, and nobody said which channel to take
+│   ├── PairMismatch           an image and its mask do not belong together
+│   └── NothingFound           a folder without anything to read
+├── UsageError                 options that do not go together
+├── ModelError
+│   ├── ModelNotFound
+│   └── ModelDamaged           missing file, wrong hash, keys that do not fit
+├── DeviceError
+│   ├── DeviceUnavailable
+│   └── DeviceOutOfMemory      even for one window
+├── OutputError                a result cannot be written, or would overwrite something
+└── Cancelled                  somebody asked to stop
 """
 
 from __future__ import annotations
