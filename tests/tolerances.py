@@ -17,4 +17,6 @@ TOLERANCES: dict[str, float] = {
     # reduced precision, for tiny networks with random weights whose logits have deviation 1
     "bf16 logits, mean": 0.08,
     "fp16 logits, mean": 0.01,
+    # reduced precision, for the models that come with metseg, on real slices
+    "bf16 changed lesion pixels": 0.02,
 }
