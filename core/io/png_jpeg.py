@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ NAME = "PNG/JPEG"
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_HEADER = struct.Struct(">8sI4sIIBB")
 PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}  # by colour type, opacity left out
+COLOURS = ("red", "green", "blue")
 MAX_CHUNKS = 1000  # before the pixels; real files have about ten
 
 
@@ -39,7 +42,9 @@ def measure(content: bytes, limits: ReadLimits) -> Size:
 
 def read(files: Sequence[RawFile], limits: ReadLimits) -> Decoded:
     """Decode pictures, one slice each."""
-    return read_slices(files, limits, measure, _read_one)
+    decoded = read_slices(files, limits, measure, _read_one)
+    # Named, so that a coloured picture is never taken for three sequences.
+    return replace(decoded, channels=COLOURS) if decoded.voxels.shape[1] == len(COLOURS) else decoded
 
 
 def _measure_jpeg(content: bytes) -> Size:
@@ -51,23 +56,20 @@ def _measure_jpeg(content: bytes) -> Size:
 
 
 def _measure_png(content: bytes) -> Size:
+    if len(content) < PNG_HEADER.size:
+        raise BrokenFile("the PNG's header is cut off; copy it again")
+    _, length, kind, width, height, depth, color = PNG_HEADER.unpack_from(content)
+    if (length, kind) != (13, b"IHDR") or color not in PNG_CHANNELS or depth not in (1, 2, 4, 8, 16):
+        raise BrokenFile("the PNG's header is damaged; export it again")
     position = len(PNG_START)
-    size: Size | None = None
     for _ in range(MAX_CHUNKS):
-        if position + 12 > len(content):
+        if position + 8 > len(content):
             raise BrokenFile("the PNG ends before its pixels do; copy it again")
         length, kind = struct.unpack_from(">I4s", content, position)
-        if size is None:
-            if kind != b"IHDR" or length != 13:
-                raise BrokenFile("the PNG's header is damaged; export it again")
-            width, height, _, color = struct.unpack_from(">IIBB", content, position + 8)
-            if color not in PNG_CHANNELS:
-                raise BrokenFile("the PNG's header is damaged; export it again")
-            size = Size(1, PNG_CHANNELS[color], height, width)
-        elif kind == b"acTL":
+        if kind == b"acTL":
             raise UnsupportedFormat("the PNG is animated; save its pictures one by one")
-        elif kind == b"IDAT":
-            return size
+        if kind == b"IDAT":
+            return Size(1, PNG_CHANNELS[color], height, width)
         position += 12 + length
     raise BrokenFile("the PNG has impossibly many entries before its pixels; export it again")
 

@@ -1,0 +1,210 @@
+import hashlib
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from core.errors import BrokenFile, InputError, NothingFound, PairMismatch, TooLarge
+from core.io import ReadLimits, find_scans, read_mask, read_scan, read_scan_bytes
+from core.scan import Note, ScanSource
+
+ROOT = Path(__file__).resolve().parents[3]
+DATA = Path(os.environ.get("METSEG_DATA", ROOT.parent / "shared" / "data"))
+
+
+def slices_of(folder, *values, size=(4, 5), name="c"):
+    paths = []
+    for number, value in enumerate(values, 1):
+        paths.append(folder / f"{name}_{number}.tif")
+        tifffile.imwrite(paths[-1], np.full(size, value, np.uint8))
+    return tuple(paths)
+
+
+def test_a_case_of_several_files_is_one_scan(tmp_path):
+    paths = slices_of(tmp_path, 3, 1, 2)
+    note = Note("seen", "While looking.")
+    scan = read_scan(ScanSource("case", paths, notes=(note,)))
+    assert scan.name == "case"
+    assert scan.voxels[:, 0, 0, 0].tolist() == [3, 1, 2]
+    assert scan.slice_names == ("c_1", "c_2", "c_3")
+    assert scan.paths == paths
+    assert scan.slices_per_path == (1, 1, 1)
+    assert scan.sha256 == hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    assert scan.notes == (note,)
+    assert scan.affine is None
+    assert scan.channels == ()
+
+
+def test_files_of_one_and_of_several_slices_go_together(tmp_path):
+    single = slices_of(tmp_path, 7)
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.arange(40, dtype=np.uint8).reshape(2, 4, 5), photometric="minisblack")
+    scan = read_scan(ScanSource("case", (*single, stack)))
+    assert scan.slice_names == ("c_1", "stack_1", "stack_2")
+    assert scan.slices_per_path == (1, 2)
+
+
+def test_bytes_and_file_give_the_same_scan(tmp_path):
+    (path,) = slices_of(tmp_path, 9)
+    one, other = read_scan(str(path)), read_scan_bytes(path.read_bytes(), "c_1")
+    np.testing.assert_array_equal(one.voxels, other.voxels)
+    assert (one.name, one.sha256, one.slice_names) == (other.name, other.sha256, other.slice_names)
+    assert other.paths == ()
+
+
+def test_a_slice_of_another_size_is_named_in_the_source_only(tmp_path):
+    paths = slices_of(tmp_path, 1, 2) + slices_of(tmp_path, 3, size=(5, 5), name="odd")
+    with pytest.raises(PairMismatch, match="5×5 pixels and the first 5×4") as caught:
+        read_scan(ScanSource("case", paths))
+    assert caught.value.source == str(paths[2])
+    assert "odd" not in caught.value.detail
+
+
+def test_a_slice_with_other_channels_is_refused(tmp_path):
+    paths = slices_of(tmp_path, 1)
+    coloured = tmp_path / "c_2.tif"
+    tifffile.imwrite(coloured, np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(PairMismatch, match="3 channels and the first 1"):
+        read_scan(ScanSource("case", (*paths, coloured)))
+
+
+def test_a_slice_of_another_format_is_refused(tmp_path):
+    paths = slices_of(tmp_path, 1)
+    picture = tmp_path / "c_2.png"
+    cv2.imwrite(str(picture), np.zeros((4, 5), np.uint8))
+    with pytest.raises(BrokenFile, match="PNG/JPEG and the first TIFF"):
+        read_scan(ScanSource("case", (*paths, picture)))
+
+
+def test_a_case_without_files_or_with_a_vanished_one_is_said(tmp_path):
+    with pytest.raises(NothingFound, match="no files"):
+        read_scan(ScanSource("case", ()))
+    with pytest.raises(NothingFound, match="no such file"):
+        read_scan(tmp_path / "absent.tif")
+    with pytest.raises(InputError, match="folder"):
+        read_scan(tmp_path)
+
+
+def test_an_empty_file_and_an_unknown_one_are_refused(tmp_path):
+    for content in (b"", b"hello", b"PK\3\4" + bytes(100)):
+        path = tmp_path / "x.tif"
+        path.write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            read_scan(path)
+        assert caught.value.source == str(path)
+
+
+def test_the_limits_hold_for_the_case_as_a_whole(tmp_path):
+    paths = slices_of(tmp_path, 1, 2, 3)
+    source = ScanSource("case", paths)
+    size = sum(path.stat().st_size for path in paths)
+    assert read_scan(source, ReadLimits(file_bytes=size, slices=3, voxels=60, slice_pixels=20)).shape == (3, 4, 5)
+    for limits in (
+        ReadLimits(slices=2),
+        ReadLimits(voxels=59),
+        ReadLimits(slice_pixels=19),
+        ReadLimits(file_bytes=size - 1),
+    ):
+        with pytest.raises(TooLarge):
+            read_scan(source, limits)
+    with pytest.raises(TooLarge):
+        read_scan_bytes(paths[0].read_bytes(), "x", ReadLimits(file_bytes=10))
+
+
+def test_a_file_that_cannot_be_opened_is_said(tmp_path, monkeypatch):
+    (path,) = slices_of(tmp_path, 1)
+
+    def refuse(self, mode="r"):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match="Permission denied"):
+        read_scan(path)
+
+
+def pair(folder, image, mask, suffix=".tif"):
+    paths = (folder / "x.tif", folder / f"x_mask{suffix}")
+    tifffile.imwrite(paths[0], image)
+    if suffix == ".tif":
+        tifffile.imwrite(paths[1], mask)
+    else:
+        cv2.imwrite(str(paths[1]), mask, [cv2.IMWRITE_JPEG_QUALITY, 60])
+    return ScanSource("x", paths[:1], paths[1:])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.int16])
+def test_truth_is_what_is_above_zero(tmp_path, dtype):
+    mask = np.array([[0, 1, 2], [127, 100, 0]], dtype)
+    truth = read_mask(pair(tmp_path, np.zeros((2, 3), np.uint8), mask))
+    assert truth.dtype == np.bool_
+    np.testing.assert_array_equal(truth, mask[None] > 0)
+
+
+def test_truth_in_a_jpeg_is_what_is_above_the_middle(tmp_path):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:41, 11:37] = 255
+    source = pair(tmp_path, mask, mask, ".jpg")
+    stored = cv2.imread(str(source.mask_paths[0]), cv2.IMREAD_GRAYSCALE)
+    assert ((stored > 0) != (mask > 0)).any(), "this JPEG shows no smear, so the test would show nothing"
+    np.testing.assert_array_equal(read_mask(source)[0], mask > 0)
+
+
+def test_truth_in_colour_is_what_is_above_zero_in_any_channel(tmp_path):
+    mask = np.zeros((4, 5, 3), np.uint8)
+    mask[1, 2, 0] = mask[3, 3, 2] = 9
+    np.testing.assert_array_equal(read_mask(pair(tmp_path, np.zeros((4, 5), np.uint8), mask))[0], mask.any(-1))
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (5, 5), (2, 4, 5)])
+def test_a_mask_of_another_size_is_refused(tmp_path, shape):
+    source = pair(tmp_path, np.zeros((4, 5), np.uint8), np.zeros(shape, np.uint8))
+    with pytest.raises(PairMismatch, match="must be equal") as caught:
+        read_mask(source)
+    assert caught.value.source == str(source.mask_paths[0])
+
+
+def test_a_missing_mask_is_said(tmp_path):
+    paths = slices_of(tmp_path, 1, 2)
+    for masks in ((), (None, None), (paths[0], None)):
+        with pytest.raises(PairMismatch, match="have no mask"):
+            read_mask(ScanSource("x", paths, masks))
+
+
+def lgg_case():
+    for folder in (ROOT / ".data" / "kaggle_3m", DATA / "lgg", DATA / "kaggle_3m"):
+        case = folder / "TCGA_CS_4941_19960909"
+        if case.is_dir():
+            return case
+    pytest.skip("the LGG set is not unpacked in .data/kaggle_3m, nor below METSEG_DATA")
+
+
+def test_a_real_patient_is_read_as_tifffile_reads_it():
+    (source,) = find_scans(lgg_case())
+    scan, truth = read_scan(source), read_mask(source)
+    assert scan.voxels.shape == (23, 3, 256, 256)
+    assert truth.shape == scan.shape
+    assert source.has_truth
+    assert scan.notes == ()
+    np.testing.assert_array_equal(
+        scan.voxels, np.stack([tifffile.imread(path) for path in source.paths]).transpose(0, 3, 1, 2)
+    )
+    np.testing.assert_array_equal(truth, np.stack([tifffile.imread(path) for path in source.mask_paths]) > 0)
+    assert [int(name.rsplit("_", 1)[1]) for name in scan.slice_names] == list(range(1, 24))
+
+
+def test_real_metastases_are_grouped_by_patient():
+    folder = DATA / "jpg-metastasis-t2w"
+    if not folder.is_dir():
+        pytest.skip("jpg-metastasis-t2w is not below METSEG_DATA")
+    sources = find_scans(folder)
+    assert len(sources) == 6
+    assert sum(len(source.paths) for source in sources) == 30
+    for source in sources:
+        assert source.has_truth
+        assert {note.code for note in source.notes} == {"slice-gap"}
+        scan, truth = read_scan(source), read_mask(source)
+        assert scan.shape == truth.shape == (len(source.paths), 512, 512)
+        assert 0 < truth.mean() < 0.2
