@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,63 +32,20 @@ def complain(text: object) -> None:
     print(clean(text), file=sys.stderr)
 
 
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
-    times = (TimeElapsedColumn(), TimeRemainingColumn(compact=True))
-    return Progress(*columns, *times, console=Console(stderr=True), transient=True)
-
-
-class RunProgress:
-    """Shows a run while it goes on: a bar where stderr is a terminal, else a line for each case that ended."""
-
-    def __init__(self, cases: int) -> None:
-        self._cases, self._ended = cases, 0
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> RunProgress:
-        if sys.stderr.isatty():
-            self._bar = _bar()
-            self._task = self._bar.add_task("looking at what is there", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __call__(self, event: Event) -> None:
-        """Take an event of `core.batch.run`."""
-        from core.batch.run import CaseBegun, CaseEnded, CaseProgress
-
-        match event:
-            case CaseBegun(name, number, total):
-                self._number, self._total = number, total
-                self._update(f"{number}/{total} {clean(name)}", 0.0)
-            case CaseProgress(name, done, total):
-                self._update(f"{self._number}/{self._total} {clean(name)}, slice {done}/{total}", done / max(1, total))
-            case CaseEnded(outcome):
-                self._ended += 1
-                if self._bar is None:
-                    complain(f"[{self._ended}/{self._cases}] {outcome.name}: {_ending(outcome)}")
-
-    def _update(self, description: str, part: float) -> None:
-        if self._bar is not None:
-            done = self._number - 1 + part
-            self._bar.update(self._task, description=description, completed=done, total=self._total)
-
-
-class StepProgress:
-    """Shows steps with a name: a bar where stderr is a terminal, else a line for each."""
+class _Progress:
+    """A bar on stderr where that is a terminal, else plain lines."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
 
-    def __enter__(self) -> StepProgress:
+    def __enter__(self) -> Self:
         if sys.stderr.isatty():
-            self._bar = _bar()
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            columns = (BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
+            times = (TimeElapsedColumn(), TimeRemainingColumn(compact=True))
+            self._bar = Progress(*columns, *times, console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("", total=None)
             self._bar.start()
         return self
@@ -97,45 +54,65 @@ class StepProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, step: DemoStep) -> None:
-        """Take a step of `core.demo`."""
-        if self._bar is None:
-            complain(f"[{step.done}/{step.total}] {step.doing}")
-        else:
-            self._bar.update(self._task, description=clean(step.doing), completed=step.done, total=step.total)
-
-
-class TrainProgress:
-    """Shows a training: a line for each epoch, and a bar above the prompt where stderr is a terminal."""
-
-    def __init__(self) -> None:
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> TrainProgress:
-        if sys.stderr.isatty():
-            self._bar = _bar()
-            self._task = self._bar.add_task("reading", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _show(self, doing: str, done: float, total: float) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.update(self._task, description=clean(doing), completed=done, total=total)
+
+    def _say(self, text: str) -> None:
+        """A line that stays, above the bar."""
+        if self._bar is None:
+            complain(text)
+        else:
+            self._bar.console.print(clean(text), markup=False, highlight=False)
+
+
+class RunProgress(_Progress):
+    """Shows a run of `core.batch.run`; without a bar, by a line for each case that ended."""
+
+    def __init__(self, cases: int) -> None:
+        super().__init__()
+        self._cases, self._ended, self._begun = cases, 0, (0, 0)
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        from core.batch.run import CaseBegun, CaseEnded, CaseProgress
+
+        match event:
+            case CaseBegun(name, number, total):
+                self._begun = (number, total)
+                self._show(f"{number}/{total} {name}", number - 1, total)
+            case CaseProgress(name, done, slices):
+                number, total = self._begun
+                part = done / max(1, slices)
+                self._show(f"{number}/{total} {name}, slice {done}/{slices}", number - 1 + part, total)
+            case CaseEnded(outcome):
+                self._ended += 1
+                if self._bar is None:
+                    self._say(f"[{self._ended}/{self._cases}] {outcome.name}: {_ending(outcome)}")
+
+
+class StepProgress(_Progress):
+    """Shows the steps of `core.demo`."""
+
+    def __call__(self, step: DemoStep) -> None:
+        """Take a step."""
+        if self._bar is None:
+            self._say(f"[{step.done}/{step.total}] {step.doing}")
+        self._show(step.doing, step.done, step.total)
+
+
+class TrainProgress(_Progress):
+    """Shows a training; each epoch's figures stay on the screen."""
 
     def reading(self, done: int, total: int) -> None:
         """Take that so many of the cases are read."""
-        if self._bar is not None:
-            self._bar.update(self._task, description=f"reading case {done}/{total}", completed=done, total=total)
+        self._show(f"reading case {done}/{total}", done, total)
 
     def epoch(self, seconds: float, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Take an epoch's end."""
-        told = ", ".join(f"{clean(name)} {value:.4f}" for name, value in figures.items())
-        line = f"epoch {done}/{total}, {seconds:.0f} s: {told}"
-        if self._bar is None:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self._bar.console.print(line, markup=False, highlight=False)
-            self._bar.update(self._task, description=f"epoch {done}/{total}", completed=done, total=total)
+        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        self._say(f"epoch {done}/{total}, {seconds:.0f} s: {told}")
+        self._show(f"epoch {done}/{total}", done, total)
 
 
 def _ending(outcome: Outcome) -> str:
