@@ -161,37 +161,44 @@ def walk(content: bytes, limits: ReadLimits) -> list[Ifd]:
         TooLarge: a page claims more tiles or strips than the limit.
     """
     flavour = _Flavour.of(content)
-    pages: list[Ifd] = []
-    seen: set[int] = set()
     try:
-        (offset,) = flavour.pointer.unpack_from(content, flavour.first)
-        while offset:
-            if offset in seen:
-                raise BrokenFile("the pages of the TIFF run in a circle; export it again")
-            if len(pages) >= limits.ifds:
-                raise BrokenFile(f"the TIFF lists more than {limits.ifds:,} pages, which no scan has; export it again")
-            seen.add(offset)
-            fields, end = _read_fields(content, offset, flavour)
-            for tag in (Tag.STRIP_OFFSETS, Tag.TILE_OFFSETS, Tag.STRIP_COUNTS, Tag.TILE_COUNTS):
-                check_limit(fields[tag].count if tag in fields else 0, limits.tiles, "tiles or strips of a page")
-            pages.append(Ifd(content, flavour.order, fields))
-            (offset,) = flavour.pointer.unpack_from(content, end)
+        pages = [
+            Ifd(content, flavour.order, _read_fields(content, offset, flavour))
+            for offset in _page_offsets(content, flavour, limits)
+        ]
     except (struct.error, OverflowError) as error:
         raise BrokenFile("the TIFF ends before its list of pages does; copy it again") from error
-    if not pages:
-        raise BrokenFile("the TIFF lists no page; export it again")
+    for page in pages:
+        for tag in (Tag.STRIP_OFFSETS, Tag.TILE_OFFSETS, Tag.STRIP_COUNTS, Tag.TILE_COUNTS):
+            check_limit(page.count(tag), limits.tiles, "tiles or strips of a page")
     return pages
 
 
-def _read_fields(content: bytes, offset: int, flavour: _Flavour) -> tuple[dict[int, Field], int]:
-    """The wanted tags of the page at offset, and where the pointer to the next page stands."""
+def _page_offsets(content: bytes, flavour: _Flavour, limits: ReadLimits) -> list[int]:
+    """Where the pages' lists of tags begin. They are counted before any is read, so that a million cost little."""
+    offsets: dict[int, None] = {}
+    (offset,) = flavour.pointer.unpack_from(content, flavour.first)
+    while offset:
+        if offset in offsets:
+            raise BrokenFile("the pages of the TIFF run in a circle; export it again")
+        if len(offsets) >= limits.ifds:
+            raise BrokenFile(f"the TIFF lists more than {limits.ifds:,} pages, which no scan has; export it again")
+        offsets[offset] = None
+        (entries,) = flavour.counter.unpack_from(content, offset)
+        if entries > MAX_TAGS:
+            raise BrokenFile("a page of the TIFF has impossibly many tags; export it again")
+        (offset,) = flavour.pointer.unpack_from(content, offset + flavour.counter.size + entries * flavour.entry_size)
+    if not offsets:
+        raise BrokenFile("the TIFF lists no page; export it again")
+    return list(offsets)
+
+
+def _read_fields(content: bytes, offset: int, flavour: _Flavour) -> dict[int, Field]:
+    """The wanted tags of the page whose list of tags begins at offset."""
     (entries,) = flavour.counter.unpack_from(content, offset)
-    if entries > MAX_TAGS:
-        raise BrokenFile("a page of the TIFF has impossibly many tags; export it again")
     fields: dict[int, Field] = {}
     start = offset + flavour.counter.size
-    end = start + entries * flavour.entry_size
-    for position in range(start, end, flavour.entry_size):
+    for position in range(start, start + entries * flavour.entry_size, flavour.entry_size):
         code, kind, count = flavour.entry.unpack_from(content, position)
         if code not in WANTED or kind not in FIELD_TYPES:
             continue
@@ -199,7 +206,7 @@ def _read_fields(content: bytes, offset: int, flavour: _Flavour) -> tuple[dict[i
         if struct.calcsize("=" + letters) * count > flavour.pointer.size:
             (place,) = flavour.pointer.unpack_from(content, place)
         fields.setdefault(code, Field(letters, count, place))
-    return fields, end
+    return fields
 
 
 def has_several_pages(path: str) -> bool:
