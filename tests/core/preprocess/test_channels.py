@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.errors import ChannelNeeded, InputError
+from core.io import read_scan
 from core.preprocess.channels import COLOURS, JPEG_NOISE, LGG_LAYOUT, select_channels
 from core.scan import Scan
 
@@ -185,3 +188,37 @@ def test_every_request_is_answered_with_one_channel_or_refused(slices: int, chan
         return
     assert taken.shape == (slices, 1, 12, 10)
     assert any(np.array_equal(taken[:, 0], voxels[:, index]) for index in range(channels))
+
+
+def _file(folder: Path, kind: str, picture: NDArray[np.uint8]) -> Path:
+    """Write (H, W, 3) under a suffix that says nothing."""
+    path = folder / "picture.dat"
+    if kind == "tif":
+        tifffile.imwrite(path, picture, photometric="rgb")
+    else:
+        path.write_bytes(cv2.imencode(f".{kind}", picture[:, :, ::-1])[1].tobytes())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_coloured_picture_file_needs_a_choice(kind: str, tmp_path: Path) -> None:
+    picture = np.zeros((16, 16, 3), np.uint8)
+    picture[..., :] = (200, 100, 20)
+    scan = read_scan(_file(tmp_path, kind, picture))
+    with pytest.raises(ChannelNeeded, match="coloured"):
+        select_channels(scan, FLAIR)
+    assert select_channels(scan, FLAIR, "red")[0].mean() == pytest.approx(200, abs=3)
+
+
+def test_an_unequal_tiff_file_is_the_lgg_layout(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (16, 16, 3)).astype(np.uint8)
+    taken, notes = select_channels(read_scan(_file(tmp_path, "tif", picture)), FLAIR)
+    assert np.array_equal(taken[0, 0], picture[..., 1])
+    assert codes(notes) == ["lgg-channels"]
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif"])
+def test_a_grey_file_stored_in_colour_is_grey(kind: str, tmp_path: Path) -> None:
+    grey = np.linspace(0, 255, 256).astype(np.uint8).reshape(16, 16, 1)
+    _, notes = select_channels(read_scan(_file(tmp_path, kind, np.repeat(grey, 3, axis=2))), FLAIR)
+    assert notes == ()
