@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from core.system import cache_folder
+
 FILE = "choices.json"
-
-
-def cache_folder() -> Path:
-    """Where this user's caches lie, by the platform's custom; METSEG_CACHE names another folder.
-
-    Raises:
-        RuntimeError: the user has no home.
-    """
-    named = os.environ.get("METSEG_CACHE")
-    if named:
-        return Path(named)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "metseg"
 
 
 def recall(key: str) -> str | None:

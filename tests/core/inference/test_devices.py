@@ -147,24 +147,3 @@ def test_the_timing_runs_both_precisions_and_prefers_the_one_that_is_faster() ->
     assert devices._bf16_is_faster(Slow(slow_in_bf16=False), 3)
     assert {shape for shape, _ in seen} == {(1, 3, 256, 256)}
     assert {autocast for _, autocast in seen} == {True, False}
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "expected"),
-    [
-        ("linux", {"XDG_CACHE_HOME": "/caches"}, "/caches/metseg"),
-        ("linux", {"HOME": "/home/me"}, "/home/me/.cache/metseg"),
-        ("darwin", {"HOME": "/Users/me"}, "/Users/me/Library/Caches/metseg"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/metseg"),
-        ("linux", {"METSEG_CACHE": "/mine", "XDG_CACHE_HOME": "/caches"}, "/mine"),
-    ],
-)
-def test_choices_are_kept_where_the_platform_keeps_caches(
-    platform: str, variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("METSEG_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remembered.sys, "platform", platform)
-    assert remembered.cache_folder() == Path(expected)
