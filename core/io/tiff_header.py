@@ -85,25 +85,19 @@ class Ifd:
             BrokenFile: they lie outside the file or are no integers.
         """
         field = self.fields.get(tag)
-        if field is None:
-            return ()
-        if len(field.letters) != 1 or field.letters in "sfd":
-            raise BrokenFile("a tag of the TIFF is of the wrong type; export it again")
-        return self._unpack(field, f"{field.count}{field.letters}")
+        return self._integers(field, field.count) if field else ()
 
     def number(self, tag: Tag, default: int) -> int:
         """The first value of a numeric tag."""
         field = self.fields.get(tag)
-        if field is None or field.count == 0:
-            return default
-        return Ifd(self.content, self.order, {tag: Field(field.letters, 1, field.position)}).numbers(tag)[0]
+        return self._integers(field, 1)[0] if field and field.count else default
 
     def ratio(self, tag: Tag) -> float | None:
         """The value of a rational tag; None where it is missing, not a rational, or divides by zero."""
         field = self.fields.get(tag)
         if field is None or field.letters != "II" or field.count < 1:
             return None
-        upper, lower = self._unpack(field, "2I")
+        upper, lower = self._unpack(field.position, "I", 2)
         return float(upper / lower) if lower else None
 
     def data(self, tag: Tag) -> bytes:
@@ -111,13 +105,18 @@ class Ifd:
         field = self.fields.get(tag)
         if field is None or field.letters not in "sB":
             return b""
-        value: bytes = self._unpack(field, f"{field.count}s")[0]
+        value: bytes = self._unpack(field.position, "s", field.count)[0]
         return value
 
-    def _unpack(self, field: Field, layout: str) -> tuple[Any, ...]:
-        if field.position + struct.calcsize(self.order + layout) > len(self.content):
+    def _integers(self, field: Field, count: int) -> tuple[int, ...]:
+        if field.letters not in tuple("BHIQbhiq"):
+            raise BrokenFile("a tag of the TIFF is of the wrong type; export it again")
+        return self._unpack(field.position, field.letters, count)
+
+    def _unpack(self, position: int, letter: str, count: int) -> tuple[Any, ...]:
+        if position + struct.calcsize("=" + letter) * count > len(self.content):
             raise BrokenFile("the TIFF ends before its tags do; copy it again")
-        return struct.unpack_from(self.order + layout, self.content, field.position)
+        return struct.unpack_from(f"{self.order}{count}{letter}", self.content, position)
 
 
 def is_tiff(content: bytes) -> bool:
