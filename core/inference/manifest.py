@@ -25,7 +25,16 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+            self.book(name, time.perf_counter() - start)
+
+    def book(self, name: str, seconds: float) -> None:
+        """Add time that was measured elsewhere."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def add(self, other: Stopwatch, share: float) -> None:
+        """Add a part of what another one measured."""
+        for name, seconds in other._seconds.items():
+            self.book(name, seconds * share)
 
     def seconds(self) -> dict[str, float]:
         """To the tenth of a millisecond, in the order in which the stages were named."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Cancelled, UsageError
+from core.inference.case import Case, Settings
 from core.inference.engines import Batch, Engine
 from core.inference.engines.torch_engine import TorchEngine
 from core.inference.manifest import SCHEMA, Stopwatch, jsonable, versions
@@ -21,7 +23,7 @@ from core.model_card import GridMode
 from core.model_store import find_model, load_card, load_network
 from core.networks import NestedUNet
 from core.preprocess.grid import from_grid
-from core.preprocess.prepare import Prepared, prepare
+from core.preprocess.prepare import prepare
 from core.scan import Scan, Segmentation
 
 WINDOW = 768
@@ -31,7 +33,10 @@ Progress = Callable[[int, int], None]
 
 
 class Predictor:
-    """A model on a device, ready to segment scans, one after another in one thread.
+    """A model on a device, ready to segment scans.
+
+    `segment` takes one scan after another, in one thread. Who has many at once calls its three steps: `begin` and
+    `finish`, which may run in any thread, and `advance`, which fills one batch with slices of several scans.
 
     Args:
         model: name of a shipped model or a model folder; None is the default model.
@@ -119,32 +124,93 @@ class Predictor:
             Cancelled: `cancelled` said so.
             DeviceOutOfMemory: the device's memory does not hold even one window.
         """
+        case = self.begin(scan, threshold, tta=tta, min_lesion=min_lesion, channel=channel, grid=grid)
+        while not case.complete:
+            self.advance([case], cancelled)
+            if progress is not None:
+                progress(case.done, case.slices)
+        return self.finish(case)
+
+    def begin(
+        self,
+        scan: Scan,
+        threshold: float | None = None,
+        *,
+        tta: bool = False,
+        min_lesion: int = 0,
+        channel: int | str | None = None,
+        grid: GridMode | None = None,
+    ) -> Case:
+        """Bring a scan's slices to where batches of them can be computed; may run in any thread.
+
+        Args and errors are those of `segment`.
+        """
         threshold = self.card.threshold if threshold is None else threshold
         if not (math.isfinite(threshold) and 0 <= threshold <= 1):
             raise UsageError("the threshold must lie in 0 to 1")
         if min_lesion < 0:
             raise UsageError("the minimum lesion must not be negative")
-        watch = Stopwatch("prepare", "clahe", "network", "restore", "lesions")
+        begun = time.perf_counter()
+        prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid)
+        case = Case(scan, prepared, self._plan(prepared.grid.target), Settings(threshold, tta, min_lesion, channel))
+        case.watch.book("prepare", time.perf_counter() - begun)
+        return case
+
+    def advance(self, cases: Sequence[Case], cancelled: Callable[[], bool] | None = None) -> None:
+        """Compute the next slices of cases of one `group` in one batch; not in two threads at a time.
+
+        The first case gives as many slices as it has and the batch holds, then the next. Each slice's answer is what
+        it would be without the others, see `Engine.batch`; where an error is raised, no case has gone on.
+
+        Raises:
+            ValueError: the cases differ in their group, or none has a slice left.
+            Cancelled, DeviceOutOfMemory, ModelDamaged: see `segment`.
+        """
+        if len({case.group for case in cases}) != 1 or all(case.complete for case in cases):
+            raise ValueError("a batch is made of unfinished cases of one group")
+        parts: list[NDArray[np.uint8]] = []
+        for case in cases:
+            parts.append(case.take(self._engine.batch - sum(map(len, parts))))
+        images = parts[0] if len(parts) == 1 else np.concatenate(parts)  # (N, C, h, w)
+        settings, first, watch = self.card.preprocessing, cases[0], Stopwatch()
         self._engine.take_fallbacks()
-        with watch.stage("prepare"):
-            prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid)
-        tiles = self._plan(prepared.grid.target)
-        probability = self._probability(prepared, tiles, tta, watch, progress, cancelled)
-        with watch.stage("lesions"):
+        with watch.stage("clahe"):
+            batch = self._engine.prepare(images, settings.clip_limit, settings.tile_px)  # (N, C, h + pad, w + pad)
+        height, width = first.prepared.grid.target
+        with watch.stage("network"):
+            answer = self._stitched(batch, first.tiles, first.settings.tta, cancelled)[:, :height, :width]
+        fallbacks, position = self._engine.take_fallbacks(), 0
+        for case, part in zip(cases, parts, strict=True):
+            if len(part):
+                with case.watch.stage("restore"):
+                    case.put(from_grid(answer[position : position + len(part)], case.prepared.grid))
+                position += len(part)
+                case.fallbacks.update(fallbacks)
+                case.watch.add(watch, len(part) / len(images))
+
+    def finish(self, case: Case) -> Segmentation:
+        """What was found in a case whose every slice has its answer; may run in any thread.
+
+        Raises:
+            ValueError: the case is not complete.
+        """
+        if case.probability is None or not case.complete:
+            raise ValueError("slices of this case have no answer yet")
+        scan = case.scan
+        with case.watch.stage("lesions"):
             mask, lesions = find_lesions(
-                probability >= np.float32(threshold),
-                probability,
+                case.probability >= np.float32(case.settings.threshold),
+                case.probability,
                 spacing_mm=scan.spacing_mm,
-                min_voxels=min_lesion,
+                min_voxels=case.settings.min_lesion,
                 evenly_spaced=scan.slice_positions_mm is None,
             )
-        settings = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "channel": channel}
         return Segmentation(
-            probability=probability,
+            probability=case.probability,
             mask=mask,
             lesions=lesions,
-            warnings=(*scan.notes, *prepared.notes),
-            manifest=self._manifest(scan, prepared, tiles, settings, watch),
+            warnings=(*scan.notes, *case.prepared.notes),
+            manifest=self._manifest(case),
         )
 
     def _plan(self, target: tuple[int, int]) -> tuple[Tile, ...]:
@@ -152,33 +218,6 @@ class Predictor:
         if self._blend == "gaussian":
             return plan_overlapping(height, width, self._window, self._engine.grid)
         return plan_tiles(height, width, self._window, self._engine.halo, self._engine.grid)
-
-    def _probability(
-        self,
-        prepared: Prepared,
-        tiles: tuple[Tile, ...],
-        tta: bool,
-        watch: Stopwatch,
-        progress: Progress | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> NDArray[np.float32]:
-        """(N, H, W) on the scan's grid, a batch of slices at a time so that memory stays bounded."""
-        settings, (height, width) = self.card.preprocessing, prepared.grid.target
-        total = len(prepared.images)
-        whole = np.empty((total, *prepared.grid.source), np.float32)
-        done = 0
-        while done < total:
-            images = prepared.images[done : done + self._engine.batch]  # (N, C, h, w) uint8
-            with watch.stage("clahe"):
-                batch = self._engine.prepare(images, settings.clip_limit, settings.tile_px)  # (N, C, h + pad, w + pad)
-            with watch.stage("network"):
-                answer = self._stitched(batch, tiles, tta, cancelled)[:, :height, :width]
-            with watch.stage("restore"):
-                whole[done : done + len(images)] = from_grid(answer, prepared.grid)
-            done += len(images)
-            if progress is not None:
-                progress(done, total)
-        return whole
 
     def _stitched(
         self, batch: Batch, tiles: tuple[Tile, ...], tta: bool, cancelled: Callable[[], bool] | None
@@ -215,10 +254,8 @@ class Predictor:
         mirrored = engine.probability(engine.mirror(answer(engine.mirror(window))))
         return (probability + mirrored) / np.float32(2)
 
-    def _manifest(
-        self, scan: Scan, prepared: Prepared, tiles: tuple[Tile, ...], settings: dict[str, Any], watch: Stopwatch
-    ) -> dict[str, Any]:
-        card, engine = self.card, self._engine
+    def _manifest(self, case: Case) -> dict[str, Any]:
+        card, engine, scan, prepared, tiles = self.card, self._engine, case.scan, case.prepared, case.tiles
         manifest: dict[str, Any] = jsonable(
             {
                 "schema": SCHEMA,
@@ -231,7 +268,7 @@ class Predictor:
                     "depth": self._depth,
                 },
                 "settings": {
-                    **settings,
+                    **asdict(case.settings),
                     "clip_limit": card.preprocessing.clip_limit,
                     "tile_px": card.preprocessing.tile_px,
                 },
@@ -243,10 +280,10 @@ class Predictor:
                     "device": engine.device,
                     "precision": engine.precision,
                     "batch": engine.batch,
-                    "fallbacks": engine.take_fallbacks(),
+                    "fallbacks": dict(case.fallbacks),
                 },
                 "versions": versions(),
-                "seconds": watch.seconds(),
+                "seconds": case.watch.seconds(),
             }
         )
         return manifest
