@@ -1,0 +1,169 @@
+"""The verbs other than `segment` and `info` reach their rooms with what was asked, and show what comes back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import metseg
+
+
+def test_the_demo_shows_each_cases_dice_and_where_the_page_is(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["demo", "--out", str(tmp_path / "demo"), "--model", str(tiny_model), "--precision", "fp32"]
+    assert metseg.main([*arguments, "--device", "cpu"]) == 0
+    page = capsys.readouterr().out
+    dices = {}
+    for path in (tmp_path / "demo").rglob("manifest.json"):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if "result" in manifest:
+            dices[manifest["name"]] = manifest["result"]["dice"]
+    assert dices
+    table = {words[0]: words[1] for words in map(str.split, page.splitlines()) if len(words) == 2}
+    assert {name: table[name] for name in dices} == {name: f"{dice:.3f}" for name, dice in dices.items()}
+    assert table["mean"] == f"{sum(dices.values()) / len(dices):.3f}"
+    assert "two empty masks" in page
+    assert "drawn by a program" in page
+    assert str(tmp_path / "demo" / "index.html") in page
+    assert (tmp_path / "demo" / "index.html").is_file()
+
+
+def test_a_demo_without_a_model_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.model_store.SHIPPED", tmp_path / "none")
+    assert metseg.main(["demo", "--out", str(tmp_path / "demo")]) == 2
+    assert "no model came with this installation" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
+
+
+MACHINE = {
+    "devices": [{"kind": "cpu", "name": "Some CPU"}],
+    "versions": {"torch": "2.13.0"},
+    "torch_threads": 2,
+    "load_average": 0.25,
+}
+ROW = {
+    "subject": "network", "what": "nested-unet", "device": "cpu", "precision": "fp32", "batch": 4, "size": "256×256",
+    "status": "measured", "ms": 12.5, "ms_low": 12.0, "ms_high": 13.25, "rounds": 9, "ratio": 0.5, "ratio_to": "other",
+    "note": "",
+}  # fmt: skip
+MISSING = {**ROW, "status": "not measured", "ms": None, "ms_low": None, "ms_high": None, "ratio": None, "note": "why"}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What `metseg bench` asks to have measured; the answer is made up."""
+    from benchmarks.table import BenchReport
+
+    calls: list[Any] = []
+
+    def measure(quick: bool, devices: Any, *, progress: Any) -> BenchReport:
+        calls.append((quick, tuple(devices)))
+        for row in (ROW, MISSING):
+            progress(row)
+        return BenchReport(MACHINE, (ROW, MISSING))
+
+    monkeypatch.setattr("benchmarks.table.run_bench", measure)
+    return calls
+
+
+def test_bench_shows_times_and_what_was_not_measured(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert metseg.main(["bench"]) == 0
+    assert asked == [(True, ("cpu", "cuda"))]
+    captured = capsys.readouterr()
+    measured, missing = (line for line in captured.out.splitlines() if line.startswith("network"))
+    assert "12.5 (12–13.25)" in measured
+    assert "0.50 × other" in measured
+    assert "not measured" in missing
+    assert "why" in missing
+    assert "Some CPU" in captured.out
+    assert len(captured.err.splitlines()) == 2
+
+
+def test_bench_prints_json_for_programs(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert metseg.main(["bench", "--json", "--thorough", "--device", "cuda:1"]) == 0
+    assert asked == [(False, ("cuda:1",))]
+    assert json.loads(capsys.readouterr().out) == {"machine": MACHINE, "rows": [ROW, MISSING]}
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The options that `metseg train` trains with; nothing is trained."""
+    train = pytest.importorskip("training.train", reason="the extra [train] is not installed")
+    seen: list[Any] = []
+
+    def note(given: Any, *, report: Any, reading: Any) -> Any:
+        reading(1, 1)
+        report(2.0, 1, 4, {"loss": 0.5})
+        seen.append(given)
+        return train.TrainResult(given.out / "model", {})
+
+    monkeypatch.setattr(train, "train", note)
+    return seen
+
+
+def test_train_without_options_uses_the_rooms_own(
+    tmp_path: Path, options: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from training.options import TrainOptions
+
+    assert metseg.main(["train", str(tmp_path), "--network", "nested-unet", "--out", str(tmp_path / "run")]) == 0
+    assert options == [TrainOptions(data=tmp_path, out=tmp_path / "run", network="nested-unet")]
+    captured = capsys.readouterr()
+    assert f"--model {tmp_path / 'run' / 'model'}" in captured.out
+    assert "epoch 1/4, 2 s: loss 0.5000" in captured.err
+
+
+def test_train_hands_on_every_option(tmp_path: Path, options: list[Any]) -> None:
+    line = (
+        f"train {tmp_path} --network attention-unet --out {tmp_path / 'run'} --folds new --fold 3 --epochs 2,1 "
+        f"--filters 2,3,4,5,6 --batch 5 --seed 9 --threads 1 --device cpu --precision 32-true --cache {tmp_path / 'c'} "
+        "--restart"
+    )
+    assert metseg.main(line.split()) == 0
+    (given,) = options
+    assert (given.folds, given.fold, given.filters, given.batch, given.seed) == (None, 3, (2, 3, 4, 5, 6), 5, 9)
+    assert (given.threads, given.device, given.precision, given.resume) == (1, "cpu", "32-true", False)
+    assert [stage.epochs for stage in given.course] == [2, 1]
+    assert given.cache == tmp_path / "c"
+    assert metseg.main([*line.split(), "--all"]) == 0
+    assert options[1].fold is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--network", "transformer"], ["--epochs", "2"], ["--epochs", "two,1"], ["--filters", "0,1"]]
+)
+def test_train_says_what_is_wrong_before_it_starts(
+    tmp_path: Path, options: list[Any], capsys: pytest.CaptureFixture[str], wrong: list[str]
+) -> None:
+    arguments = ["train", str(tmp_path), "--network", "nested-unet", "--out", str(tmp_path / "run"), *wrong]
+    assert metseg.main(arguments) == 2
+    assert wrong[0] in capsys.readouterr().err
+    assert options == []
+
+
+def test_a_stopped_training_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = pytest.importorskip("training.train", reason="the extra [train] is not installed")
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", interrupted)
+    assert metseg.main(["train", str(tmp_path), "--network", "nested-unet", "--out", str(tmp_path / "run")]) == 130
+    assert "goes on from the last epoch" in capsys.readouterr().err
+
+
+def test_training_without_its_packages_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = metseg.importlib.util.find_spec
+    monkeypatch.setattr(metseg.importlib.util, "find_spec", lambda name: None if name == "lightning" else find(name))
+    assert metseg.main(["train", str(tmp_path), "--network", "nested-unet", "--out", str(tmp_path / "run")]) == 2
+    assert "metseg[train]" in capsys.readouterr().err
