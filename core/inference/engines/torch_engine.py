@@ -61,7 +61,7 @@ class TorchEngine:
         stride, halo = int(network.stride), int(network.halo)  # type: ignore[arg-type]
         self.grid = max(GRID, stride)
         self.halo = -(-halo // self.grid) * self.grid
-        with self._own_memory():
+        with self._out_of_memory_said():
             self._exact = copy.deepcopy(network).eval().to(self._device)
             self._exact = self._exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             chosen = choose_precision(precision, self._device, self._exact, channels, identity)
@@ -169,7 +169,7 @@ class TorchEngine:
             yield
 
     @contextmanager
-    def _own_memory(self) -> Iterator[None]:
+    def _out_of_memory_said(self) -> Iterator[None]:
         try:
             yield
         except torch.OutOfMemoryError as error:

@@ -159,8 +159,7 @@ def test_a_pixel_reaches_as_far_in_tiles_as_in_the_whole_and_a_halo_one_block_sh
     halo: int = network.halo
     picture = padded_noise(2 * halo + 3 * GRID, GRID, 2)
     cut_off = 0
-    height = picture.shape[2]
-    for row in (*range(GRID), *range(height - GRID, height)):
+    for row in range(GRID):
         poked = picture.clone()
         poked[..., row, 5] = torch.nan
         whole = network(poked).isnan()

@@ -151,6 +151,15 @@ def test_memory_that_does_not_hold_one_window_is_said() -> None:
         engine.forward(noise(1))
 
 
+def test_memory_that_does_not_hold_the_network_is_said() -> None:
+    class Large(Standin):
+        def _apply(self, fn: Any, recurse: bool = True) -> nn.Module:
+            raise torch.OutOfMemoryError
+
+    with pytest.raises(DeviceOutOfMemory, match="the network"):
+        TorchEngine(Large(), "cpu", "fp32")
+
+
 def test_another_runtime_error_is_not_taken_for_lack_of_memory() -> None:
     class Failing(Standin):
         def forward(self, images: Tensor) -> Tensor:
