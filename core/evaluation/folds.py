@@ -1,6 +1,7 @@
 """Folds by patient: how a set is divided so that no patient is learnt from and scored.
 
-A fold file is JSON: `{"name": …, "rule": …, "folds": [["patient", …], …]}`.
+A fold file is JSON: `{"name": …, "rule": …, "folds": [["patient", …], …]}`, and where names do not tell the patient
+by themselves `"patients"`, which says how they do (`core.evaluation.patients.PatientRule`).
 """
 
 from __future__ import annotations
@@ -9,13 +10,26 @@ import json
 import random
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.errors import BrokenFile, InputError, NothingFound
+from core.evaluation.patients import PatientRule, patient_of, site_of
+from core.io.atomic import write_atomic
+
+__all__ = [
+    "Folds",
+    "Patient",
+    "inner_part",
+    "load_folds",
+    "make_folds",
+    "patient_of",
+    "save_folds",
+    "site_of",
+]
 
 SHIPPED = Path(__file__).parent / "folds"
-LGG_PATIENT = re.compile(r"(TCGA_([A-Z0-9]{2})_[A-Z0-9]{4})(_\d{8})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +49,13 @@ class Folds:
         name: of the set.
         rule: how the groups were made, in words.
         folds: patients' names, a tuple per fold.
+        patients: how the names of files tell these patients.
     """
 
     name: str
     rule: str
     folds: tuple[tuple[str, ...], ...]
+    patients: PatientRule = field(default_factory=PatientRule)
 
     def __post_init__(self) -> None:
         everyone = [patient for fold in self.folds for patient in fold]
@@ -61,18 +77,6 @@ class Folds:
         """The patients who may be learnt from when `fold` is scored."""
         held = set(self.test(fold))
         return tuple(sorted(patient for group in self.folds for patient in group if patient not in held))
-
-
-def patient_of(case: str) -> str:
-    """The patient whom a case's name tells: TCGA names without the date of the visit, any other name as it is."""
-    found = LGG_PATIENT.fullmatch(case)
-    return found.group(1) if found else case
-
-
-def site_of(patient: str) -> str:
-    """The site whom a patient's name tells (the two letters after TCGA_), or an empty string."""
-    found = LGG_PATIENT.fullmatch(patient)
-    return found.group(2) if found else ""
 
 
 def make_folds(patients: Iterable[Patient], name: str, count: int = 5, seed: int = 0) -> Folds:
@@ -117,14 +121,22 @@ def load_folds(folds: str | Path) -> Folds:
     path = shipped if shipped.is_file() else Path(folds)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Folds(str(values["name"]), str(values["rule"]), tuple(tuple(map(str, fold)) for fold in values["folds"]))
+        groups = tuple(tuple(map(str, fold)) for fold in values["folds"])
+        patients = PatientRule.from_json(values.get("patients", {}))
+        return Folds(str(values["name"]), str(values["rule"]), groups, patients)
     except OSError as error:
         raise NothingFound("there is no such fold file; make one with `metseg folds`", source=str(folds)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         raise BrokenFile("this is not a fold file; make one with `metseg folds`", source=path.name) from error
 
 
 def save_folds(folds: Folds, path: Path) -> None:
-    """Write a fold file."""
-    values = {"name": folds.name, "rule": folds.rule, "folds": folds.folds}
-    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    """Write a fold file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    values: dict[str, Any] = {"name": folds.name, "rule": folds.rule, "folds": folds.folds}
+    if patients := folds.patients.to_json():
+        values["patients"] = patients
+    write_atomic(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())

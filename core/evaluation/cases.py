@@ -1,0 +1,116 @@
+"""The cases of a labelled set: the layouts of `core.io.find_scans`, and nnU-Net's.
+
+nnU-Net's layout is `imagesTr/CASE_0000.EXT` (and `_0001`, … for further channels) with `labelsTr/CASE.EXT`; its
+`dataset.json` names the channels.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import ChannelNeeded, NothingFound
+from core.evaluation.patients import Case, PatientRule, name_patients, require_patients
+from core.io import find_scans, natural_key
+from core.io.folders import is_picture, scan_folder
+from core.scan import ScanSource
+
+IMAGES, LABELS, ABOUT = "imagesTr", "labelsTr", "dataset.json"
+CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSet:
+    """A folder of scans with their truth.
+
+    Attributes:
+        name: the folder's.
+        cases: those with truth, in natural order.
+        unlabelled: names of the cases that lack the mask of one or more images; they are left out.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    unlabelled: tuple[str, ...] = ()
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """All patients, sorted."""
+        return tuple(sorted({case.patient for case in self.cases}))
+
+
+def find_cases(data: str | Path, rule: PatientRule | None = None, channel: int | str | None = None) -> LabelledSet:
+    """Find the labelled cases in a folder and say whose they are.
+
+    Args:
+        data: a folder in the LGG layout, with images/ and masks/, or with imagesTr/ and labelsTr/.
+        rule: how names tell patients.
+        channel: which channel of nnU-Net's files, by index or name; else the only one, or the one called FLAIR.
+
+    Raises:
+        NothingFound: no case has its truth.
+        ChannelNeeded: there are several channels, and nothing says which to take.
+        InputError: the rule does not tell a patient, or the set seems to have a patient for each picture.
+    """
+    rule = PatientRule() if rule is None else rule
+    root = Path(data)
+    sources = _nnunet(root, channel) if (root / IMAGES).is_dir() and (root / LABELS).is_dir() else find_scans(root)
+    labelled = [source for source in sources if source.has_truth]
+    if not labelled:
+        raise NothingFound("this folder holds no image with its mask", source=str(root))
+    cases = name_patients(labelled, root, rule)
+    require_patients(cases, rule)
+    missing = tuple(source.name for source in sources if not source.has_truth)
+    return LabelledSet(root.resolve().name, cases, missing)
+
+
+def _nnunet(root: Path, channel: int | str | None) -> tuple[ScanSource, ...]:
+    images: dict[str, dict[int, Path]] = {}
+    for entry in scan_folder(root / IMAGES):
+        found = CHANNEL.fullmatch(_stem(entry.name)) if is_picture(entry.name) else None
+        if found:
+            images.setdefault(found["case"], {})[int(found["channel"])] = Path(entry.path)
+    labels = {_stem(entry.name): Path(entry.path) for entry in scan_folder(root / LABELS) if is_picture(entry.name)}
+    present = sorted({number for files in images.values() for number in files})
+    if not present:
+        raise NothingFound(f"the names in {IMAGES} do not end in a channel's number, as CASE_0000", source=str(root))
+    chosen = _choose(present, _channel_names(root / ABOUT), channel)
+    sources = []
+    for case in sorted(images, key=natural_key):
+        if chosen in images[case]:
+            sources.append(ScanSource(case, (images[case][chosen],), (labels.get(case),)))
+    return tuple(sources)
+
+
+def _choose(present: list[int], names: dict[int, str], channel: int | str | None) -> int:
+    """The number of the channel to take."""
+    wanted = "flair" if channel is None else str(channel).strip().lower()
+    if wanted.isdigit() and int(wanted) in present:
+        return int(wanted)
+    if channel is None and len(present) == 1:
+        return present[0]
+    called = [number for number in present if names.get(number, "").lower() == wanted]
+    called = called or [number for number in present if channel is None and wanted in names.get(number, "").lower()]
+    if len(called) == 1:
+        return called[0]
+    shown = ", ".join(f"{number} ({names[number]})" if number in names else str(number) for number in present)
+    raise ChannelNeeded(f"this set has several channels; say with --channel which one to take: {shown}")
+
+
+def _channel_names(path: Path) -> dict[int, str]:
+    """What dataset.json calls the channels; nothing where it does not say."""
+    try:
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        named = values.get("channel_names") or values.get("modality") or {}
+        return {int(number): str(name) for number, name in named.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _stem(name: str) -> str:
+    """A file's name without its ending, the double one of packed NIfTI included."""
+    stem = name[:-3] if name.lower().endswith(".gz") else name
+    return Path(stem).stem
