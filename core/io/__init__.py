@@ -1,6 +1,7 @@
 """Reading scans and truth, writing masks. Formats are told by content; limits are checked before memory is taken."""
 
 from core.io.atomic import write_atomic
+from core.io.encode import encode_png, encode_tiff, mask_values
 from core.io.find import SLICE_GAP, find_scans, masks_without_image, natural_key
 from core.io.limits import ReadLimits
 from core.io.read import missing_masks, read_mask, read_scan, read_scan_bytes
@@ -9,7 +10,10 @@ from core.io.write import write_mask, write_probability
 __all__ = [
     "SLICE_GAP",
     "ReadLimits",
+    "encode_png",
+    "encode_tiff",
     "find_scans",
+    "mask_values",
     "masks_without_image",
     "missing_masks",
     "natural_key",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import OutputError
 from core.io.atomic import write_atomic
+from core.io.encode import encode_png, encode_tiff, mask_values
 from core.scan import Scan
 
 PNG_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -32,8 +32,7 @@ def write_mask(mask: NDArray[np.bool_], scan: Scan, folder: Path) -> tuple[Path,
         ValueError: mask is not on the scan's grid.
         OutputError: a file cannot be written, or two would bear one name. No half file is left.
     """
-    values = np.where(mask, np.uint8(255), np.uint8(0))
-    return _write(values, scan, folder, "_mask", png=True)
+    return _write(mask_values(mask), scan, folder, "_mask", png=True)
 
 
 def write_probability(probability: NDArray[np.float32], scan: Scan, folder: Path) -> tuple[Path, ...]:
@@ -56,7 +55,7 @@ def _write(values: NDArray[Any], scan: Scan, folder: Path, end: str, *, png: boo
             "two files of the case have one name and would overwrite each other; rename one", source=scan.name
         )
     for path, slices, as_png in targets:
-        write_atomic(path, _png(values[slices.start]) if as_png else _tiff(values[slices]))
+        write_atomic(path, encode_png(values[slices.start]) if as_png else encode_tiff(values[slices]))
     return tuple(path for path, _, _ in targets)
 
 
@@ -74,26 +73,3 @@ def _file_stem(name: str) -> str:
     """A name that came with an upload, made into one that is safe as a file's."""
     kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
     return kept.strip(".")[:100] or "scan"
-
-
-def _tiff(slices: NDArray[Any]) -> bytes:
-    """(slices, height, width) as pages."""
-    import tifffile
-
-    buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        slices,
-        photometric="minisblack",
-        compression="zlib",
-        predictor=slices.dtype.kind == "f",
-        metadata=None,
-        software="metseg",
-    )
-    return buffer.getvalue()
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    import imagecodecs
-
-    return bytes(imagecodecs.png_encode(np.ascontiguousarray(picture)))
