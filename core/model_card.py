@@ -30,7 +30,7 @@ class PreprocessSettings:
 
     Attributes:
         channels: the inputs by name; the shipped models take one.
-        percentiles: of the foreground; only for input wider than 8 bit.
+        percentiles: the lower one of all voxels, the upper one of the foreground; only for input wider than 8 bit.
         grid: "auto" goes by spacing where it and `reference_mm` are known and is "fit" otherwise; "fit" brings the
             longer side to `size`; "stretch" makes it `size` × `size`; "native" leaves it.
         size: pixels of the network's grid.

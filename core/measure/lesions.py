@@ -45,7 +45,7 @@ def find_lesions(
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), bool))
     if count == 0:
         return mask, ()
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    sizes = np.bincount(labels[mask], minlength=count + 1)[1:]  # of the mask alone: bincount copies to int64
     order = np.argsort(-sizes, kind="stable")  # equally large ones in the order in which they are met
     order = order[sizes[order] >= min_voxels]
     rank = np.full(count + 1, -1)  # a component's place among the lesions; -1 drops it

@@ -69,7 +69,10 @@ def initialise(network: nn.Module) -> None:
 
 
 def halo(depth: int, convolutions_after_doubling: int) -> int:
-    """Pixels around a block of 16 on which the block's output depends, rounded up to whole blocks.
+    """Pixels around a block on which the block's output depends, rounded up to whole blocks.
+
+    A block is 16 pixels wide, or the network's stride where that is more: there pooling falls on the same pixels in a
+    window as in the whole.
 
     It follows the longest way: from one output block down to the coarsest level through the decoder and back up through
     the encoder, as an interval of pixels. A 3×3 convolution widens it by one on each side; doubling reads the two
@@ -80,9 +83,10 @@ def halo(depth: int, convolutions_after_doubling: int) -> int:
         convolutions_after_doubling: 3×3 convolutions between the doubling and the concatenation.
 
     Returns:
-        a multiple of 16.
+        a multiple of the block.
     """
-    first, last = 0, 15
+    block = max(16, 1 << depth)
+    first, last = 0, block - 1
     for _ in range(depth):
         widen = 2 + convolutions_after_doubling
         first, last = first - widen, last + widen
@@ -91,5 +95,5 @@ def halo(depth: int, convolutions_after_doubling: int) -> int:
     first, last = first - 2, last + 2
     for _ in range(depth):
         first, last = 2 * first - 2, 2 * last + 1 + 2
-    reach = max(-first, last - 15)
-    return -(-reach // 16) * 16
+    reach = max(-first, last - (block - 1))
+    return -(-reach // block) * block
