@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import metseg_console as console
+import metseg_progress as progress
 
 if TYPE_CHECKING:
     from core.errors import MetsegError
@@ -161,7 +162,7 @@ def segment(
     channel: Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of metseg.")] = False,
 ) -> None:
-    """Find lesions in scans and write masks, pictures and tables."""
+    """Find lesions in scans; write masks, pictures and tables."""
     from core.batch.jobs import plan_jobs
     from core.batch.request import make_request
     from core.batch.run import run_batch
@@ -178,8 +179,8 @@ def segment(
         channel=channel,
     )
     plan = plan_jobs(paths, out)
-    with console.RunProgress(len(plan.jobs)) as progress, console.StopOnInterrupt() as stop:
-        report = run_batch(plan, request, out, overwrite=overwrite, on_event=progress, cancelled=stop.asked)
+    with progress.RunProgress(len(plan.jobs)) as show, progress.StopOnInterrupt() as stop:
+        report = run_batch(plan, request, out, overwrite=overwrite, on_event=show, cancelled=stop.asked)
     console.print_report(report, plan, out)
     for outcome in report.failed:
         if not isinstance(outcome.error, MetsegError):
@@ -197,15 +198,13 @@ def demo(
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
 ) -> None:
-    """Segment made-up slices with every model and show the results on a page."""
+    """Segment made-up slices with every model; write a page."""
     from core.demo import run_demo
     from core.errors import Cancelled
 
-    with console.StepProgress() as progress, console.StopOnInterrupt() as stop:
+    with progress.StepProgress() as show, progress.StopOnInterrupt() as stop:
         try:
-            result = run_demo(
-                out, progress, models=model or None, device=device, precision=precision, cancelled=stop.asked
-            )
+            result = run_demo(out, show, models=model or None, device=device, precision=precision, cancelled=stop.asked)
         except Cancelled as error:
             console.complain(f"metseg: {error}")
             raise typer.Exit(STOPPED) from None
@@ -230,7 +229,7 @@ def train(
     cache: Annotated[Path | None, typer.Option(help="Folder for the prepared pairs.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where OUT holds an unfinished run.")] = False,
 ) -> None:
-    """Train a network on images and masks; a stopped run goes on where it was."""
+    """Train a network; a stopped run goes on where it was."""
     if importlib.util.find_spec("lightning") is None:
         from core.errors import UsageError
 
@@ -261,8 +260,8 @@ def train(
         given["stages"] = tuple(replace(stage, epochs=count) for stage, count in zip(stages, counts, strict=True))
     options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
     try:
-        with console.TrainProgress() as progress:
-            result = run_training(options, report=progress.epoch, reading=progress.reading)
+        with progress.TrainProgress() as show:
+            result = run_training(options, report=show.epoch, reading=show.reading)
     except KeyboardInterrupt:
         console.complain("Stopped; the same command goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None
@@ -277,15 +276,47 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
 
 
 @app.command()
+def folds(
+    data: Annotated[Path, typer.Argument(help="Folder of images with their masks.")],
+    out: Annotated[Path, typer.Option(help="The fold file to write, a .json.")],
+    count: Annotated[int, typer.Option(min=2, help="How many folds.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the draw among equals.")] = 0,
+    patients: Annotated[
+        str | None, typer.Option(help="A regular expression with one group, or a CSV file of file and patient.")
+    ] = None,
+    each_image: Annotated[bool, typer.Option("--each-image", help="Every image is of another patient.")] = False,
+    channel: Annotated[str | None, typer.Option(help="Of nnU-Net's files, by number or by name.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Divide patients into folds for training and testing."""
+    from core.errors import OutputError
+    from core.evaluation.divide import divide_folder
+    from core.evaluation.folds import save_folds
+
+    if out.exists() and not overwrite:
+        raise OutputError("this file is there already; use --overwrite or another --out", source=str(out))
+    with progress.CountProgress("reading case") as show:
+        divided = divide_folder(
+            data, count=count, seed=seed, patients=patients, each_image=each_image, channel=channel, progress=show
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_folds(divided, out)
+    except OSError as error:
+        raise OutputError("the file cannot be written; choose another --out", source=str(out)) from error
+    console.print_folds(divided, out)
+
+
+@app.command()
 def bench(
     as_json: AsJson = False,
     thorough: Annotated[bool, typer.Option("--thorough", help="Every depth, batch and size; takes long.")] = False,
     device: Annotated[list[str] | None, typer.Option(help="cpu, cuda or cuda:N; else both kinds.")] = None,
 ) -> None:
-    """Measure networks, CLAHE, tiling and the whole way on this machine."""
+    """Measure this machine: networks, CLAHE, tiling, all of it."""
     from benchmarks.table import DEVICES, run_bench
 
-    report = run_bench(not thorough, device or DEVICES, progress=console.bench_progress)
+    report = run_bench(not thorough, device or DEVICES, progress=progress.bench_progress)
     if as_json:
         _print_json(report.to_json())
     else:
@@ -309,63 +340,13 @@ def info(
         else:
             console.print_card(card, folder)
         return
-    known = gather_info(check)
+    known = console.gather_info(check)
     if as_json:
         _print_json(known)
     else:
         console.print_info(known)
     if check and any(entry["problem"] for part in ("devices", "models") for entry in known["check"][part]):
         raise typer.Exit(FAILED)
-
-
-def gather_info(check: bool) -> dict[str, Any]:
-    """What `metseg info` says, JSON-ready; torch is imported only for the check."""
-    import dataclasses
-    import platform
-
-    from core.batch.results import RESEARCH_ONLY
-    from core.errors import MetsegError
-    from core.model_store import SHIPPED, load_card, shipped_models
-    from core.system import VERSION, cache_folder, check_torch, list_devices
-
-    models: list[dict[str, Any]] = []
-    for index, name in enumerate(shipped_models()):
-        entry: dict[str, Any] = {"name": name, "default": index == 0}
-        try:
-            card = load_card(SHIPPED / name)
-            entry |= {"version": card.version, "summary": card.summary, "network": card.network.name}
-            entry |= {"sha256": card.weights.sha256, "threshold": card.threshold, "licence": card.licence}
-        except MetsegError as error:
-            entry["error"] = str(error)
-        models.append(entry)
-    known: dict[str, Any] = {
-        "metseg": VERSION,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "models": models,
-        "devices": [dataclasses.asdict(device) for device in list_devices()],
-        "folders": {"program": str(Path(__file__).resolve().parent), "models": str(SHIPPED)},
-        "research_use_only": RESEARCH_ONLY,
-    }
-    try:
-        known["folders"]["cache"] = str(cache_folder())
-    except RuntimeError:  # a user without a home has no cache either
-        known["folders"]["cache"] = None
-    if check:
-        loads = [{"name": model["name"], "problem": _loading_problem(model["name"])} for model in models]
-        known["check"] = {**check_torch(), "models": loads}
-    return known
-
-
-def _loading_problem(model: str) -> str | None:
-    from core.errors import MetsegError
-    from core.model_store import find_model, load_network
-
-    try:
-        load_network(find_model(model))
-    except MetsegError as error:
-        return str(error)
-    return None
 
 
 def _print_json(values: Any) -> None:

@@ -1,22 +1,18 @@
-"""What the `metseg` command shows on a terminal: progress, tables, pages. Nothing here computes."""
+"""What the `metseg` command prints when it is done: tables and pages. Nothing here computes."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from core.batch.jobs import Plan
-    from core.batch.run import Event, Report
+    from core.batch.run import Report
     from core.batch.tables import Outcome
-    from core.demo import DemoResult, DemoStep
+    from core.demo import DemoResult
+    from core.evaluation.folds import Folds
 
 PLAIN_WIDTH = 120
 MOST_NAMES = 5
@@ -32,97 +28,8 @@ def complain(text: object) -> None:
     print(clean(text), file=sys.stderr)
 
 
-class _Progress:
-    """A bar on stderr where that is a terminal, else plain lines."""
-
-    def __init__(self) -> None:
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-            columns = (BarColumn(bar_width=30), TextColumn("{task.description}", markup=False))
-            times = (TimeElapsedColumn(), TimeRemainingColumn(compact=True))
-            self._bar = Progress(*columns, *times, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def _show(self, doing: str, done: float, total: float) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, description=clean(doing), completed=done, total=total)
-
-    def _say(self, text: str) -> None:
-        """A line that stays, above the bar."""
-        if self._bar is None:
-            complain(text)
-        else:
-            self._bar.console.print(clean(text), markup=False, highlight=False)
-
-
-class RunProgress(_Progress):
-    """Shows a run of `core.batch.run`; without a bar, by a line for each case that ended."""
-
-    def __init__(self, cases: int) -> None:
-        super().__init__()
-        self._cases, self._ended, self._begun = cases, 0, (0, 0)
-
-    def __call__(self, event: Event) -> None:
-        """Take an event."""
-        from core.batch.run import CaseBegun, CaseEnded, CaseProgress
-
-        match event:
-            case CaseBegun(name, number, total):
-                self._begun = (number, total)
-                self._show(f"{number}/{total} {name}", number - 1, total)
-            case CaseProgress(name, done, slices):
-                number, total = self._begun
-                part = done / max(1, slices)
-                self._show(f"{number}/{total} {name}, slice {done}/{slices}", number - 1 + part, total)
-            case CaseEnded(outcome):
-                self._ended += 1
-                if self._bar is None:
-                    self._say(f"[{self._ended}/{self._cases}] {outcome.name}: {_ending(outcome)}")
-
-
-class StepProgress(_Progress):
-    """Shows the steps of `core.demo`."""
-
-    def __call__(self, step: DemoStep) -> None:
-        """Take a step."""
-        if self._bar is None:
-            self._say(f"[{step.done}/{step.total}] {step.doing}")
-        self._show(step.doing, step.done, step.total)
-
-
-class TrainProgress(_Progress):
-    """Shows a training; each epoch's figures stay on the screen."""
-
-    def reading(self, done: int, total: int) -> None:
-        """Take that so many of the cases are read."""
-        self._show(f"reading case {done}/{total}", done, total)
-
-    def epoch(self, seconds: float, done: int, total: int, figures: Mapping[str, float]) -> None:
-        """Take an epoch's end."""
-        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        self._say(f"epoch {done}/{total}, {seconds:.0f} s: {told}")
-        self._show(f"epoch {done}/{total}", done, total)
-
-
-def _ending(outcome: Outcome) -> str:
-    if outcome.error is not None:
-        return f"failed: {_sentence(outcome)}"
-    lesions = len(outcome.manifest["result"]["lesions"]) if outcome.manifest else 0
-    return f"{outcome.status}, {counted(lesions, 'lesion')}"
-
-
-def _sentence(outcome: Outcome) -> str:
+def sentence_of(outcome: Outcome) -> str:
+    """Why a case failed."""
     from core.batch.tables import failure
 
     told = failure(outcome)
@@ -149,7 +56,7 @@ def print_report(report: Report, plan: Plan, out: Path) -> None:
         print(f"Dice: mean {totals['mean']:.3f}, median {totals['median']:.3f} over {over}. {totals['rule']}")
     _print_warnings(report, plan)
     for outcome in report.failed:
-        complain(f"Failed: {outcome.name}: {_sentence(outcome)}")
+        complain(f"Failed: {outcome.name}: {sentence_of(outcome)}")
     if report.stopped:
         left = counted(len(report.unreached), "case")
         complain(f"Stopped with {left} to go; what was finished is kept, and the same command goes on from there.")
@@ -220,9 +127,12 @@ def print_demo(result: DemoResult) -> None:
     print(RESEARCH_ONLY)
 
 
-def bench_progress(row: Mapping[str, Any]) -> None:
-    """A line for each measurement, as soon as it is there."""
-    complain(f"{row['subject']}, {row['what']}, {row['device']}: {_milliseconds(row)}")
+def print_folds(folds: Folds, out: Path) -> None:
+    """Who is in which fold."""
+    for index, patients in enumerate(folds.folds):
+        print(f"fold {index}: {counted(len(patients), 'patient')}: {_some(patients)}")
+    print(f"{clean(folds.rule)}")
+    print(f"Folds: {clean(out)}; try: metseg train DATA --network NAME --folds {clean(out)} --fold 0 --out DIR")
 
 
 def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -237,11 +147,12 @@ def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -
     for row in rows:
         ratio = f"{row['ratio']:.2f} × {row['ratio_to']}" if row["ratio"] is not None else ""
         told = [str(row[column]) if row[column] is not None else "" for column in columns]
-        cells.append((*told, _milliseconds(row), ratio, row["note"]))
+        cells.append((*told, milliseconds(row), ratio, row["note"]))
     print_table((*columns, "ms", "compared", "note"), cells, right=("batch", "ms"))
 
 
-def _milliseconds(row: Mapping[str, Any]) -> str:
+def milliseconds(row: Mapping[str, Any]) -> str:
+    """A measurement of `benchmarks`: median and quartiles, or that there is none."""
     return str(row["status"]) if row["ms"] is None else f"{row['ms']:g} ({row['ms_low']:g}–{row['ms_high']:g})"
 
 
@@ -262,6 +173,56 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Seq
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     console.print(table)
+
+
+def gather_info(check: bool) -> dict[str, Any]:
+    """What `metseg info` says, JSON-ready; torch is imported only for the check."""
+    import dataclasses
+    import platform
+
+    from core.batch.results import RESEARCH_ONLY
+    from core.errors import MetsegError
+    from core.model_store import SHIPPED, load_card, shipped_models
+    from core.system import VERSION, cache_folder, check_torch, list_devices
+
+    models: list[dict[str, Any]] = []
+    for index, name in enumerate(shipped_models()):
+        entry: dict[str, Any] = {"name": name, "default": index == 0}
+        try:
+            card = load_card(SHIPPED / name)
+            entry |= {"version": card.version, "summary": card.summary, "network": card.network.name}
+            entry |= {"sha256": card.weights.sha256, "threshold": card.threshold, "licence": card.licence}
+        except MetsegError as error:
+            entry["error"] = str(error)
+        models.append(entry)
+    known: dict[str, Any] = {
+        "metseg": VERSION,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "models": models,
+        "devices": [dataclasses.asdict(device) for device in list_devices()],
+        "folders": {"program": str(Path(__file__).resolve().parent), "models": str(SHIPPED)},
+        "research_use_only": RESEARCH_ONLY,
+    }
+    try:
+        known["folders"]["cache"] = str(cache_folder())
+    except RuntimeError:  # a user without a home has no cache either
+        known["folders"]["cache"] = None
+    if check:
+        loads = [{"name": model["name"], "problem": _loading_problem(model["name"])} for model in models]
+        known["check"] = {**check_torch(), "models": loads}
+    return known
+
+
+def _loading_problem(model: str) -> str | None:
+    from core.errors import MetsegError
+    from core.model_store import find_model, load_network
+
+    try:
+        load_network(find_model(model))
+    except MetsegError as error:
+        return str(error)
+    return None
 
 
 def print_info(info: Mapping[str, Any]) -> None:
@@ -340,29 +301,3 @@ def _is_plain(values: Sequence[object]) -> bool:
 
 def _inline(value: object) -> str:
     return clean(", ".join(map(str, value)) if isinstance(value, list | tuple) else value)
-
-
-class StopOnInterrupt:
-    """Turns the first Ctrl+C into a wish to stop, asked about between steps; the second one interrupts at once."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def asked(self) -> bool:
-        """Whether somebody pressed Ctrl+C."""
-        return self._asked
-
-    def __enter__(self) -> StopOnInterrupt:
-        self._before = signal.signal(signal.SIGINT, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def _take(self, *_: object) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-        # Not print: the signal may have come in the middle of one, and streams cannot be entered twice.
-        with contextlib.suppress(OSError):
-            os.write(2, b"\nStopping after this step; Ctrl+C again stops at once.\n")

@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 import metseg
 from core.demo import run_demo
+from core.evaluation.folds import load_folds
 
 
 def test_the_demo_shows_each_cases_dice_and_where_the_page_is(
@@ -92,6 +95,30 @@ def test_bench_prints_json_for_programs(asked: list[Any], capsys: pytest.Capture
     assert metseg.main(["bench", "--json", "--thorough", "--device", "cuda:1"]) == 0
     assert asked == [(False, ("cuda:1",))]
     assert json.loads(capsys.readouterr().out) == {"machine": MACHINE, "rows": [ROW, MISSING]}
+
+
+def test_folds_are_written_with_each_patient_in_one_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0)
+    for number in range(4):
+        folder = tmp_path / "in" / f"P{number}"
+        folder.mkdir(parents=True)
+        for slice_number in (1, 2):
+            picture = cv2.resize(values.integers(0, 255, (6, 6), dtype=np.uint8), (64, 64))
+            stem = f"P{number}_{slice_number}"
+            assert cv2.imwrite(str(folder / f"{stem}.tif"), picture)
+            assert cv2.imwrite(str(folder / f"{stem}_mask.tif"), (picture > 150) * np.uint8(255))
+    out = tmp_path / "made" / "folds.json"
+    arguments = ["folds", str(tmp_path / "in"), "--out", str(out), "--count", "2"]
+    assert metseg.main(arguments) == 0
+    written = load_folds(out).folds
+    assert sorted(len(fold) for fold in written) == [2, 2]
+    assert sorted(patient for fold in written for patient in fold) == ["P0", "P1", "P2", "P3"]
+    page = capsys.readouterr().out
+    assert f"fold 0: 2 patients: {', '.join(written[0])}" in page
+    before = out.read_bytes()
+    assert metseg.main([*arguments, "--seed", "7"]) == 3
+    assert "--overwrite" in capsys.readouterr().err
+    assert out.read_bytes() == before
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+FRONT = ("metseg.py", "metseg_console.py", "metseg_progress.py")
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 
@@ -33,7 +34,7 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     folder = tmp_path_factory.mktemp("wheel")
     for room in ROOMS:
         shutil.copytree(ROOT / room, folder / "source" / room, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "metseg.py", "metseg_console.py", "README.md", "LICENSE", "NOTICE"):
+    for name in ("pyproject.toml", *FRONT, "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, folder / "source" / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run([*pip, "--wheel-dir", folder, folder / "source"], check=True, capture_output=True)
@@ -45,7 +46,7 @@ def test_the_wheel_holds_every_module_and_the_folds_and_models(wheel_names: set[
     modules = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     folders = (ROOT / "core" / "weights", ROOT / "core" / "evaluation" / "folds")
     data = {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
-    assert ({"metseg.py", "metseg_console.py"} | modules | data) - wheel_names == set()
+    assert ({*FRONT} | modules | data) - wheel_names == set()
 
 
 def test_the_wheel_holds_the_licences_and_no_tests(wheel_names: set[str]) -> None:
