@@ -47,6 +47,7 @@ def print_report(report: Report, plan: Plan, out: Path) -> None:
     """The table of a run, what to be wary of, what failed, and where the results are."""
     from core.batch.results import RESEARCH_ONLY
     from core.batch.tables import dice_totals
+    from core.errors import MetsegError
 
     good = [outcome for outcome in report.outcomes if outcome.manifest]
     if good:
@@ -57,6 +58,8 @@ def print_report(report: Report, plan: Plan, out: Path) -> None:
     _print_warnings(report, plan)
     for outcome in report.failed:
         complain(f"Failed: {outcome.name}: {sentence_of(outcome)}")
+    if any(not isinstance(outcome.error, MetsegError) for outcome in report.failed):
+        complain("What was unforeseen is a fault of metseg: METSEG_DEBUG=1 shows where, please report it.")
     if report.stopped:
         left = counted(len(report.unreached), "case")
         complain(f"Stopped with {left} to go; what was finished is kept, and the same command goes on from there.")

@@ -200,6 +200,28 @@ def test_a_coloured_picture_needs_a_channel_and_takes_it(
     assert segment(tmp_path / "cat.png", "--out", tmp_path / "out", "--channel", "1") == 0
 
 
+def test_something_unforeseen_is_a_sentence_and_a_traceback_only_on_request(
+    tmp_path: Path,
+    segment: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    write_case(tmp_path / "A")
+    monkeypatch.setattr("core.batch.case.write_mask", fail)
+    monkeypatch.delenv("METSEG_DEBUG", raising=False)
+    assert segment(tmp_path / "A", "--out", tmp_path / "out") == 3
+    error = capsys.readouterr().err
+    assert "Failed: A: something unforeseen went wrong (ZeroDivisionError: a bug)" in error
+    assert "METSEG_DEBUG=1" in error
+    assert "Traceback" not in error
+    monkeypatch.setenv("METSEG_DEBUG", "1")
+    assert segment(tmp_path / "A", "--out", tmp_path / "out") == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_a_hostile_file_name_stays_inside_the_results_and_commands_no_terminal(
     tmp_path: Path, segment: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,9 +240,9 @@ def test_a_hostile_file_name_stays_inside_the_results_and_commands_no_terminal(
 def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(
     tmp_path: Path, tiny_model: Path, segment: Callable[..., int]
 ) -> None:
-    cases = 60
+    cases = 40
     for number in range(cases):
-        write_case(tmp_path / "in" / f"case-{number:02}", slices=4, size=192)
+        write_case(tmp_path / "in" / f"case-{number:02}", slices=3, masks=False, size=192)
     process = subprocess.Popen(
         command(tiny_model, tmp_path / "in", "--out", tmp_path / "out"),
         cwd=ROOT,
@@ -231,7 +253,7 @@ def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(
     )
     try:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("[1/60] case-00: done")
+        assert process.stderr.readline().startswith(f"[1/{cases}] case-00: done")
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:

@@ -137,6 +137,9 @@ def _publish(loaded: Loaded, found: Segmentation, request: Request, out: Path, o
     except OutputError as error:
         raise OutputError(error.detail, source=name) from error
     finally:
+        with contextlib.suppress(OSError):
+            if old.exists() and not final.exists():  # interrupted between the two names
+                old.rename(final)
         for stale in (part, old):
             with contextlib.suppress(OSError):
                 shutil.rmtree(stale)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -390,3 +391,28 @@ def test_a_disk_that_cannot_be_written_is_one_sentence_and_leaves_nothing(
     assert isinstance(outcome.error, OutputError)
     assert "no space left" in str(outcome.error)
     assert [path for path in (tmp_path / "out").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("fault", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_an_overwrite_that_fails_at_its_last_step_leaves_the_earlier_results(
+    tmp_path: Path,
+    write_case: Callable[..., Path],
+    run: Callable[..., Report],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: BaseException,
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    before = snapshot(tmp_path / "out" / "A")
+    original = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == ".A.part":
+            raise fault
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with contextlib.suppress(KeyboardInterrupt):
+        assert run([tmp_path / "A"], overwrite=True, threshold=0.25).failed
+    assert snapshot(tmp_path / "out" / "A") == before
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
