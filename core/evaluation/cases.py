@@ -30,11 +30,13 @@ class LabelledSet:
         name: the folder's.
         cases: those with truth, in natural order.
         unlabelled: names of the cases that lack the mask of one or more images; they are left out.
+        channel_chosen: each case's files are of one channel already, as nnU-Net keeps them.
     """
 
     name: str
     cases: tuple[Case, ...]
     unlabelled: tuple[str, ...] = ()
+    channel_chosen: bool = False
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -57,14 +59,15 @@ def find_cases(data: str | Path, rule: PatientRule | None = None, channel: int |
     """
     rule = PatientRule() if rule is None else rule
     root = Path(data)
-    sources = _nnunet(root, channel) if (root / IMAGES).is_dir() and (root / LABELS).is_dir() else find_scans(root)
+    is_nnunet = (root / IMAGES).is_dir() and (root / LABELS).is_dir()
+    sources = _nnunet(root, channel) if is_nnunet else find_scans(root)
     labelled = [source for source in sources if source.has_truth]
     if not labelled:
         raise NothingFound("this folder holds no image with its mask", source=str(root))
     cases = name_patients(labelled, root, rule)
     require_patients(cases, rule)
     missing = tuple(source.name for source in sources if not source.has_truth)
-    return LabelledSet(root.resolve().name, cases, missing)
+    return LabelledSet(root.resolve().name, cases, missing, is_nnunet)
 
 
 def _nnunet(root: Path, channel: int | str | None) -> tuple[ScanSource, ...]:

@@ -1,0 +1,163 @@
+"""Holds evaluations of the same patients against each other: paired differences, a table, a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError, OutputError, UsageError
+from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
+from core.evaluation.metrics import METRIC, METRICS
+from core.evaluation.pictures import Scored
+from core.evaluation.scores import RESEARCH_ONLY, TABLE, read_scores, table_name
+from core.evaluation.summary import compare_patients, show, summarise
+from core.io.atomic import write_atomic
+from core.system import VERSION
+
+COMPARISON = "comparison.json"
+KIND = "metseg-comparison"
+
+
+def compare(
+    folders: Sequence[str | Path], out: Path, *, names: Sequence[str] = (), overwrite: bool = False
+) -> dict[str, Any]:
+    """Compare two or more evaluations, and write `comparison.json`, `table.md` and `report.html`.
+
+    All figures are over the patients whom all evaluations have; each evaluation is held against the first.
+
+    Args:
+        folders: of evaluations, or their `scores.json`; pictures need the folders and the scans where they were.
+        out: a folder of its own.
+        names: what to call them; else the names in the scores, numbered where two are the same.
+        overwrite: replace an earlier comparison.
+
+    Returns:
+        what stands in `comparison.json`.
+
+    Raises:
+        UsageError: fewer than two, or not as many names.
+        NothingFound, BrokenFile: an evaluation cannot be read.
+        InputError: no patient is in all of them.
+        OutputError: `out` cannot be used.
+    """
+    if len(folders) < 2:
+        raise UsageError("a comparison needs two evaluations; name two or more")
+    if names and len(names) != len(folders):
+        raise UsageError(f"there are {len(folders)} evaluations and {len(names)} names; give as many")
+    if (out / COMPARISON).exists() and not overwrite:
+        raise OutputError("this folder holds a comparison; choose another --out, or say --overwrite", source=str(out))
+    if (out / "scores.json").exists():
+        raise OutputError("this folder holds an evaluation; choose another --out", source=str(out))
+    read = [read_scores(folder) for folder in folders]
+    chosen = list(names) or _unique([str(scores["name"]) for scores in read])
+    evaluations = common_patients([{**scores, "name": name} for scores, name in zip(read, chosen, strict=True)])
+    comparison = build_comparison(evaluations)
+    from core.evaluation.report import write_report  # draws; not needed by whoever only compares
+
+    places = [path if path.is_dir() else path.parent for path in map(Path, folders)]
+    shown: list[Scored] = list(zip(evaluations, places, strict=True))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError("this folder cannot be made; choose another --out", source=str(out)) from error
+    content = json.dumps(comparison, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(out / COMPARISON, (content + "\n").encode())
+    write_atomic(out / TABLE, comparison_markdown(comparison).encode())
+    write_report(out, shown, comparison)
+    return comparison
+
+
+def common_patients(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same evaluations over the patients whom all of them have, figures computed anew.
+
+    Raises:
+        InputError: there is no such patient.
+    """
+    sets = [{row["patient"] for row in scores["patients"]} for scores in evaluations]
+    common = sets[0].intersection(*sets[1:])
+    if not common:
+        raise InputError("no patient is in all of these evaluations; compare models scored on the same patients")
+    kept = []
+    for scores in evaluations:
+        rows = [row for row in scores["patients"] if row["patient"] in common]
+        kept.append({**scores, **summarise(rows), "patients": rows})
+    return kept
+
+
+def build_comparison(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a comparison says, as JSON-ready values: figures of each, and paired differences to the first."""
+    first = evaluations[0]
+    return {
+        "kind": KIND,
+        "metseg": VERSION,
+        "research_use_only": RESEARCH_ONLY,
+        "data": first["data"],
+        "patients": len(first["patients"]),
+        "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
+        "evaluations": [
+            {
+                key: scores[key]
+                for key in ("name", "models", "held_out", "held_out_means", "settings", "figures", "totals", "strata")
+            }
+            for scores in evaluations
+        ],
+        "pairs": [
+            {
+                "first": first["name"],
+                "second": other["name"],
+                "paired": compare_patients(first["patients"], other["patients"]),
+            }
+            for other in evaluations[1:]
+        ],
+    }
+
+
+def comparison_markdown(comparison: Mapping[str, Any]) -> str:
+    """The table of a comparison, with what must be known to read it."""
+    evaluations, pairs = comparison["evaluations"], comparison["pairs"]
+    names = [table_name(scores["name"]) for scores in evaluations]
+    heads = ["measure", *names]
+    for pair in pairs:
+        heads += [f"{table_name(pair['second'])} − {table_name(pair['first'])}", "95 % interval", "resamples above 0"]
+    lines = [
+        f"# {' and '.join(names)} on {table_name(comparison['data']['name'])}",
+        "",
+        f"{comparison['patients']} patients, the same for all. Means with 95 % intervals over patients; "
+        "differences are paired.",
+        "",
+        *(f"{name}: {scores['held_out_means']}" for name, scores in zip(names, evaluations, strict=True)),
+        "",
+        f"| {' | '.join(heads)} |",
+        f"|---|{'---:|' * (len(heads) - 1)}",
+    ]
+    for metric in METRICS:
+        if not all(metric.key in scores["figures"] for scores in evaluations):
+            continue
+        cells = [f"{metric.label}, {metric.unit}" if metric.unit else metric.label]
+        for scores in evaluations:
+            value = scores["figures"][metric.key]
+            mean, low, high = (show(value[key], metric) for key in ("mean", "low", "high"))
+            cells.append(f"{mean} ({low} to {high})")
+        for pair in pairs:
+            cells += _paired_cells(pair["paired"].get(metric.key), metric.key)
+        lines.append(f"| {' | '.join(cells)} |")
+    medians = [
+        f"{name} {show(scores['figures']['dice']['median'], METRIC['dice'])}"
+        for name, scores in zip(names, evaluations, strict=True)
+    ]
+    return "\n".join([*lines, "", f"Median Dice: {', '.join(medians)}.", "", RESEARCH_ONLY, ""])
+
+
+def _paired_cells(value: Mapping[str, Any] | None, key: str) -> list[str]:
+    if value is None:
+        return ["–", "–", "–"]
+    difference, low, high = (show(value[part], METRIC[key], signed=True) for part in ("difference", "low", "high"))
+    return [difference, f"{low} to {high}", f"{value['share_above_zero']:.1%}"]
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    return [
+        f"{name} {names[:index].count(name) + 1}" if names.count(name) > 1 else name for index, name in enumerate(names)
+    ]

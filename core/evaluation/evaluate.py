@@ -1,0 +1,312 @@
+"""Judges a model on a folder of labelled scans, and writes what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError, NothingFound, OutputError, UsageError
+from core.evaluation.cases import LabelledSet, find_cases
+from core.evaluation.copies import find_shared, read_prints, refuse_shared
+from core.evaluation.curves import read_curves
+from core.evaluation.folds import Folds, load_folds
+from core.evaluation.head import find_head
+from core.evaluation.patients import Case, PatientRule, parse_rule
+from core.evaluation.pictures import MANIFEST, seen_picture
+from core.evaluation.scores import KIND, SCORES, build_scores, save_scores
+from core.evaluation.scoring import CaseScores, score_case, score_patient
+from core.inference.predictor import Predictor
+from core.io import read_mask, read_scan, write_atomic, write_mask
+from core.model_card import GridMode, ModelCard
+from core.model_store import find_model, load_card
+from core.system import VERSION
+
+MASKS = "masks"
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many cases are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a model is run.
+
+    Attributes:
+        threshold: probability from which a voxel is lesion; None takes the card's.
+        tta: average with the mirrored image.
+        min_lesion: components of fewer voxels are dropped.
+        grid, channel: as for `Predictor.segment`.
+        device, precision: as for `Predictor`.
+    """
+
+    threshold: float | None = None
+    tta: bool = False
+    min_lesion: int = 0
+    grid: GridMode | None = None
+    channel: int | str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Whom to score, and what is known about whether the model has seen them.
+
+    Attributes:
+        scored, learnt: cases of the set.
+        held_out: "yes", "no" or "unknown".
+        about: for scores.json.
+    """
+
+    scored: tuple[Case, ...]
+    learnt: tuple[Case, ...]
+    held_out: str
+    about: dict[str, Any]
+
+
+def evaluate(
+    model: str | Path | None,
+    data: str | Path,
+    out: Path,
+    *,
+    folds: str | Path | None = None,
+    fold: int | None = None,
+    patients: str | None = None,
+    each_image: bool = False,
+    learnt: str | Path | None = None,
+    allow_learnt: bool = False,
+    settings: Settings | None = None,
+    name: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Score a model and write `scores.json`, `patients.csv`, `table.md`, `report.html` and the masks to a folder.
+
+    With a model's weights, its set and the fold file this gives the same scores again:
+    `evaluate("MODEL", "DATA", Path("OUT"), folds="lgg", fold=0)`.
+
+    Args:
+        model: a shipped model's name or a model folder; None is the default model.
+        data: a folder that `find_cases` understands.
+        out: a folder of its own, outside of `data`.
+        folds: a shipped fold file's name or a path; with `fold` its patients are scored, else all of the set.
+        fold: which one.
+        patients: how names tell patients, see `parse_rule`; else the fold file says, or the cases' names.
+        each_image: every image is of another patient.
+        learnt: another folder with the scans that the model learnt from, to compare their contents.
+        allow_learnt: score patients whom the model learnt from, and say so in every output.
+        settings: how the model is run.
+        name: in the outputs; else the model's.
+        overwrite: replace an earlier evaluation.
+        progress: told what is being done.
+        cancelled: asked often; a true answer ends the work.
+
+    Returns:
+        what stands in `scores.json`.
+
+    Raises:
+        UsageError: options do not go together.
+        ModelError, DeviceError: the model cannot run.
+        InputError: the set cannot be read, its patients cannot be told, or the model learnt from one of them.
+        OutputError: `out` cannot be used.
+        Cancelled: somebody asked to stop.
+    """
+    settings = Settings() if settings is None else settings
+    tell = progress or (lambda what, done, total: None)
+    root, folder = Path(data), find_model(model)
+    card = load_card(folder)
+    _check_out(out, root, overwrite)
+    if fold is not None and folds is None:
+        raise UsageError("a fold needs its fold file; name it with --folds")
+    file = None if folds is None else load_folds(folds)
+    rule = _rule(patients, each_image, file)
+    labelled = find_cases(root, rule, settings.channel)
+    split = divide(labelled, card, file, fold, allow_learnt)
+    split, check = _check_content(split, card, labelled, learnt, rule, allow_learnt, tell)
+
+    predictor = Predictor(folder, settings.device, settings.precision)
+    channel = None if labelled.channel_chosen else settings.channel
+    out.mkdir(parents=True, exist_ok=True)
+    (out / SCORES).unlink(missing_ok=True)  # nobody shall take an unfinished evaluation for the earlier one
+    rows: list[dict[str, Any]] = []
+    places: dict[str, str] = {}
+    by_patient: dict[str, list[Case]] = {}
+    for case in split.scored:
+        by_patient.setdefault(case.patient, []).append(case)
+    for patient, cases in by_patient.items():
+        counts = []
+        for case in cases:
+            tell("scoring", len(places), len(split.scored))
+            places[case.source.name] = f"{MASKS}/{len(places) + 1:04d}"
+            counts.append(_score(predictor, case, settings, channel, out / places[case.source.name], cancelled))
+        rows.append(score_patient(patient, counts))
+    tell("scoring", len(places), len(split.scored))
+
+    about = {
+        "name": name or card.name,
+        "models": [_model(card)],
+        "data": {"name": labelled.name, "unlabelled": len(labelled.unlabelled)},
+        "split": [split.about],
+        "held_out": split.held_out,
+        "settings": {
+            "threshold": card.threshold if settings.threshold is None else settings.threshold,
+            "mirrored": settings.tta,
+            "min_lesion": settings.min_lesion,
+            "grid": settings.grid or card.preprocessing.grid,
+            "channel": settings.channel,
+            "device": predictor.device,
+            "precision": predictor.precision,
+        },
+        "content_check": [check],
+        "training": read_curves(folder),
+        "limits": list(card.limits),
+    }
+    scores = build_scores(about, rows)
+    _write_manifest(out, root, rule, settings, card, places)
+    save_scores(scores, out)
+    from core.evaluation.report import write_report  # draws; not needed by whoever only scores
+
+    write_report(out, [(scores, out)])
+    return scores
+
+
+def divide(
+    labelled: LabelledSet, card: ModelCard, folds: Folds | None, fold: int | None, allow_learnt: bool = False
+) -> Split:
+    """Choose the patients to score, and hold them against those whom the model's card names as learnt from.
+
+    Raises:
+        NothingFound: none of the fold's patients is in the set.
+        InputError: there is no such fold, or the model learnt from a patient who would be scored.
+    """
+    about: dict[str, Any] = {"folds": None, "fold": None, "rule": "every patient of the set", "absent": 0}
+    chosen = set(labelled.patients)
+    if folds is not None:
+        named = {patient for group in folds.folds for patient in group} if fold is None else set(folds.test(fold))
+        about = {"folds": folds.name, "fold": fold, "rule": folds.rule, "absent": len(named - chosen)}
+        chosen &= named
+    scored = tuple(case for case in labelled.cases if case.patient in chosen)
+    if not scored:
+        raise NothingFound("none of the fold's patients is in this set; check --folds and --patients")
+    listed = card.data.get("patients")
+    if not isinstance(listed, list | tuple) or not listed:
+        return Split(scored, (), "unknown", about)
+    names = set(map(str, listed))
+    overlap = sorted(chosen & names)
+    if overlap and not allow_learnt:
+        raise InputError(
+            f"the model learnt from {len(overlap)} of the {len(chosen)} patients to score, so the figures would "
+            "flatter it; choose its held-out fold with --folds and --fold, or say --allow-learnt to have them marked",
+            source=overlap[0],
+        )
+    rest = tuple(case for case in labelled.cases if case.patient in names and case.patient not in chosen)
+    return Split(scored, rest, "no" if overlap else "yes", about)
+
+
+def _rule(patients: str | None, each_image: bool, folds: Folds | None) -> PatientRule:
+    if patients is None and not each_image and folds is not None:
+        return folds.patients
+    return parse_rule(patients, each_image)
+
+
+def _check_content(
+    split: Split,
+    card: ModelCard,
+    labelled: LabelledSet,
+    learnt: str | Path | None,
+    rule: PatientRule,
+    allow_learnt: bool,
+    tell: Progress,
+) -> tuple[Split, dict[str, Any]]:
+    """Look whether a scored slice is among those learnt from, as far as these are at hand, under another name."""
+    others = split.learnt
+    if learnt is not None:
+        names = {case.patient for case in split.scored}
+        elsewhere = find_cases(learnt, rule).cases
+        # What the model did not learn from may lie there too, where its card tells.
+        listed = set(map(str, card.data.get("patients") or [case.patient for case in elsewhere]))
+        others += tuple(case for case in elsewhere if case.patient in listed - names)
+    check = {"learnt_patients_at_hand": len({case.patient for case in others}), "shared": False}
+    if not others:
+        return split, check
+    total = len(split.scored) + len(others)
+    mine = read_prints(split.scored, lambda done, _: tell("comparing contents", done, total))
+    theirs = read_prints(others, lambda done, _: tell("comparing contents", len(split.scored) + done, total))
+    if not allow_learnt:
+        refuse_shared(mine, theirs)
+        return split, check
+    check["shared"] = bool(find_shared(mine, theirs))
+    held_out = "no" if check["shared"] else split.held_out
+    return Split(split.scored, split.learnt, held_out, split.about), check
+
+
+def _score(
+    predictor: Predictor,
+    case: Case,
+    settings: Settings,
+    channel: int | str | None,
+    folder: Path,
+    cancelled: Callable[[], bool] | None,
+) -> CaseScores:
+    scan, truth = read_scan(case.source), read_mask(case.source)
+    result = predictor.segment(
+        scan,
+        settings.threshold,
+        tta=settings.tta,
+        min_lesion=settings.min_lesion,
+        channel=channel,
+        grid=settings.grid,
+        cancelled=cancelled,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_mask(result.mask, scan, folder)
+    return score_case(
+        case.source.name,
+        truth,
+        result.mask,
+        result.probability,
+        find_head(seen_picture(scan, predictor.card.preprocessing.channels, channel)),
+        spacing_mm=scan.spacing_mm,
+        evenly_spaced=scan.slice_positions_mm is None,
+        seconds=float(sum(result.manifest["seconds"].values())),
+    )
+
+
+def _check_out(out: Path, data: Path, overwrite: bool) -> None:
+    target, given = out.resolve(), data.resolve()
+    if target == given or given in target.parents or target in given.parents:
+        raise UsageError("the results would lie inside the set, or the reverse; choose an --out elsewhere")
+    if (out / SCORES).exists() and not overwrite:
+        raise OutputError("this folder holds an evaluation; choose another --out, or say --overwrite", source=str(out))
+
+
+def _model(card: ModelCard) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "version": card.version,
+        "summary": card.summary,
+        "network": card.network.name,
+        "filters": list(card.network.filters),
+        "weights_sha256": card.weights.sha256,
+        "licence": card.licence,
+    }
+
+
+def _write_manifest(
+    out: Path, data: Path, rule: PatientRule, settings: Settings, card: ModelCard, places: dict[str, str]
+) -> None:
+    """What only this machine needs: where the set lies and which mask is whose; scores.json holds no path."""
+    values = {
+        "kind": KIND,
+        "metseg": VERSION,
+        "data": str(data.resolve()),
+        "patients": rule.to_json(),
+        "channel": settings.channel,
+        "inputs": list(card.preprocessing.channels),
+        "masks": places,
+    }
+    write_atomic(out / MANIFEST, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())

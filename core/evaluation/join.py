@@ -1,0 +1,114 @@
+"""Makes tables and report again from scores alone, and one table from the folds of a recipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError, OutputError, UsageError
+from core.evaluation.pictures import MANIFEST, read_manifest
+from core.evaluation.scores import SCORES, build_scores, read_scores, save_scores
+from core.io.atomic import write_atomic
+
+
+def redo_tables(
+    scores: Sequence[str | Path], out: Path | None = None, *, name: str | None = None, overwrite: bool = False
+) -> dict[str, Any]:
+    """Compute all figures again from the patients' measures in one or more `scores.json`, and write them.
+
+    Several are joined: the folds of one recipe, each scored by its own model, give the out-of-fold figures of all
+    patients. `redo_tables(["docs/results/attention-f0.json"], Path("OUT"))` makes a committed table again.
+
+    Args:
+        scores: files, or folders of evaluations.
+        out: a folder for `scores.json`, `patients.csv`, `table.md` and `report.html`; None writes nothing.
+        name: in the outputs; else the first one's.
+        overwrite: replace what an earlier call wrote.
+
+    Returns:
+        the scores; `core.evaluation.scores.table_markdown` makes the table of them.
+
+    Raises:
+        UsageError: none was named.
+        NothingFound, BrokenFile: one cannot be read.
+        InputError: a patient stands in two of them, or their settings differ.
+        OutputError: `out` cannot be used.
+    """
+    if not scores:
+        raise UsageError("name at least one scores.json or folder of an evaluation")
+    parts = [read_scores(path) for path in scores]
+    whole = parts[0] if len(parts) == 1 else join_scores(parts, name or str(parts[0]["name"]))
+    whole = {**whole, "name": name or whole["name"]}
+    if out is not None:
+        if (out / SCORES).exists() and not overwrite:
+            raise OutputError(
+                "this folder holds an evaluation; choose another --out, or say --overwrite", source=str(out)
+            )
+        from core.evaluation.report import write_report  # draws; not needed by whoever only computes
+
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError("this folder cannot be made; choose another --out", source=str(out)) from error
+        _join_manifests([path if path.is_dir() else path.parent for path in map(Path, scores)], out)
+        save_scores(whole, out)
+        write_report(out, [(whole, out)])
+    return whole
+
+
+def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """One evaluation from several of disjoint patients.
+
+    Raises:
+        InputError: a patient stands in two of them, or their settings differ.
+    """
+    rows = [row for part in parts for row in part["patients"]]
+    names = [row["patient"] for row in rows]
+    twice = sorted({patient for patient in names if names.count(patient) > 1})
+    if twice:
+        raise InputError(
+            f"{len(twice)} patients stand in more than one of these scores; join scores of different folds, and "
+            "compare those of the same patients",
+            source=twice[0],
+        )
+    first = parts[0]
+    differing = sorted(
+        key for key in first["settings"] if any(p["settings"][key] != first["settings"][key] for p in parts)
+    )
+    if differing:
+        raise InputError(
+            f"these scores differ in their settings ({', '.join(differing)}); make them alike", source=name
+        )
+    states = {part["held_out"] for part in parts}
+    about = {
+        "name": name,
+        "models": [model for part in parts for model in part["models"]],
+        "data": first["data"] if len({part["data"]["name"] for part in parts}) == 1 else {"name": "several sets"},
+        "split": [entry for part in parts for entry in part["split"]],
+        "held_out": next(state for state in ("no", "unknown", "yes") if state in states),
+        "settings": first["settings"],
+        "content_check": [entry for part in parts for entry in part["content_check"]],
+        "training": None,
+        "limits": list(dict.fromkeys(sentence for part in parts for sentence in part["limits"])),
+    }
+    return build_scores(about, rows)
+
+
+def _join_manifests(folders: Sequence[Path], out: Path) -> None:
+    """Tell the joint report where masks and scans are, where all evaluations are of one set that is at hand."""
+    manifests = [read_manifest(folder) for folder in folders]
+    known = [manifest for manifest in manifests if manifest is not None]
+    if len(known) < len(folders):
+        return
+    same = ("data", "patients", "channel", "inputs")
+    if any(manifest[key] != known[0][key] for manifest in known for key in same):
+        return
+    masks = {
+        case: str((folder / place).resolve())
+        for folder, manifest in zip(folders, known, strict=True)
+        for case, place in manifest["masks"].items()
+    }
+    content = json.dumps({**known[0], "masks": masks}, indent=1, ensure_ascii=False)
+    write_atomic(out / MANIFEST, (content + "\n").encode())

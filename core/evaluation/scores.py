@@ -1,0 +1,160 @@
+"""The result of an evaluation as files: `scores.json`, which says everything, and the tables made from it.
+
+`scores.json` holds each patient's measures, so all figures, tables and comparisons can be made again from it alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import BrokenFile, NothingFound
+from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
+from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
+from core.evaluation.summary import show, summarise
+from core.io.atomic import write_atomic
+from core.measure.dice import EMPTY_RULE
+from core.system import VERSION
+
+SCORES = "scores.json"
+PATIENTS = "patients.csv"
+TABLE = "table.md"
+KIND = "metseg-evaluation"
+RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or treatment."
+HELD_OUT = {
+    "yes": "No scored patient is among those whom the model learnt from.",
+    "no": "NOT HELD OUT: the model learnt from patients who are scored here, so these figures flatter it.",
+    "unknown": "The model's card does not say whom it learnt from, so it is not known whether these patients are new.",
+}
+SIZE_LIMIT = 256 << 20
+LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
+COUNTS = ("true_voxels", "found_voxels", "true_ml", "found_ml", *LESION_COUNTS)
+COLUMNS = ("patient", "site", "held_out", "slices", "slices_with_lesion", *COUNTS, "slices_measured")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def build_scores(about: Mapping[str, Any], patients: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Everything an evaluation says, as JSON-ready values.
+
+    Args:
+        about: `name`, `models`, `data`, `split`, `held_out` (a key of `HELD_OUT`), `settings` and what else is known.
+        patients: rows of `core.evaluation.scoring.score_patient`.
+    """
+    rows = sorted(patients, key=lambda row: str(row["patient"]))
+    return {
+        "kind": KIND,
+        "metseg": VERSION,
+        "research_use_only": RESEARCH_ONLY,
+        **about,
+        "held_out_means": HELD_OUT[about["held_out"]],
+        "protocol": {
+            "words": list(PROTOCOL),
+            "dice_rule": EMPTY_RULE,
+            "surface_tolerance": TOLERANCE,
+            "calibration_bins": BINS,
+            "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
+        },
+        **summarise(rows),
+        "patients": [dict(row) for row in rows],
+    }
+
+
+def read_scores(path: str | Path) -> dict[str, Any]:
+    """Read a `scores.json`, or the one in an evaluation's folder; its figures are computed anew from its patients.
+
+    Raises:
+        NothingFound: there is none.
+        BrokenFile: it is something else.
+    """
+    place = Path(path)
+    place = place / SCORES if place.is_dir() else place
+    try:
+        if place.stat().st_size > SIZE_LIMIT:
+            raise BrokenFile("this file is too large for scores; name a scores.json", source=str(path))
+        values = json.loads(place.read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or values.get("kind") != KIND:
+            raise ValueError("of another kind")
+        if values["held_out"] not in HELD_OUT or not values["patients"]:
+            raise ValueError("incomplete")
+        return {**values, **summarise(values["patients"])}
+    except OSError as error:
+        raise NothingFound("there is no scores.json; make one with `metseg evaluate`", source=str(path)) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BrokenFile("these are no scores; make them with `metseg evaluate`", source=str(path)) from error
+
+
+def save_scores(scores: Mapping[str, Any], out: Path) -> None:
+    """Write `scores.json`, `patients.csv` and `table.md`.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    content = json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(out / SCORES, (content + "\n").encode())
+    write_atomic(out / PATIENTS, patients_csv(scores).encode())
+    write_atomic(out / TABLE, table_markdown(scores).encode())
+
+
+def patients_csv(scores: Mapping[str, Any]) -> str:
+    """One row per patient; what is not defined stays empty."""
+    shown = [key for key in METRIC if key in scores["figures"]]
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\r\n")
+    columns = (*COLUMNS, "slices_without_distance", *shown)
+    table.writerow(columns)
+    for row in scores["patients"]:
+        values = {**row, "held_out": scores["held_out"]}
+        table.writerow([_cell(values[column]) for column in columns])
+    return text.getvalue()
+
+
+def table_markdown(scores: Mapping[str, Any]) -> str:
+    """The table of figures, with what must be known to read it."""
+    totals = scores["totals"]
+    lines = [
+        f"# {table_name(scores['name'])} on {table_name(scores['data']['name'])}",
+        "",
+        f"{totals['patients']} patients, {totals['slices']:,} slices. {scores['held_out_means']}",
+        "",
+        "| measure | mean | 95 % interval | median | patients | not defined |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for metric in METRICS:
+        if value := scores["figures"].get(metric.key):
+            label = f"{metric.label}, {metric.unit}" if metric.unit else metric.label
+            interval = f"{show(value['low'], metric)} to {show(value['high'], metric)}"
+            mean, median = show(value["mean"], metric), show(value["median"], metric)
+            lines.append(f"| {label} | {mean} | {interval} | {median} | {value['n']} | {value['undefined']} |")
+    lines += ["", lesions_sentence(totals), "", *(f"- {sentence}" for sentence in PROTOCOL)]
+    lines += ["", f"Settings: {settings_sentence(scores['settings'])}", "", RESEARCH_ONLY, ""]
+    return "\n".join(lines)
+
+
+def lesions_sentence(totals: Mapping[str, int]) -> str:
+    """What was counted over all patients."""
+    return (
+        f"Of {totals['lesions_true']:,} true lesions, {totals['lesions_found']:,} were found; of "
+        f"{totals['lesions_predicted']:,} in the masks, {totals['lesions_false']:,} lie on none. Surface distances "
+        f"exist in {totals['slices_measured']:,} slices; in {totals['slices_without_distance']:,} one mask is empty."
+    )
+
+
+def settings_sentence(settings: Mapping[str, Any]) -> str:
+    """Settings as words."""
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items()) + "."
+
+
+def _cell(value: object) -> object:
+    """A value as a spreadsheet may see it: text is never taken for a formula."""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def table_name(text: str) -> str:
+    """A name that cannot break a line or a table of Markdown."""
+    return "".join("_" if character in "|\n\r<>`[]" else character for character in text)
