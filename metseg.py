@@ -100,6 +100,18 @@ app = typer.Typer(
 Model = Annotated[str | None, typer.Option(help="A shipped model's name, or a model folder; else the default model.")]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 PrecisionName = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
+Threshold = Annotated[
+    float | None, typer.Option(help="Probability from which a voxel is lesion; else the model's own.")
+]
+Mirrored = Annotated[bool, typer.Option("--tta", help="Average with the mirrored image, at twice the time.")]
+MinLesion = Annotated[int, typer.Option(help="Drop lesions of fewer voxels.")]
+GridName = Annotated[str | None, typer.Option(help="auto, fit, stretch or native; else the model's own.")]
+Channel = Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of metseg.")]
+Patients = Annotated[
+    str | None, typer.Option(help="How names tell patients: a regular expression with one group, or a CSV file.")
+]
+EachImage = Annotated[bool, typer.Option("--each-image", help="Every image is of another patient.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -153,14 +165,12 @@ def segment(
     model: Model = None,
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
-    threshold: Annotated[
-        float | None, typer.Option(help="Probability from which a voxel is lesion; else the model's own.")
-    ] = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Average with the mirrored image, at twice the time.")] = False,
-    min_lesion: Annotated[int, typer.Option(help="Drop lesions of fewer voxels.")] = 0,
-    grid: Annotated[str | None, typer.Option(help="auto, fit, stretch or native; else the model's own.")] = None,
-    channel: Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of metseg.")] = False,
+    threshold: Threshold = None,
+    tta: Mirrored = False,
+    min_lesion: MinLesion = 0,
+    grid: GridName = None,
+    channel: Channel = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find lesions in scans; write masks, pictures and tables."""
     from core.batch.jobs import plan_jobs
@@ -281,12 +291,10 @@ def folds(
     out: Annotated[Path, typer.Option(help="The fold file to write, a .json.")],
     count: Annotated[int, typer.Option(min=2, help="How many folds.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the draw among equals.")] = 0,
-    patients: Annotated[
-        str | None, typer.Option(help="A regular expression with one group, or a CSV file of file and patient.")
-    ] = None,
-    each_image: Annotated[bool, typer.Option("--each-image", help="Every image is of another patient.")] = False,
+    patients: Patients = None,
+    each_image: EachImage = False,
     channel: Annotated[str | None, typer.Option(help="Of nnU-Net's files, by number or by name.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Divide patients into folds for training and testing."""
     from core.errors import OutputError
