@@ -45,6 +45,10 @@ class TrainOptions:
         filters: features of each level.
         folds: name of a shipped fold file, or a path; None divides `data` anew.
         fold: the fold that is held out and never looked at; None learns from everybody.
+        patients: how names tell patients: an expression or a CSV file, see `core.evaluation.patients.parse_rule`; None
+            takes the fold file's rule.
+        each_image: every image is of another patient.
+        channel: which one to take, where the set does not tell.
         inner: share of the training patients that is kept for watching the run.
         stages: growing resolution; () takes the network's own from `STAGES`.
         batch: slices a step.
@@ -67,6 +71,9 @@ class TrainOptions:
     filters: tuple[int, ...] = (16, 32, 64, 128, 256)
     folds: str | Path | None = "lgg"
     fold: int | None = 0
+    patients: str | None = None
+    each_image: bool = False
+    channel: int | str | None = None
     inner: float = 0.15
     stages: tuple[Stage, ...] = ()
     batch: int = 16

@@ -12,14 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import NothingFound
-from core.evaluation.folds import patient_of
-from core.io import find_scans, read_mask, read_scan
+from core.evaluation.cases import find_cases
+from core.evaluation.copies import print_slices, refuse_shared
+from core.evaluation.patients import Case, PatientRule
+from core.io import read_mask, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe, tile_grid
 from core.preprocess.grid import Grid
 from core.preprocess.prepare import prepare
-from core.scan import Scan, ScanSource
+from core.scan import Scan
 
 CACHE_VERSION = 1
 
@@ -46,26 +47,36 @@ class Pairs:
 
 
 def load_pairs(
-    data: Path, settings: PreprocessSettings, cache: Path, progress: Callable[[int, int], None] | None = None
+    data: Path,
+    settings: PreprocessSettings,
+    cache: Path,
+    *,
+    rule: PatientRule | None = None,
+    channel: int | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Pairs:
     """Read a folder of pairs, or what an earlier call kept of it.
 
     Args:
-        data: a folder that `find_scans` understands.
+        data: a folder that `find_cases` understands.
         settings: the preprocessing that the model's card will name.
         cache: folder for the arrays; about 130 KB a slice.
+        rule: how names tell patients.
+        channel: which one to take, where the set does not tell.
         progress: called with (cases done, cases).
 
     Raises:
         NothingFound: no case in the folder has its masks.
+        InputError: patients cannot be told, two of them share images, or a case cannot be read.
     """
-    sources = [source for source in find_scans(data) if source.has_truth]
-    if not sources:
-        raise NothingFound("this folder holds no image with its mask beside it", source=str(data))
-    key = _key(sources, settings)
+    rule = PatientRule() if rule is None else rule
+    labelled = find_cases(data, rule, channel)
+    if labelled.channel_chosen:
+        channel = None
+    key = _key(labelled.cases, settings, rule, channel)
     folder = cache / key
     if not (folder / "index.json").is_file():
-        _build(sources, settings, folder, progress)
+        _build(labelled.cases, settings, channel, folder, progress)
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     return Pairs(
         images=np.load(folder / "images.npy", mmap_mode="r"),
@@ -75,32 +86,38 @@ def load_pairs(
     )
 
 
-def _key(sources: Sequence[ScanSource], settings: PreprocessSettings) -> str:
+def _key(cases: Sequence[Case], settings: PreprocessSettings, rule: PatientRule, channel: int | str | None) -> str:
     files = []
-    for source in sources:
-        for path in (*source.paths, *source.mask_paths):
+    for case in cases:
+        for path in (*case.source.paths, *case.source.mask_paths):
             if path is not None:
                 stat = path.stat()
-                files.append((source.name, path.name, stat.st_size, stat.st_mtime_ns))
-    content = json.dumps([CACHE_VERSION, asdict(settings), files]).encode()
+                files.append((case.source.name, path.name, stat.st_size, stat.st_mtime_ns))
+    said = {
+        name: value for name, value in (("patients", rule.to_json()), ("channel", channel)) if value not in ({}, None)
+    }
+    content = json.dumps([CACHE_VERSION, asdict(settings), files, *([said] if said else [])]).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _build(
-    sources: Sequence[ScanSource],
+    cases: Sequence[Case],
     settings: PreprocessSettings,
+    channel: int | str | None,
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    images, truths, patients = [], [], []
-    for done, source in enumerate(sources, start=1):
-        scan = read_scan(source)
-        image, truth = pair_on_grid(scan, read_mask(source), settings)
+    images, truths, patients, prints = [], [], [], []
+    for done, case in enumerate(cases, start=1):
+        scan = read_scan(case.source)
+        image, truth = pair_on_grid(scan, read_mask(case.source), settings, channel)
         images.append(image)
         truths.append(truth)
-        patients += [patient_of(source.name)] * len(image)
+        patients += [case.patient] * len(image)
+        prints.append(print_slices(scan, case.patient))
         if progress:
-            progress(done, len(sources))
+            progress(done, len(cases))
+    refuse_shared(prints)  # a patient under two names would be learnt from and scored
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "images.npy", np.concatenate(images))
     np.save(folder / "truths.npy", np.concatenate(truths))
@@ -110,7 +127,7 @@ def _build(
 
 
 def pair_on_grid(
-    scan: Scan, truth: NDArray[np.bool_], settings: PreprocessSettings
+    scan: Scan, truth: NDArray[np.bool_], settings: PreprocessSettings, channel: int | str | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """One case as the network sees it.
 
@@ -118,7 +135,7 @@ def pair_on_grid(
         images (slices, channels, size, size) uint8 after CLAHE, and truths (slices, size, size) uint8; what is smaller
         than `settings.size` is centred, its images padded with their edge and its truth with zero.
     """
-    prepared = prepare(scan, settings)
+    prepared = prepare(scan, settings, channel)
     slices, channels, height, width = prepared.images.shape
     flat = prepared.images.reshape(-1, height, width)
     if settings.clip_limit >= 0:

@@ -20,18 +20,17 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from core.errors import InputError, NothingFound, OutputError
-from core.evaluation.folds import Folds, Patient, inner_part, load_folds, make_folds, site_of
+from core.evaluation.folds import Folds, Patient, inner_part, load_folds, make_folds
+from core.evaluation.patients import parse_rule, site_of
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
 from core.model_store import save_model
 from training.lightning_module import SegmentationTask
 from training.options import TrainOptions
 from training.pairs import Pairs, load_pairs
+from training.report import Report
 
 MANIFEST = "manifest.json"
 LAST = "last.ckpt"
-
-# (seconds since the start, epochs done, epochs in all, that epoch's figures)
-Report = Callable[[float, int, int, dict[str, float]], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,16 +66,21 @@ def train(
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    pairs = load_pairs(options.data, options.preprocessing, options.cache, reading)
-    learn, watch, held, rule = divide(pairs, options)
-    _claim(options, pairs, {"learn": learn, "watch": watch, "held": held, "rule": rule})
+    folds = load_folds(options.folds) if options.folds and options.fold is not None else None
+    said = options.patients is not None or options.each_image
+    rule = folds.patients if folds and not said else parse_rule(options.patients, options.each_image)
+    pairs = load_pairs(
+        options.data, options.preprocessing, options.cache, rule=rule, channel=options.channel, progress=reading
+    )
+    learn, watch, held, split = divide(pairs, options, folds)
+    _claim(options, pairs, {"learn": learn, "watch": watch, "held": held, "rule": split})
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the report tells
     pl.seed_everything(options.seed, verbose=False)
     task = SegmentationTask(options, pairs, learn, watch)
     if not len(task.lesions):
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = options.out / LAST
     trainer = _trainer(options, report, callbacks, bool(watch))
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Lightning advises worker processes; the batches are slices of a mapped array and need none.
         warnings.filterwarnings("ignore", module="lightning")
@@ -85,17 +89,19 @@ def train(
         raise KeyboardInterrupt
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     folder = options.out / "model"
-    save_model(folder, _card(options, learn, held, rule, figures), task.average.module)
+    save_model(folder, _card(options, learn, watch, held, split, figures), task.average.module)
     return TrainResult(folder, figures)
 
 
-def divide(pairs: Pairs, options: TrainOptions) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]:
-    """Who is learnt from, who is watched, who is held out, and by which rule."""
+def divide(
+    pairs: Pairs, options: TrainOptions, folds: Folds | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]:
+    """Who is learnt from, who is watched, who is held out, and by which rule; without folds the set is divided anew."""
     everyone = tuple(sorted(set(pairs.patients.tolist())))
     if options.fold is None:
         learn, held, rule = everyone, (), "every patient is learnt from"
     else:
-        folds = load_folds(options.folds) if options.folds else fresh_folds(pairs, options.data.name)
+        folds = folds or fresh_folds(pairs, options.data.name)
         known = {patient for fold in folds.folds for patient in fold}
         strangers = [patient for patient in everyone if patient not in known]
         if strangers:
@@ -209,7 +215,12 @@ class EpochReport(Callback):
 
 
 def _card(
-    options: TrainOptions, learn: tuple[str, ...], held: tuple[str, ...], rule: str, figures: dict[str, float]
+    options: TrainOptions,
+    learn: tuple[str, ...],
+    watch: tuple[str, ...],
+    held: tuple[str, ...],
+    rule: str,
+    figures: dict[str, float],
 ) -> ModelCard:
     return ModelCard(
         name=options.network,
@@ -219,7 +230,7 @@ def _card(
         network=NetworkSettings(options.network, len(options.preprocessing.channels), options.filters),
         preprocessing=options.preprocessing,
         weights=WeightsFile("", ""),
-        data={"patients": list(learn), "held_out": list(held), "split": rule},
+        data={"patients": list(learn), "watched": list(watch), "held_out": list(held), "split": rule},
         recipe={
             "stages": [dataclasses.asdict(stage) for stage in options.course],
             "loss": options.loss,

@@ -1,10 +1,13 @@
 """The preprocessed training set."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tifffile
 
-from core.errors import NothingFound
+from core.errors import InputError, NothingFound
+from core.evaluation.patients import parse_rule
 from core.io import find_scans, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe
@@ -29,10 +32,10 @@ def test_patients_are_known_by_name(discs, small_preprocessing, tmp_path):
 
 def test_the_second_time_nothing_is_read_anew(discs, small_preprocessing, tmp_path):
     seen = []
-    first = load_pairs(discs, small_preprocessing, tmp_path, lambda done, total: seen.append((done, total)))
+    first = load_pairs(discs, small_preprocessing, tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (10, 10)
     seen.clear()
-    again = load_pairs(discs, small_preprocessing, tmp_path, lambda done, total: seen.append((done, total)))
+    again = load_pairs(discs, small_preprocessing, tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen == []
     assert again.key == first.key
     assert load_pairs(discs, PreprocessSettings(size=32), tmp_path).key != first.key
@@ -41,8 +44,9 @@ def test_the_second_time_nothing_is_read_anew(discs, small_preprocessing, tmp_pa
 def test_what_is_smaller_than_the_grid_is_centred_with_an_empty_margin(discs, tmp_path):
     narrow = tmp_path / "set" / "case"
     narrow.mkdir(parents=True)
-    tifffile.imwrite(narrow / "case_1.tif", np.full((64, 32), 9, np.uint8))
-    tifffile.imwrite(narrow / "case_1_mask.tif", np.full((64, 32), 255, np.uint8))
+    for number in (1, 2):
+        tifffile.imwrite(narrow / f"case_{number}.tif", np.full((64, 32), 9, np.uint8))
+        tifffile.imwrite(narrow / f"case_{number}_mask.tif", np.full((64, 32), 255, np.uint8))
     pairs = load_pairs(tmp_path / "set", PreprocessSettings(size=64), tmp_path / "cache")
     assert pairs.truths[0].sum() == 64 * 32
     assert pairs.truths[0, :, 16:48].all()
@@ -53,3 +57,20 @@ def test_a_folder_without_pairs_is_said(tmp_path):
     tifffile.imwrite(tmp_path / "case_1.tif", np.zeros((8, 8), np.uint8))
     with pytest.raises(NothingFound, match="no image with its mask"):
         load_pairs(tmp_path, PreprocessSettings(), tmp_path / "cache")
+
+
+def test_a_patient_under_two_names_is_refused_by_content(discs, small_preprocessing, tmp_path):
+    shutil.copytree(discs, tmp_path / "set")
+    first = find_scans(tmp_path / "set")[0]
+    stranger = tmp_path / "set" / "TCGA_HT_9999_20000101"
+    stranger.mkdir()
+    for number, (image, mask) in enumerate(zip(first.paths, first.mask_paths, strict=True), start=1):
+        shutil.copy(image, stranger / f"{stranger.name}_{number}.tif")
+        shutil.copy(mask, stranger / f"{stranger.name}_{number}_mask.tif")
+    with pytest.raises(InputError, match="two patients share images"):
+        load_pairs(tmp_path / "set", small_preprocessing, tmp_path / "cache")
+
+
+def test_an_expression_tells_patients(discs, small_preprocessing, tmp_path):
+    rule = parse_rule("TCGA_(CS|DU)_")
+    assert set(load_pairs(discs, small_preprocessing, tmp_path, rule=rule).patients.tolist()) == {"CS", "DU"}

@@ -1,0 +1,112 @@
+"""A queue of runs: read, worked off, resumed, shared out."""
+
+import json
+
+import pytest
+
+from core.errors import BrokenFile, NothingFound, UsageError
+from core.evaluation.scores import read_scores
+from training.augment import AugmentSettings
+from training.experiment import changed, claimed, read_experiment, run_experiment
+from training.options import Stage, TrainOptions
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+FILE = """
+name = "losses"
+networks = ["attention-unet"]
+folds = [0]
+
+[base]
+folds = ""
+inner = 0.25
+filters = [4, 6]
+batch = 4
+precision = "32-true"
+threads = 1
+"preprocessing.size" = 64
+stages = [{ epochs = 1, shrink = 2, window = 32, peak = 1e-2 }]
+
+[changes.dice-ce]
+[changes.focal-tversky]
+loss = "focal-tversky"
+"augmentation.gamma" = 0.1
+"""
+
+
+@pytest.fixture
+def read(discs, tmp_path):
+    def read(text=FILE):
+        (tmp_path / "experiment.toml").write_text(text)
+        return read_experiment(
+            tmp_path / "experiment.toml", discs, tmp_path / "runs", tmp_path / "results", tmp_path / "cache"
+        )
+
+    return read
+
+
+def test_a_file_becomes_runs_for_each_change_network_and_fold(read):
+    runs = read(FILE.replace("folds = [0]", "folds = [0, 3]")).runs
+    assert [run.name for run in runs] == [
+        "dice-ce-attention-unet-f0",
+        "focal-tversky-attention-unet-f0",
+        "dice-ce-attention-unet-f3",
+        "focal-tversky-attention-unet-f3",
+    ]
+    options = runs[1].options
+    assert options.loss == "focal-tversky"
+    assert options.augmentation == AugmentSettings(gamma=0.1)
+    assert options.stages == (Stage(1, 2, 32, 1e-2),)
+    assert options.filters == (4, 6)
+    assert runs[3].options.fold == 3
+
+
+def test_runs_leave_scores_that_can_be_compared_and_are_not_run_twice(read):
+    experiment = read()
+    begun = []
+    assert run_experiment(experiment, begin=lambda run: begun.append(run.name)) == 2
+    assert len(begun) == 2
+    for run in experiment.runs:
+        scores = read_scores(run.result)
+        watched = json.loads((run.options.out / "manifest.json").read_text())["run"]["split"]["watch"]
+        assert sorted(row["patient"] for row in scores["patients"]) == watched
+        assert scores["held_out"] == "yes"
+        assert scores["run"]["recipe"]["loss"] == run.options.loss
+    assert run_experiment(experiment) == 0
+
+
+def test_a_run_that_another_process_works_on_is_left_to_it(read):
+    run = read().runs[0]
+    with claimed(run) as mine:
+        assert mine
+        with claimed(run) as theirs:
+            assert not theirs
+    with claimed(run) as again:
+        assert again
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "words"),
+    [
+        ('loss = "', 'lass = "', UsageError, "cannot change 'lass'"),
+        ("augmentation.gamma", "augmentation.gama", UsageError, "cannot change 'gama'"),
+        ('networks = ["attention-unet"]', 'networks = ["unet"]', UsageError, "there are: nested-unet"),
+        ("folds = [0]", "folds = [", BrokenFile, "cannot be used"),
+        ('name = "losses"', "", BrokenFile, "cannot be used"),
+        ('name = "losses"', 'name = "losses"\nscore = "test"', UsageError, "inner or fold"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(read, before, after, kind, words):
+    with pytest.raises(kind, match=words):
+        read(FILE.replace(before, after, 1))
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(NothingFound, match="no such experiment file"):
+        read_experiment(tmp_path / "none.toml", tmp_path, tmp_path, tmp_path, tmp_path)
+
+
+def test_folders_are_not_an_experiments_to_choose(tmp_path):
+    options = TrainOptions(tmp_path, tmp_path, "nested-unet")
+    with pytest.raises(UsageError, match="cannot change 'out'"):
+        changed(options, {"out": "/"})

@@ -1,0 +1,233 @@
+"""A queue of runs: a TOML file names them, each leaves its model in a scratch folder and its scores in a small file.
+
+    name = "losses"                 # of the experiment: results go to RESULTS/losses/
+    score = "inner"                 # or "fold": whom a run is scored on
+    networks = ["attention-unet"]
+    folds = [0]
+
+    [base]                          # changes of TrainOptions that all runs share, dotted where they lie deeper
+    inner = 0.2
+
+    [changes.dice-ce]               # a run for each of these, network and fold
+    [changes.focal-tversky]
+    loss = "focal-tversky"
+
+    [changes.no-clahe]
+    "preprocessing.clip_limit" = -1.0
+
+A run whose result is there is not run again; one that was interrupted goes on from its last finished epoch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from filelock import FileLock, Timeout
+
+from core.errors import BrokenFile, NothingFound, UsageError
+from core.evaluation.folds import Folds, save_folds
+from core.io.atomic import write_atomic
+from core.model_store import load_card
+from core.networks import NETWORK_NAMES
+from training.options import Stage, TrainOptions
+from training.report import Report
+
+Score = Literal["inner", "fold"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """One training of an experiment.
+
+    Attributes:
+        name: unique within the experiment: CHANGE-NETWORK-fFOLD.
+        options: what it is told.
+        result: the file that its scores go to.
+    """
+
+    name: str
+    options: TrainOptions
+    result: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether its scores are there."""
+        return self.result.is_file()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Experiment:
+    """What an experiment file asks for.
+
+    Attributes:
+        name: of the experiment.
+        score: "inner": on the part of the training patients that was kept for it; "fold": on the held-out fold.
+        runs: in the order in which they are worked off: fold after fold, so that early results compare.
+    """
+
+    name: str
+    score: Score
+    runs: tuple[Run, ...]
+
+
+def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Path) -> Experiment:
+    """Read an experiment file.
+
+    Args:
+        path: the TOML file.
+        data: folder of pairs.
+        runs: scratch folder for checkpoints and models.
+        results: folder for the small files with scores.
+        cache: folder for the preprocessed set.
+
+    Raises:
+        NothingFound: there is no such file.
+        BrokenFile: it is not TOML, or lacks what it needs.
+        UsageError: it names a network or an option that does not exist.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        name, score = str(values["name"]), str(values.get("score", "inner"))
+        networks, folds = list(values["networks"]), list(values["folds"])
+        base, changes = dict(values.get("base", {})), dict(values.get("changes", {"plain": {}}))
+    except OSError as error:
+        raise NothingFound("there is no such experiment file", source=str(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise BrokenFile(f"this experiment file cannot be used ({error})", source=path.name) from error
+    if score not in get_args(Score):
+        raise UsageError(f"score must be inner or fold, not {score!r}", source=path.name)
+    if strangers := [network for network in networks if network not in NETWORK_NAMES]:
+        raise UsageError(
+            f"there is no network {strangers[0]!r}; there are: {', '.join(NETWORK_NAMES)}", source=path.name
+        )
+    planned = []
+    for fold, (change, told), network in itertools.product(folds, changes.items(), networks):
+        run = f"{change}-{network}-f{fold}"
+        options = TrainOptions(data=data, out=runs / name / run, network=network, fold=int(fold), cache=cache)
+        options = changed(changed(options, base), told)
+        planned.append(Run(run, options, results / name / f"{run}.json"))
+    return Experiment(name, score, tuple(planned))  # type: ignore[arg-type]
+
+
+def changed(options: Any, changes: Mapping[str, Any]) -> Any:
+    """Options with some of their fields changed; `"augmentation.gamma"` reaches into a field's own fields.
+
+    Raises:
+        UsageError: there is no such field.
+    """
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        if head not in {field.name for field in dataclasses.fields(options)} or head in ("data", "out", "cache"):
+            raise UsageError(f"an experiment cannot change {head!r}; see TrainOptions for what there is")
+        if rest:
+            value = changed(getattr(options, head), {rest: value})
+        elif head == "stages":
+            value = tuple(Stage(**stage) for stage in value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        options = dataclasses.replace(options, **{head: value})
+    return options
+
+
+@contextmanager
+def claimed(run: Run) -> Iterator[bool]:
+    """Whether this process may work on the run: two processes on one queue take different runs.
+
+    The claim is a lock on a file, which the system lets go when its process ends, however it ends.
+    """
+    run.options.out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run.options.out / "claim.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield not run.done
+    finally:
+        lock.release()
+
+
+def run_experiment(
+    experiment: Experiment,
+    *,
+    begin: Callable[[Run], None] | None = None,
+    report: Report | None = None,
+    end: Callable[[Run, dict[str, Any]], None] | None = None,
+) -> int:
+    """Work off the runs that are not done and that nobody else works on.
+
+    Two processes on one experiment share it out. To go on after any interruption, call it again.
+
+    Args:
+        experiment: as read.
+        begin: told of each run before it begins or goes on.
+        report: told of each epoch, see `training.train.Report`.
+        end: told of each run's scores.
+
+    Returns:
+        how many runs were finished by this call.
+    """
+    finished = 0
+    for run in experiment.runs:
+        if run.done:
+            continue
+        with claimed(run) as free:
+            if not free:
+                continue
+            if begin:
+                begin(run)
+            scores = work_off(run, experiment.score, report)
+            if end:
+                end(run, scores)
+            finished += 1
+    return finished
+
+
+def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, Any]:
+    """Train, score and write a run's result, the last step atomically.
+
+    Returns:
+        what stands in the result: an evaluation's scores, and under `run` what was asked for. It can be compared with
+        others by `metseg compare`.
+    """
+    from core.evaluation.evaluate import Settings, evaluate
+    from training.train import train
+
+    options, started = run.options, time.monotonic()
+    trained = train(options, report=report)
+    card = load_card(trained.model)
+    scored = card.data["watched" if score == "inner" else "held_out"]
+    if not scored:
+        raise UsageError("nobody is there to score; give the runs an inner part, or score the fold", source=run.name)
+    who = options.out / "scored.json"
+    save_folds(Folds(run.name, f"{score} part of {card.data['split']}", (tuple(scored),)), who)
+    values = evaluate(
+        trained.model,
+        options.data,
+        options.out / "evaluation",
+        folds=who,
+        fold=0,
+        patients=options.patients,
+        each_image=options.each_image,
+        settings=Settings(channel=options.channel),
+        name=run.name,
+        overwrite=True,
+    )
+    values["run"] = {
+        "score": score,
+        "recipe": card.recipe,
+        "preprocessing": dataclasses.asdict(card.preprocessing),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+    }
+    run.result.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(run.result, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+    return values
