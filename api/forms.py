@@ -1,0 +1,119 @@
+"""What a request to segment carries: one file and a few fields, as multipart/form-data."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, BinaryIO
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from api.problems import Problem
+from api.settings import Settings
+
+FORM = "multipart/form-data"
+
+
+def _absent_if_empty(value: Any) -> Any:
+    """A page's form sends what nobody filled in as an empty text."""
+    return None if value == "" else value
+
+
+IfGiven = BeforeValidator(_absent_if_empty)
+Name = Annotated[str, Field(max_length=100)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Fields(BaseModel):
+    """What may stand beside the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    model: Annotated[Name | None, IfGiven] = Field(None, description="A name from /models.")
+    threshold: Annotated[Probability | None, IfGiven] = Field(
+        None, description="Probability from which a voxel is lesion."
+    )
+    tta: bool = Field(False, description="Average with the mirrored image, at twice the time.")
+    min_lesion: int = Field(0, ge=0, le=2**31 - 1, description="Drop lesions of fewer voxels.")
+    channel: Annotated[Name | None, IfGiven] = Field(
+        None, description="The channel to take, by index from 0 or by name."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A parsed request.
+
+    Attributes:
+        file: the upload, in memory or, when larger, in a temporary file that no name leads to. Its client's name for
+            it is not kept.
+        fields: the rest.
+    """
+
+    file: BinaryIO
+    fields: Fields
+
+
+@asynccontextmanager
+async def read_upload(request: Request, settings: Settings) -> AsyncIterator[Upload]:
+    """Read and check a request's body; the file is gone when the block ends.
+
+    Raises:
+        Problem: 415 no multipart, 400 broken or of too many parts, 422 a field is missing or makes no sense.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FORM:
+        raise Problem(
+            415, "no-form", f"send the image as {FORM}, in a field called file", headers={"Accept-Post": FORM}
+        )
+    try:
+        form = await request.form(
+            max_files=settings.parts, max_fields=settings.parts, max_part_size=settings.field_bytes
+        )
+    except HTTPException as error:
+        raise Problem(
+            400,
+            "broken-form",
+            f"the body is no multipart form of at most {settings.parts} parts, each that is no file of at most "
+            f"{settings.field_bytes:,} bytes",
+        ) from error
+    try:
+        if len(form.multi_items()) > settings.parts:
+            raise Problem(400, "broken-form", f"the form has more than {settings.parts} parts")
+        yield Upload(_file(form), _fields(form))
+    finally:
+        await form.close()
+
+
+def _file(form: FormData) -> BinaryIO:
+    files = form.getlist("file")
+    if len(files) != 1 or not isinstance(files[0], UploadFile):
+        wrong = "more than one was sent" if len(files) > 1 else "it is missing or has no file name"
+        raise Problem(422, "bad-field", f"the form must have one file called file; {wrong}", fields=[("file", wrong)])
+    if not files[0].size:
+        raise Problem(422, "empty-file", "the file is empty; send it again", fields=[("file", "it is empty")])
+    return files[0].file
+
+
+def _fields(form: FormData) -> Fields:
+    values: dict[str, str] = {}
+    for name, value in form.multi_items():
+        if name == "file":
+            continue
+        if name not in Fields.model_fields:
+            known = ", ".join(("file", *Fields.model_fields))
+            raise Problem(422, "bad-field", f"the form has a field that is not known; the fields are {known}")
+        if isinstance(value, UploadFile) or name in values:
+            wrong = "give it once, as text"
+            raise Problem(422, "bad-field", f"{name}: {wrong}", fields=[(name, wrong)])
+        values[name] = value
+    try:
+        return Fields.model_validate(values)
+    except ValidationError as error:
+        wrong_fields = [(str(entry["loc"][0]), entry["msg"].lower()) for entry in error.errors()]
+        detail = "; ".join(f"{field}: {message}" for field, message in wrong_fields)
+        raise Problem(422, "bad-field", detail, fields=wrong_fields) from error

@@ -1,0 +1,126 @@
+"""An upload's way to its answer. The event loop only directs it: other threads decode, compute and encode."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from api.answers import Answer, MaskForm, Wanted, make_answer
+from api.forms import Upload
+from api.gate import Place
+from api.negotiation import View, negotiate
+from api.problems import Problem
+from api.room import Room
+from core.errors import UnsupportedFormat
+from core.inference import Predictor
+from core.inference.case import Case
+from core.io import ReadLimits, read_scan_bytes
+from core.io.formats import format_of
+from core.model_card import ModelCard
+from core.scan import Scan
+
+T = TypeVar("T")
+NAMELESS = "upload"
+"""Every upload's name: what its client calls it goes nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What stands in a request beside its form.
+
+    Attributes:
+        accept: the header's value.
+        view, mask: what an image shows, and how JSON holds the mask.
+        request_id: as logged.
+    """
+
+    accept: str
+    view: View
+    mask: MaskForm
+    request_id: str
+
+
+async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tuple[str, Answer]:
+    """Media type and answer.
+
+    Raises:
+        Problem: no such model, too much going on, too late.
+        MetsegError: the file or the options are not right.
+    """
+    fields = upload.fields
+    model = room.catalogue.find(fields.model)
+    until = time.monotonic() + room.settings.deadline_seconds
+    try:
+        async with asyncio.timeout(room.settings.deadline_seconds):
+            scan = await room.in_thread(decode, upload.file, room.settings.read_limits)
+            media = negotiate(asked.accept, asked.view, scan.shape[0])
+            room.gate.take(place, scan.voxels.size)
+            predictor = await room.inference.predictor(model)
+            case = await room.in_thread(
+                predictor.begin,
+                scan,
+                fields.threshold,
+                tta=fields.tta,
+                min_lesion=fields.min_lesion,
+                channel=fields.channel,
+            )
+            await room.inference.compute(predictor, case, until)
+            wanted = Wanted(media, asked.view, asked.mask, fields.channel, asked.request_id)
+            return media, await room.in_thread(finish, predictor, case, wanted)
+    except TimeoutError:
+        raise Problem(504, "deadline", "this took longer than the server allows; send fewer slices or later") from None
+
+
+def decode(file: BinaryIO, limits: ReadLimits) -> Scan:
+    """Read an upload.
+
+    Raises:
+        Problem: 415, it is of no format that is read.
+        InputError: it is damaged, or too large.
+    """
+    content = file.read()
+    try:
+        format_of(content)
+    except UnsupportedFormat as error:
+        raise Problem(415, error.code, error.detail) from error
+    return read_scan_bytes(content, NAMELESS, limits)
+
+
+def finish(predictor: Predictor, case: Case, wanted: Wanted) -> Answer:
+    """Find the lesions in what was computed, and encode."""
+    card: ModelCard = predictor.card
+    return make_answer(wanted, case.scan, predictor.finish(case), card)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Do some work as long as the client is there.
+
+    Raises:
+        ClientDisconnect: it has left, and the work was stopped.
+    """
+    task = asyncio.create_task(work)
+    gone = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for left in (task, gone):
+            left.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await gone
+        if not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
