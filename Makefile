@@ -18,6 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 demo: $(VENV)/.installed
 	$(BIN)/metseg demo
+	@echo "The command metseg lies in $(BIN): say $(BIN)/metseg, or activate that environment first."
 
 test: lint
 	$(BIN)/python -m pytest

@@ -8,7 +8,6 @@ import tifffile
 import typer
 
 import metseg
-from core.model_store import shipped_models
 from core.phantom import make_phantom
 
 ROOT = Path(__file__).parent.parent
@@ -41,8 +40,10 @@ def test_every_file_it_links_to_exists() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.skipif(not shipped_models(), reason="no model is installed, and the README's Python segments with one")
-def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_python_runs(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("core.model_store.SHIPPED", tiny_model.parent)
     scan, _ = make_phantom(seed=3, slices=2, size=64)
     case = tmp_path / "my-scans" / "CASE"
     case.mkdir(parents=True)
@@ -52,4 +53,5 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert SNIPPETS
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), {})  # noqa: S102
-    assert "CASE" in capsys.readouterr().out
+    assert "CASE" in (printed := capsys.readouterr().out)
+    assert "in 2 slices" in printed
