@@ -39,6 +39,11 @@ class Subject:
         width = f"{self.network} {self.filters[0]}…{self.filters[-1]}"
         return width if self.model is None else f"{width} ({self.model})"
 
+    @property
+    def slug(self) -> str:
+        """The name as a test's id: without blanks, in ASCII."""
+        return self.name.replace("…", "-").replace(" ", "-")
+
     def build(self) -> nn.Module:
         """The network in eval mode, on the CPU."""
         if self.model is not None:

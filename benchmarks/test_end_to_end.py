@@ -14,7 +14,7 @@ SLICES = 8
 CASES = [(device, precision) for device, precisions in PRECISIONS.items() for precision in precisions]
 
 
-@pytest.mark.parametrize("subject", [*standard_subjects(), *shipped_subjects()], ids=lambda s: s.name.replace(" ", "-"))
+@pytest.mark.parametrize("subject", [*standard_subjects(), *shipped_subjects()], ids=lambda subject: subject.slug)
 @pytest.mark.parametrize(("device", "precision"), CASES)
 def test_latency_from_path_to_mask(
     device: str, precision: str, subject: Subject, clock: Callable[..., None], benchmark: BenchmarkFixture

@@ -27,7 +27,7 @@ def variants() -> Iterator[Any]:
     for subject in (*standard_subjects(), *shipped_subjects()):
         levels = len(subject.filters) - 1
         for depth in range(levels, 0, -1) if subject.network == "nested-unet" else (levels,):
-            yield pytest.param(subject, levels - depth, id=f"{subject.name} L{depth}".replace(" ", "-"))
+            yield pytest.param(subject, levels - depth, id=f"{subject.slug}-L{depth}")
 
 
 @pytest.fixture(scope="module")

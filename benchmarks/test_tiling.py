@@ -15,7 +15,7 @@ from core.inference.predictor import WINDOW
 SIDE = 1024
 
 
-@pytest.mark.parametrize("subject", [*standard_subjects(), *shipped_subjects()], ids=lambda s: s.name.replace(" ", "-"))
+@pytest.mark.parametrize("subject", [*standard_subjects(), *shipped_subjects()], ids=lambda subject: subject.slug)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("name", [WHOLE, EXACT, MONAI])
 def test_latency_of_a_large_picture(
