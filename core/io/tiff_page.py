@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +11,12 @@ from numpy.typing import NDArray
 from core.errors import BrokenFile, UnsupportedFormat
 from core.io.jpeg_header import parse_jpeg
 from core.io.limits import ReadLimits, Size, check_limit, check_size
+from core.io.tiff_codecs import DECODERS, decompress
 from core.io.tiff_header import Ifd, Tag
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 PHOTOMETRICS = {5: "CMYK", 4: "a transparency mask", 8: "CIE L*a*b*", 32803: "a raw camera picture"}
-JPEG = 7
+NONE, JPEG = 1, 7
 DTYPES = {(1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (1, 64): "u8", (2, 8): "i1", (2, 16): "i2", (2, 32): "i4"}
 DTYPES |= {(2, 64): "i8", (3, 16): "f2", (3, 32): "f4", (3, 64): "f8"}
 
@@ -76,7 +76,7 @@ def parse_page(ifd: Ifd, limits: ReadLimits) -> Page:
     if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR):
         kind = PHOTOMETRICS.get(photometric, "of an uncommon colour model")
         raise UnsupportedFormat(f"the TIFF is {kind}, which is not read; export it as grey or RGB")
-    if compression != JPEG and compression not in _decompressors():
+    if compression not in (NONE, JPEG, *DECODERS):
         raise UnsupportedFormat(
             f"the TIFF is compressed by method {compression}, which is not read; export it with LZW, deflate or none"
         )
@@ -104,7 +104,7 @@ def parse_page(ifd: Ifd, limits: ReadLimits) -> Page:
         if block[0] < 1:
             raise BrokenFile("the TIFF's strips have no rows; export it again")
     predictor = ifd.number(Tag.PREDICTOR, 1)
-    if compression in (1, JPEG):
+    if compression in (NONE, JPEG):
         predictor = 1  # as libtiff and others do: the tag has no meaning there
     if not _predictor_fits(predictor, bits, dtype):
         raise UnsupportedFormat("the TIFF's predictor does not fit its values; export it without one")
@@ -200,24 +200,33 @@ def _decode_block(data: bytes, page: Page, shape: tuple[int, int, int]) -> NDArr
         data = _imagecodecs().bitorder_decode(data)
     row_bytes = -(-columns * samples * page.bits // 8)
     expected = rows * row_bytes
-    if page.compression != 1:
-        try:
-            # Writers may fill up the last strip; a larger output would be refused by some codecs.
-            data = _decompressors()[page.compression](data, out=page.block[0] * row_bytes)
-        except Exception as error:  # each codec has its own kind, all direct children of RuntimeError
-            raise BrokenFile("the TIFF's compressed pixels are damaged; copy or export it again") from error
+    if page.compression != NONE:
+        # Writers may fill up the last strip; zstd and PackBits refuse to stop before their end.
+        data = decompress(page.compression, data, page.block[0] * row_bytes)
     if len(data) < expected:
         raise BrokenFile("the TIFF ends before its pixels do; copy it again")
     flat = np.frombuffer(data, np.uint8, expected)
     if page.bits != page.dtype.itemsize * 8:
-        packed = _imagecodecs().packints_decode(flat, page.dtype.str, page.bits, runlen=columns * samples)
-        return np.asarray(packed).reshape(shape)
+        return _unpack(flat.reshape(rows, row_bytes), page.bits, page.dtype, columns * samples).reshape(shape)
     if page.predictor == 3:
         return _undo_float_predictor(flat, page.dtype, shape)
     block = flat.view(page.dtype.newbyteorder(page.order)).reshape(shape)  # type: ignore[arg-type]
     if page.predictor == 2:
         return np.add.accumulate(block.astype(page.dtype), axis=1, dtype=page.dtype)
     return block
+
+
+def _unpack(rows: NDArray[np.uint8], bits: int, dtype: np.dtype[Any], values: int) -> NDArray[Any]:
+    """Values of an odd number of bits, packed without gaps, highest bit first; each row begins with a whole byte.
+
+    (`imagecodecs.packints_decode` reads beyond the end of its input.)
+    """
+    unpacked = np.zeros((len(rows), values), dtype)
+    for index, row in enumerate(rows):
+        digits = np.unpackbits(row, count=values * bits).reshape(values, bits)
+        for digit in range(bits):
+            unpacked[index] = unpacked[index] << 1 | digits[:, digit]
+    return unpacked
 
 
 def _undo_float_predictor(flat: NDArray[np.uint8], dtype: np.dtype[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
@@ -254,17 +263,3 @@ def _imagecodecs() -> Any:
     import imagecodecs
 
     return imagecodecs
-
-
-def _decompressors() -> dict[int, Callable[..., bytes]]:
-    """By the value of the compression tag: data and expected bytes in, bytes out; 1 stands for none."""
-    codecs = _imagecodecs()
-    return {
-        1: bytes,
-        5: codecs.lzw_decode,
-        8: codecs.zlib_decode,
-        32773: codecs.packbits_decode,
-        32946: codecs.zlib_decode,
-        34925: codecs.lzma_decode,
-        50000: codecs.zstd_decode,
-    }
