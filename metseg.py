@@ -56,6 +56,7 @@ _HOMES = {
 }
 
 FAILED, WRONG_USAGE, STOPPED = 3, 2, 130
+Values = dict[str, Any]
 
 
 def __getattr__(name: str) -> Any:
@@ -130,12 +131,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problem := foreign_core():
         console.complain(problem)
         return 1
-    from core.errors import DeviceUnavailable, MetsegError, ModelNotFound, UsageError
+    from core.errors import Cancelled, DeviceUnavailable, MetsegError, ModelNotFound, UsageError
 
     try:
         app(args=arguments, prog_name="metseg")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Cancelled as error:
+        console.complain(f"metseg: {error}")
+        return STOPPED
     except MetsegError as error:
         _show_traceback()
         console.complain(f"metseg: {error}")
@@ -178,16 +182,8 @@ def segment(
     from core.batch.run import run_batch
     from core.errors import MetsegError
 
-    request = make_request(
-        model,
-        device=device,
-        precision=precision,
-        threshold=threshold,
-        tta=tta,
-        min_lesion=min_lesion,
-        grid=grid,
-        channel=channel,
-    )
+    chosen: Values = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "grid": grid, "channel": channel}
+    request = make_request(model, device=device, precision=precision, **chosen)
     plan = plan_jobs(paths, out)
     with progress.RunProgress(len(plan.jobs)) as show, progress.StopOnInterrupt() as stop:
         report = run_batch(plan, request, out, overwrite=overwrite, on_event=show, cancelled=stop.asked)
@@ -210,14 +206,10 @@ def demo(
 ) -> None:
     """Segment made-up slices with every model; write a page."""
     from core.demo import run_demo
-    from core.errors import Cancelled
 
     with progress.StepProgress() as show, progress.StopOnInterrupt() as stop:
-        try:
-            result = run_demo(out, show, models=model or None, device=device, precision=precision, cancelled=stop.asked)
-        except Cancelled as error:
-            console.complain(f"metseg: {error}")
-            raise typer.Exit(STOPPED) from None
+        chosen: Values = {"models": model or None, "device": device, "precision": precision}
+        result = run_demo(out, show, **chosen, cancelled=stop.asked)
     console.print_demo(result)
 
 
@@ -254,7 +246,7 @@ def train(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     if network not in NETWORK_NAMES:
         raise typer.BadParameter(f"choose one of {', '.join(NETWORK_NAMES)}", param_hint="--network")
-    given: dict[str, Any] = {"batch": batch, "seed": seed, "threads": threads, "device": device, "cache": cache}
+    given: Values = {"batch": batch, "seed": seed, "threads": threads, "device": device, "cache": cache}
     given |= {"precision": precision, "fold": fold, "folds": folds}
     given = {name: value for name, value in given.items() if value is not None}
     if folds == "new":
@@ -313,6 +305,43 @@ def folds(
     except OSError as error:
         raise OutputError("the file cannot be written; choose another --out", source=str(out)) from error
     console.print_folds(divided, out)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A shipped model's name, or a model folder.")],
+    data: Annotated[Path, typer.Argument(help="Folder of images with their masks.")],
+    out: Annotated[Path, typer.Option(help="Folder for the scores, the report and the masks.")],
+    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, or a path.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Score this fold's patients; else all.")] = None,
+    patients: Patients = None,
+    each_image: EachImage = False,
+    learnt: Annotated[Path | None, typer.Option(help="Folder of what the model learnt from, to compare with.")] = None,
+    allow_learnt: Annotated[bool, typer.Option("--allow-learnt", help="Score whom it learnt from, marked.")] = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+    threshold: Threshold = None,
+    tta: Mirrored = False,
+    min_lesion: MinLesion = 0,
+    grid: GridName = None,
+    channel: Channel = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score a model on labelled scans; write tables and a report."""
+    from core.batch.request import make_request
+    from core.evaluation.evaluate import Settings
+    from core.evaluation.evaluate import evaluate as run_evaluation
+
+    chosen: Values = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "grid": grid, "channel": channel}
+    make_request(model, **chosen)  # checks them all
+    given: Values = {"folds": folds, "fold": fold, "patients": patients, "each_image": each_image, "learnt": learnt}
+    settings = Settings(**chosen, device=device, precision=precision)
+    with progress.StageProgress() as show, progress.StopOnInterrupt() as stop:
+        scores = run_evaluation(
+            model, data, out, **given, allow_learnt=allow_learnt, settings=settings, overwrite=overwrite,
+            progress=show, cancelled=stop.asked,
+        )  # fmt: skip
+    console.print_scores(scores, out)
 
 
 @app.command()

@@ -138,6 +138,15 @@ def print_folds(folds: Folds, out: Path) -> None:
     print(f"Folds: {clean(out)}; try: metseg train DATA --network NAME --folds {clean(out)} --fold 0 --out DIR")
 
 
+def print_scores(scores: Mapping[str, Any], out: Path) -> None:
+    """The table of an evaluation, and where the rest is."""
+    from core.evaluation.scores import table_markdown
+
+    for line in table_markdown(scores).splitlines():
+        print(clean(line))
+    print(f"Results: {clean(out)} (report.html, table.md, patients.csv, scores.json, masks)")
+
+
 def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """This machine's table."""
     for device in machine["devices"]:

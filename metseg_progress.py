@@ -100,6 +100,14 @@ class CountProgress(_Progress):
         self._show(f"{self._doing} {done}/{total}", done, total)
 
 
+class StageProgress(_Progress):
+    """Shows stages that count cases."""
+
+    def __call__(self, doing: str, done: int, total: int) -> None:
+        """Take how far a stage is."""
+        self._show(f"{doing} {done}/{total}", done, total)
+
+
 class TrainProgress(_Progress):
     """Shows a training; each epoch's figures stay on the screen."""
 

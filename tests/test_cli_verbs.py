@@ -97,16 +97,22 @@ def test_bench_prints_json_for_programs(asked: list[Any], capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out) == {"machine": MACHINE, "rows": [ROW, MISSING]}
 
 
-def test_folds_are_written_with_each_patient_in_one_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def write_patients(folder: Path) -> Path:
+    """Four patients of two slices each, whose pictures have nothing in common."""
     values = np.random.default_rng(0)
     for number in range(4):
-        folder = tmp_path / "in" / f"P{number}"
-        folder.mkdir(parents=True)
+        case = folder / f"P{number}"
+        case.mkdir(parents=True)
         for slice_number in (1, 2):
             picture = cv2.resize(values.integers(0, 255, (6, 6), dtype=np.uint8), (64, 64))
             stem = f"P{number}_{slice_number}"
-            assert cv2.imwrite(str(folder / f"{stem}.tif"), picture)
-            assert cv2.imwrite(str(folder / f"{stem}_mask.tif"), (picture > 150) * np.uint8(255))
+            assert cv2.imwrite(str(case / f"{stem}.tif"), picture)
+            assert cv2.imwrite(str(case / f"{stem}_mask.tif"), (picture > 150) * np.uint8(255))
+    return folder
+
+
+def test_folds_are_written_with_each_patient_in_one_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_patients(tmp_path / "in")
     out = tmp_path / "made" / "folds.json"
     arguments = ["folds", str(tmp_path / "in"), "--out", str(out), "--count", "2"]
     assert metseg.main(arguments) == 0
@@ -119,6 +125,33 @@ def test_folds_are_written_with_each_patient_in_one_of_them(tmp_path: Path, caps
     assert metseg.main([*arguments, "--seed", "7"]) == 3
     assert "--overwrite" in capsys.readouterr().err
     assert out.read_bytes() == before
+
+
+def test_evaluate_shows_the_table_of_the_fold_that_was_asked_for(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, folds, out = write_patients(tmp_path / "in"), tmp_path / "folds.json", tmp_path / "out"
+    assert metseg.main(["folds", str(data), "--out", str(folds), "--count", "2"]) == 0
+    capsys.readouterr()
+    arguments = ["evaluate", str(tiny_model), str(data), "--out", str(out), "--device", "cpu", "--precision", "fp32"]
+    assert metseg.main([*arguments, "--folds", str(folds), "--fold", "1", "--threshold", "0.4"]) == 0
+    scores = json.loads((out / "scores.json").read_text(encoding="utf-8"))
+    assert scores["totals"]["patients"] == 2
+    assert scores["settings"]["threshold"] == 0.4
+    page = capsys.readouterr().out
+    assert (out / "table.md").read_text(encoding="utf-8") in page
+    assert "report.html" in page
+    assert (out / "report.html").is_file()
+
+
+@pytest.mark.parametrize("wrong", [["--threshold", "2"], ["--grid", "round"], ["--fold", "1"], ["--min-lesion", "-1"]])
+def test_evaluate_says_what_is_wrong_before_it_starts(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], wrong: list[str]
+) -> None:
+    data, out = write_patients(tmp_path / "in"), tmp_path / "out"
+    assert metseg.main(["evaluate", str(tiny_model), str(data), "--out", str(out), *wrong]) == 2
+    assert capsys.readouterr().err.startswith("metseg: ")
+    assert not out.exists()
 
 
 @pytest.fixture
