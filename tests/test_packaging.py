@@ -1,11 +1,14 @@
 """What an installation gets: every module, the models, the folds; pinned versions; one version number."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -14,18 +17,34 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FRONT = ("metseg.py", "metseg_console.py", "metseg_progress.py")
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+# A room's extra has its name, save these; and what may be imported because an extra's packages cannot be without it.
+EXTRAS = {"benchmarks": "bench", "training": "train", "web_gradio": "web", "web_streamlit": "web"}
+COME_ALONG = {"api": {"anyio", "h11", "pydantic", "starlette"}, "benchmarks": {"pytest"}}
 
 
 def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def needed() -> set[str]:
-    """Names of all packages that pyproject.toml asks for, extras included."""
+def asked_for(*extras: str) -> set[str]:
+    """Names of the packages that a plain installation, or these extras on top, ask for."""
     project = PROJECT["project"]
-    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
-    names = {normalised(re.match(r"[\w.-]+", line)[0]) for line in lines}
-    return names - {project["name"]}
+    lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    return {normalised(re.match(r"[\w.-]+", line)[0]) for line in lines} - {project["name"]}
+
+
+def imported(paths: Iterable[Path]) -> set[str]:
+    """Names of the packages, in the registry's spelling, that these sources import, other than Python's and our own."""
+    roots = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                roots |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                roots.add(node.module.partition(".")[0])
+    foreign = roots - sys.stdlib_module_names - {*ROOMS, *(path.stem for path in ROOT.glob("*.py"))}
+    owners = packages_distributions()
+    return {normalised(owner) for root in foreign for owner in owners.get(root, [root])}
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +80,19 @@ def test_every_package_asked_for_is_pinned_to_one_version_per_python() -> None:
         if not line.startswith("#"):
             name, version = re.fullmatch(r"([\w.-]+)==([\w.+!]+)( ; .+)?", line).group(1, 2)
             pinned.setdefault(normalised(name), []).append(version)
-    assert needed() - set(pinned) == set()
+    assert asked_for(*PROJECT["project"]["optional-dependencies"]) - set(pinned) == set()
     assert pinned["torch"] == ["2.13.0"]
     assert not [name for name, versions in pinned.items() if any("+" in version for version in versions)]
 
 
-def test_segmenting_alone_asks_for_no_training_web_or_window_packages() -> None:
-    names = {normalised(re.match(r"[\w.-]+", line)[0]) for line in PROJECT["project"]["dependencies"]}
-    assert names & {"lightning", "torchmetrics", "fastapi", "streamlit", "gradio", "pyqt6", "opencv-python"} == set()
+@pytest.mark.parametrize("room", [room for room in ROOMS if room != "core"])
+def test_a_room_imports_only_what_its_extra_asks_for(room: str) -> None:
+    allowed = asked_for(EXTRAS.get(room, room)) | COME_ALONG.get(room, set())
+    assert imported((ROOT / room).rglob("*.py")) - allowed == set()
+
+
+def test_segmenting_alone_imports_what_a_plain_installation_asks_for_and_nothing_is_asked_for_in_vain() -> None:
+    assert imported([*ROOT.glob("*.py"), *(ROOT / "core").rglob("*.py")]) == asked_for()
     assert "torchvision" not in (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 
