@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 440, 300
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 40
 ROW = 22
 
 
@@ -102,14 +102,10 @@ def scatter(
     if diagonal:
         low, high = max(x_range[0], y_range[0]), min(x_range[1], y_range[1])
         body.append(_line(x(low), y(low), x(high), y(high), "guide"))
-    placed: list[float] = []
-    for value, style, text in sorted(lines, key=lambda entry: -entry[0]):
+    for value, style, text in lines:
         body.append(_line(LEFT, y(value), WIDTH - RIGHT, y(value), style))
         if text:
-            # Two texts at nearly equal heights would lie on each other.
-            height = max([y(value) - 4, *(other + 12 for other in placed[-1:])])
-            placed.append(height)
-            body.append(_text(WIDTH - RIGHT - 2, height, text, "end"))
+            body.append(_text(WIDTH - RIGHT - 2, y(value) - 4, text, "end"))
     if links and len(series) > 1:
         for group in zip(*series, strict=True):
             heights = [y(point.y) for point in group]
@@ -203,7 +199,7 @@ def _axes(x: Scale, y: Scale, x_label: str, y_label: str, x_ticks: bool) -> str:
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_label, "middle"))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(
-        f'<text transform="translate(11 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
+        f'<text transform="translate(9 {middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>'
     )
     return "".join(parts)
 

@@ -120,7 +120,7 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
     names = [table_name(scores["name"]) for scores in evaluations]
     heads = ["measure", *names]
     for pair in pairs:
-        heads += [f"{table_name(pair['second'])} − {table_name(pair['first'])}", "95 % interval", "resamples above 0"]
+        heads += [f"{table_name(pair['second'])} − {table_name(pair['first'])}", "resamples above 0"]
     lines = [
         f"# {' and '.join(names)} on {table_name(comparison['data']['name'])}",
         "",
@@ -152,9 +152,9 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
 
 def _paired_cells(value: Mapping[str, Any] | None, key: str) -> list[str]:
     if value is None:
-        return ["–", "–", "–"]
+        return ["–", "–"]
     difference, low, high = (show(value[part], METRIC[key], signed=True) for part in ("difference", "low", "high"))
-    return [difference, f"{low} to {high}", f"{value['share_above_zero']:.1%}"]
+    return [f"{difference} ({low} to {high})", f"{value['share_above_zero']:.1%}"]
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -147,7 +147,7 @@ def require_patients(cases: Iterable[Case], rule: PatientRule) -> None:
     if 2 * len(lone) > len(everyone):
         raise InputError(
             f"{len(lone)} of {len(everyone)} cases are single pictures whose names do not tell the patient; say with "
-            "--patients how to tell, or with --each-image-own-patient that no two are of one patient",
+            "--patients how to tell, or with --each-image that no two are of one patient",
             source=lone[0].source.name,
         )
 

@@ -120,13 +120,14 @@ def _draw(
     places: Sequence[str],
     captions: Sequence[str],
 ) -> tuple[int, int, int, tuple[tuple[str, str], ...]]:
-    """The slice with most lesion, true or found: how much that is, its number, all slices, the pictures."""
+    """The slice with most lesion (found, where there is no true one): how much, its number, all slices, pictures."""
     scan, truth = read_scan(source), read_mask(source)
     masks = []
     for folder, place in zip(folders, places, strict=True):
         files = tuple(_mask_file(folder / place, path) for path in source.paths)
         masks.append(read_mask(ScanSource(source.name, source.paths, files)))
-    amount = (truth.astype(np.int32) + sum(mask.astype(np.int32) for mask in masks)).sum(axis=(1, 2))
+    counted = truth if truth.any() else np.any(masks, axis=0)
+    amount = counted.sum(axis=(1, 2))
     index = int(amount.argmax())
     volume = seen_picture(scan, inputs, channel)
     picture = brighten(volume, index)

@@ -191,9 +191,7 @@ def _table(scores: Scores) -> str:
 def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, Any]) -> str:
     heads = ["Measure", *(scores["name"] for scores in evaluations)]
     heads += [
-        title
-        for pair in comparison["pairs"]
-        for title in (f"{pair['second']} − {pair['first']}", "95 % interval", "Resamples above 0")
+        title for pair in comparison["pairs"] for title in (f"{pair['second']} − {pair['first']}", "Resamples above 0")
     ]
     rows = []
     for metric in METRICS:
@@ -207,10 +205,10 @@ def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, An
         for number, pair in enumerate(comparison["pairs"]):
             key, value = f"pairs.{number}.paired.{metric.key}", pair["paired"].get(metric.key)
             if value is None:
-                cells += ["–", "–", "–"]
+                cells += ["–", "–"]
                 continue
-            cells.append(_number(f"{key}.difference", value["difference"], metric, signed=True))
-            cells.append(_range(key, value, metric, signed=True))
+            difference = _number(f"{key}.difference", value["difference"], metric, signed=True)
+            cells.append(f'{difference} <span class="range">({_range(key, value, metric, signed=True)})</span>')
             cells.append(f'<span data-key="{key}.share_above_zero">{value["share_above_zero"]:.1%}</span>')
         rows.append(_row(metric, cells))
     return f"""<section><h2>All measures</h2>
@@ -243,13 +241,10 @@ def _charts(evaluations: Sequence[Scores], comparison: Mapping[str, Any] | None)
             key,
         ),
     ]
-    thirds = evaluations[0]["strata"]["lesion volume"]
-    spans = "; ".join(stratum_sentence(stratum) for stratum in thirds)
-    charts.append(
-        _chart("By lesion volume", f"Of the truth: {spans}.", strata_chart(evaluations, "lesion volume"), key)
-    )
-    sites = "The number of patients stands in brackets."
-    charts.append(_chart("By site", sites, strata_chart(evaluations, "site"), key))
+    spans = "; ".join(stratum_sentence(stratum) for stratum in evaluations[0]["strata"]["lesion volume"])
+    strata = strata_chart(evaluations, "lesion volume") + strata_chart(evaluations, "site")
+    words = "The number of patients stands in brackets." + (f" Of the true volume: {spans}." if spans else "")
+    charts.append(_chart("By lesion volume and site", words, strata, key))
     for number, pair in enumerate(comparison["pairs"] if comparison else (), start=1):
         title = f"{pair['second']} minus {pair['first']}"
         words = "Paired differences; right of the broken line the first named is better."
@@ -270,7 +265,7 @@ def _pictures(shown: Sequence[Shown], names: Sequence[str]) -> str:
         )
         blocks.append(
             f'<div class="patient"><h3>{one.place}: {escape(one.patient)}</h3><p class="small">Slice '
-            f"{one.slice_number} of {one.slices}, the one with most lesion, true or found.</p>"
+            f"{one.slice_number} of {one.slices}, the one with most lesion.</p>"
             f'<div class="pictures">{figures}</div></div>'
         )
     by = " by the mean of the models' Dice" if len(names) > 1 else ""

@@ -40,10 +40,10 @@ def dice_chart(evaluations: Sequence[Scores]) -> str:
                 for rank, row in enumerate(ordered, start=1)
             ]
         )
-    means = [
-        (scores["figures"]["dice"]["mean"], f"bias s{number}", f"mean {scores['figures']['dice']['mean']:.3f}")
-        for number, scores in enumerate(evaluations)
-    ]
+    means = []
+    for number, scores in enumerate(evaluations):
+        mean = scores["figures"]["dice"]["mean"]
+        means.append((mean, f"bias s{number}", f"mean {mean:.3f}" if len(evaluations) == 1 else ""))
     return scatter(
         series,
         title="Dice of each patient, from best to worst",

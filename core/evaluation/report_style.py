@@ -70,7 +70,7 @@ svg .limit { stroke-dasharray: 5 4; opacity: .75; }
 .legend .ring { border: 3px solid; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .42rem 1.5rem .42rem 0; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .42rem 1.4rem .42rem 0; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
 th:first-child { text-align: left; }
@@ -102,6 +102,7 @@ li { margin: .3rem 0; }
   .chart { padding: .8rem .7rem .5rem; }
   svg text { font-size: 12px; }
   .legend svg text { font-size: 11px; }
+  figure.picture:last-child:nth-child(odd) { grid-column: 1 / -1; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; }
 }

@@ -1,0 +1,99 @@
+"""Who a patient is: by name, by expression, by table; and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import BrokenFile, InputError, NothingFound, UsageError
+from core.evaluation.patients import PatientRule, name_patients, parse_rule, require_patients
+from core.scan import ScanSource
+
+ROOT = Path("set")
+
+
+def source(name: str, *files: str) -> ScanSource:
+    paths = tuple(ROOT / file for file in files)
+    return ScanSource(name, paths, tuple(path.with_name(f"{path.stem}_mask.png") for path in paths))
+
+
+def whose(sources: list[ScanSource], rule: PatientRule) -> list[tuple[str, str, int]]:
+    return [(case.patient, case.source.name, len(case.source.paths)) for case in name_patients(sources, ROOT, rule)]
+
+
+def test_without_a_rule_names_tell_the_patient_and_visits_of_one_are_one() -> None:
+    sources = [source("TCGA_CS_4941_19960909", "a.tif"), source("TCGA_CS_4941_19970101", "b.tif"), source("x", "c.tif")]
+    assert [patient for patient, _, _ in whose(sources, PatientRule())] == ["TCGA_CS_4941", "TCGA_CS_4941", "x"]
+
+
+def test_an_expression_is_searched_in_the_path_and_may_split_a_case() -> None:
+    sources = [source("s", "north/p1/1.png", "north/p1/2.png", "north/p2/3.png")]
+    assert whose(sources, parse_rule(r"/(p\d)/")) == [("p1", "s-p1", 2), ("p2", "s-p2", 1)]
+    part = name_patients(sources, ROOT, parse_rule(r"/(p\d)/"))[1].source
+    assert part.mask_paths == (ROOT / "north/p2/3_mask.png",)
+
+
+@pytest.mark.parametrize("key", ["deep/7.png", "7.png", "7", "case"])
+def test_a_table_may_name_path_file_stem_or_case(tmp_path: Path, key: str) -> None:
+    (tmp_path / "who.csv").write_text(f"file,patient\n{key},Anna\n", encoding="utf-8-sig")
+    rule = parse_rule(str(tmp_path / "who.csv"))
+    assert whose([source("case", "deep/7.png")], rule) == [("Anna", "case", 1)]
+
+
+def test_a_file_that_the_rule_does_not_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "who.csv").write_text("7,Anna\n")
+    with pytest.raises(InputError, match="does not name this file") as told:
+        whose([source("case", "8.png")], parse_rule(str(tmp_path / "who.csv")))
+    assert told.value.source == "8.png"
+    with pytest.raises(InputError, match="finds no patient"):
+        whose([source("case", "8.png")], parse_rule(r"(p\d+)"))
+
+
+@pytest.mark.parametrize("text", ["p(", r"p\d+", r"(p)(\d)"])
+def test_what_cannot_be_used_as_an_expression_is_said(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_rule(text)
+
+
+@pytest.mark.parametrize("content", ["", "a\n", "a,\n", "a,Anna\na,Berta\n", "file,patient\n"])
+def test_what_is_no_table_of_patients_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "who.csv").write_text(content)
+    with pytest.raises(BrokenFile):
+        parse_rule(str(tmp_path / "who.csv"))
+    with pytest.raises(NothingFound, match="no such table"):
+        parse_rule(str(tmp_path / "missing.csv"))
+
+
+def test_a_rule_comes_back_from_json() -> None:
+    for rule in (PatientRule(), PatientRule(r"(p\d)"), PatientRule(files={"a": "b"}), PatientRule(each_image=True)):
+        assert PatientRule.from_json(rule.to_json()) == rule
+    with pytest.raises(ValueError, match="one group"):
+        PatientRule.from_json({"pattern": "p"})
+
+
+def pictures(folder: Path, count: int) -> list[ScanSource]:
+    found = []
+    for number in range(count):
+        path = folder / f"scan{chr(97 + number)}.png"
+        cv2.imwrite(str(path), np.full((8, 8), number, np.uint8))
+        found.append(ScanSource(path.stem, (path,), (path,)))
+    return found
+
+
+def test_pictures_that_each_pass_for_a_patient_are_refused_unless_vouched_for(tmp_path: Path) -> None:
+    sources = pictures(tmp_path, 4)
+    rule = PatientRule()
+    with pytest.raises(InputError, match="4 of 4 cases are single pictures"):
+        require_patients(name_patients(sources, tmp_path, rule), rule)
+    for good in (PatientRule(each_image=True), PatientRule("(scan)"), PatientRule("scan(.)")):
+        require_patients(name_patients(sources, tmp_path, good), good)
+
+
+def test_a_lone_picture_and_volumes_need_no_rule(tmp_path: Path, write: object) -> None:
+    rule = PatientRule()
+    require_patients(name_patients(pictures(tmp_path, 1), tmp_path, rule), rule)
+    volumes = [source("a", "1.png", "2.png"), source("b", "3.png", "4.png")]
+    require_patients(name_patients(volumes, ROOT, rule), rule)
