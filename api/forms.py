@@ -9,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from api.problems import Problem
@@ -58,6 +58,29 @@ class Upload:
     fields: Fields
 
 
+class Parser(MultiPartParser):
+    """Starlette's, but a form that ends too early is an error, and leaves no file open."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        """Called after the last boundary."""
+        self.ended = True
+
+    async def parse_whole(self) -> FormData:
+        """Read the body.
+
+        Raises:
+            MultiPartException: it is broken, or ends too early.
+        """
+        form = await self.parse()
+        if not self.ended:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("the last boundary is missing")
+        return form
+
+
 @asynccontextmanager
 async def read_upload(request: Request, settings: Settings) -> AsyncIterator[Upload]:
     """Read and check a request's body; the file is gone when the block ends.
@@ -70,15 +93,20 @@ async def read_upload(request: Request, settings: Settings) -> AsyncIterator[Upl
         raise Problem(
             415, "no-form", f"send the image as {FORM}, in a field called file", headers={"Accept-Post": FORM}
         )
+    parser = Parser(
+        request.headers,
+        request.stream(),
+        max_files=settings.parts,
+        max_fields=settings.parts,
+        max_part_size=settings.field_bytes,
+    )
     try:
-        form = await request.form(
-            max_files=settings.parts, max_fields=settings.parts, max_part_size=settings.field_bytes
-        )
-    except HTTPException as error:
+        form = await parser.parse_whole()
+    except MultiPartException as error:
         raise Problem(
             400,
             "broken-form",
-            f"the body is no multipart form of at most {settings.parts} parts, each that is no file of at most "
+            f"the body is no whole multipart form of at most {settings.parts} parts, each that is no file of at most "
             f"{settings.field_bytes:,} bytes",
         ) from error
     try:

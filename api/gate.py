@@ -27,7 +27,7 @@ class Gate:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._uploads = 0
+        self.uploads = 0
         self._voxels = 0
         self._seconds_each = 1.0
         self.within = 0
@@ -48,13 +48,13 @@ class Gate:
         Raises:
             Problem: 503, there are too many.
         """
-        if self._uploads >= self._settings.uploads:
+        if self.uploads >= self._settings.uploads:
             raise self._full()
-        self._uploads += 1
+        self.uploads += 1
         try:
             yield
         finally:
-            self._uploads -= 1
+            self.uploads -= 1
 
     @contextmanager
     def place(self) -> Iterator[Place]:

@@ -14,7 +14,7 @@ from api.problems import Problem
 from api.settings import Settings
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 1.0
 
 
 class Guard:

@@ -8,6 +8,7 @@ import logging
 def configure_logs() -> None:
     """Give metseg's own log lines a way out, and keep uvicorn's, which quote addresses as they were asked for, back."""
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes bytes of broken bodies
     own = logging.getLogger("metseg")
     if not own.handlers:
         handler = logging.StreamHandler()
