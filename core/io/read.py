@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.errors import BrokenFile, InputError, NothingFound, PairMismatch
 from core.io.formats import format_of
 from core.io.interface import Decoded, Format, RawFile, naming
+from core.io.jpeg_header import is_jpeg
 from core.io.limits import ReadLimits, check_limit
 from core.scan import Note, Scan, ScanSource
 
@@ -81,7 +82,7 @@ def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS) -> NDArra
                     f"{expected.height} × {expected.width} (slices × height × width); they must be equal"
                 )
             # JPEG smears the edge of a mask over all values, so only there the middle decides.
-            limit = 127 if mask.content.startswith(b"\xff\xd8") else 0
+            limit = 127 if is_jpeg(mask.content) else 0
             parts.append((form.read([mask], limits).voxels > limit).any(axis=1))
     return np.concatenate(parts)
 
@@ -165,6 +166,6 @@ def _slice_names(decoded: Decoded) -> tuple[str, ...]:
 
 
 def _value_notes(voxels: NDArray[Any]) -> tuple[Note, ...]:
-    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
+    if voxels.dtype.kind == "f" and not all(np.isfinite(each).all() for each in voxels):
         return (Note("non-finite", "Some values are not finite numbers (NaN or infinite)."),)
     return ()
