@@ -20,6 +20,23 @@ import typer
 
 import metseg_console as console
 import metseg_progress as progress
+import metseg_research as research
+from metseg_options import (
+    FAILED,
+    STOPPED,
+    WRONG_USAGE,
+    AsJson,
+    Channel,
+    DeviceName,
+    GridName,
+    MinLesion,
+    Mirrored,
+    Model,
+    Overwrite,
+    PrecisionName,
+    Threshold,
+    Values,
+)
 
 if TYPE_CHECKING:
     from core.errors import MetsegError
@@ -54,9 +71,6 @@ _HOMES = {
     "core.preprocess.clahe": ("clahe",),
     "core.scan": ("Lesion", "Scan", "ScanSource", "Segmentation"),
 }
-
-FAILED, WRONG_USAGE, STOPPED = 3, 2, 130
-Values = dict[str, Any]
 
 
 def __getattr__(name: str) -> Any:
@@ -97,23 +111,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Model = Annotated[str | None, typer.Option(help="A shipped model's name, or a model folder; else the default model.")]
-DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-PrecisionName = Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")]
-Threshold = Annotated[
-    float | None, typer.Option(help="Probability from which a voxel is lesion; else the model's own.")
-]
-Mirrored = Annotated[bool, typer.Option("--tta", help="Average with the mirrored image, at twice the time.")]
-MinLesion = Annotated[int, typer.Option(help="Drop lesions of fewer voxels.")]
-GridName = Annotated[str | None, typer.Option(help="auto, fit, stretch or native; else the model's own.")]
-Channel = Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of metseg.")]
-Patients = Annotated[
-    str | None, typer.Option(help="How names tell patients: a regular expression with one group, or a CSV file.")
-]
-EachImage = Annotated[bool, typer.Option("--each-image", help="Every image is of another patient.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,137 +211,6 @@ def demo(
 
 
 @app.command()
-def train(
-    data: Annotated[Path, typer.Argument(help="Folder of images with their masks.")],
-    network: Annotated[str, typer.Option(help="nested-unet or attention-unet.")],
-    out: Annotated[Path, typer.Option(help="Folder for the run; the model will be in its folder model.")],
-    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, a path, or new.")] = None,
-    fold: Annotated[int | None, typer.Option(help="The fold of patients that is held out.")] = None,
-    everyone: Annotated[bool, typer.Option("--all", help="Learn from all patients and hold none out.")] = False,
-    epochs: Annotated[str | None, typer.Option(help="At half and at full resolution, as 20,12.")] = None,
-    filters: Annotated[str | None, typer.Option(help="Features of each level, as 16,32,64,128,256.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Slices in a step.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Of the processor; else torch decides.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder for the prepared pairs.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where OUT holds an unfinished run.")] = False,
-) -> None:
-    """Train a network; a stopped run goes on where it was."""
-    if importlib.util.find_spec("lightning") is None:
-        from core.errors import UsageError
-
-        raise UsageError("training needs packages that are not installed; run: pip install 'metseg[train]'")
-    import logging
-    from dataclasses import replace
-
-    from core.networks import NETWORK_NAMES
-    from training.options import STAGES, TrainOptions
-    from training.train import train as run_training
-
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    if network not in NETWORK_NAMES:
-        raise typer.BadParameter(f"choose one of {', '.join(NETWORK_NAMES)}", param_hint="--network")
-    given: Values = {"batch": batch, "seed": seed, "threads": threads, "device": device, "cache": cache}
-    given |= {"precision": precision, "fold": fold, "folds": folds}
-    given = {name: value for name, value in given.items() if value is not None}
-    if folds == "new":
-        given["folds"] = None
-    if everyone:
-        given["fold"] = None
-    if filters is not None:
-        given["filters"] = _numbers(filters, "--filters")
-    if epochs is not None:
-        counts, stages = _numbers(epochs, "--epochs"), STAGES[network]
-        if len(counts) != len(stages):
-            raise typer.BadParameter(f"give {len(stages)} numbers with commas between", param_hint="--epochs")
-        given["stages"] = tuple(replace(stage, epochs=count) for stage, count in zip(stages, counts, strict=True))
-    options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
-    try:
-        with progress.TrainProgress() as show:
-            result = run_training(options, report=show.epoch, reading=show.reading)
-    except KeyboardInterrupt:
-        console.complain("Stopped; the same command goes on from the last epoch that was finished.")
-        raise typer.Exit(STOPPED) from None
-    print(f"The model is in {console.clean(result.model)}; try: metseg segment PATH --model {result.model} --out DIR")
-
-
-def _numbers(text: str, option: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise typer.BadParameter("give whole numbers from 1, with commas between", param_hint=option)
-    return tuple(int(part) for part in parts)
-
-
-@app.command()
-def folds(
-    data: Annotated[Path, typer.Argument(help="Folder of images with their masks.")],
-    out: Annotated[Path, typer.Option(help="The fold file to write, a .json.")],
-    count: Annotated[int, typer.Option(min=2, help="How many folds.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the draw among equals.")] = 0,
-    patients: Patients = None,
-    each_image: EachImage = False,
-    channel: Annotated[str | None, typer.Option(help="Of nnU-Net's files, by number or by name.")] = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Divide patients into folds for training and testing."""
-    from core.errors import OutputError
-    from core.evaluation.divide import divide_folder
-    from core.evaluation.folds import save_folds
-
-    if out.exists() and not overwrite:
-        raise OutputError("this file is there already; use --overwrite or another --out", source=str(out))
-    with progress.CountProgress("reading case") as show:
-        divided = divide_folder(
-            data, count=count, seed=seed, patients=patients, each_image=each_image, channel=channel, progress=show
-        )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save_folds(divided, out)
-    except OSError as error:
-        raise OutputError("the file cannot be written; choose another --out", source=str(out)) from error
-    console.print_folds(divided, out)
-
-
-@app.command()
-def evaluate(
-    model: Annotated[str, typer.Argument(help="A shipped model's name, or a model folder.")],
-    data: Annotated[Path, typer.Argument(help="Folder of images with their masks.")],
-    out: Annotated[Path, typer.Option(help="Folder for the scores, the report and the masks.")],
-    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, or a path.")] = None,
-    fold: Annotated[int | None, typer.Option(help="Score this fold's patients; else all.")] = None,
-    patients: Patients = None,
-    each_image: EachImage = False,
-    learnt: Annotated[Path | None, typer.Option(help="Folder of what the model learnt from, to compare with.")] = None,
-    allow_learnt: Annotated[bool, typer.Option("--allow-learnt", help="Score whom it learnt from, marked.")] = False,
-    device: DeviceName = "auto",
-    precision: PrecisionName = "auto",
-    threshold: Threshold = None,
-    tta: Mirrored = False,
-    min_lesion: MinLesion = 0,
-    grid: GridName = None,
-    channel: Channel = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Score a model on labelled scans; write tables and a report."""
-    from core.batch.request import make_request
-    from core.evaluation.evaluate import Settings
-    from core.evaluation.evaluate import evaluate as run_evaluation
-
-    chosen: Values = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "grid": grid, "channel": channel}
-    make_request(model, **chosen)  # checks them all
-    given: Values = {"folds": folds, "fold": fold, "patients": patients, "each_image": each_image, "learnt": learnt}
-    settings = Settings(**chosen, device=device, precision=precision)
-    with progress.StageProgress() as show, progress.StopOnInterrupt() as stop:
-        scores = run_evaluation(
-            model, data, out, **given, allow_learnt=allow_learnt, settings=settings, overwrite=overwrite,
-            progress=show, cancelled=stop.asked,
-        )  # fmt: skip
-    console.print_scores(scores, out)
-
-
-@app.command()
 def bench(
     as_json: AsJson = False,
     thorough: Annotated[bool, typer.Option("--thorough", help="Every depth, batch and size; takes long.")] = False,
@@ -384,6 +250,10 @@ def info(
         console.print_info(known)
     if check and any(entry["problem"] for part in ("devices", "models") for entry in known["check"][part]):
         raise typer.Exit(FAILED)
+
+
+for verb in (research.folds, research.train, research.experiment, research.evaluate, research.compare):
+    app.command()(verb)
 
 
 def _print_json(values: Any) -> None:

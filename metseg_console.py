@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from core.batch.tables import Outcome
     from core.demo import DemoResult
     from core.evaluation.folds import Folds
+    from training.experiment import Experiment
 
 PLAIN_WIDTH = 120
 MOST_NAMES = 5
@@ -145,6 +146,23 @@ def print_scores(scores: Mapping[str, Any], out: Path) -> None:
     for line in table_markdown(scores).splitlines():
         print(clean(line))
     print(f"Results: {clean(out)} (report.html, table.md, patients.csv, scores.json, masks)")
+
+
+def print_experiment(experiment: Experiment) -> None:
+    """Each run's Dice, or that it is not done."""
+    from core.evaluation.scores import read_scores
+
+    rows = []
+    for run in experiment.runs:
+        if not run.done:
+            rows.append((run.name, "not done", "", ""))
+            continue
+        dice = read_scores(run.result)["figures"]["dice"]
+        rows.append(
+            (run.name, f"{dice['mean']:.3f}", f"{dice['low']:.3f} to {dice['high']:.3f}", f"{dice['median']:.3f}")
+        )
+    print_table(("run", "Dice", "95 % interval", "median"), rows)
+    print("Compare some of them: metseg compare RESULT.json RESULT.json --out DIR")
 
 
 def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.batch.run import Event
     from core.batch.tables import Outcome
     from core.demo import DemoStep
+    from training.experiment import Run
 
 
 class _Progress:
@@ -114,6 +115,17 @@ class TrainProgress(_Progress):
     def reading(self, done: int, total: int) -> None:
         """Take that so many of the cases are read."""
         self._show(f"reading case {done}/{total}", done, total)
+
+    def begin(self, run: Run) -> None:
+        """Take that a run of an experiment begins, or goes on."""
+        self._say(f"{run.name}:")
+
+    def end(self, run: Run, scores: Mapping[str, Any]) -> None:
+        """Take a run's scores."""
+        dice = scores["figures"]["dice"]
+        self._say(
+            f"{run.name}: Dice {dice['mean']:.3f} (median {dice['median']:.3f}), {scores['run']['minutes']} minutes"
+        )
 
     def epoch(self, seconds: float, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Take an epoch's end."""

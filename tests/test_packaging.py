@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FRONT = ("metseg.py", "metseg_console.py", "metseg_progress.py")
+FRONT = tuple(sorted(path.name for path in ROOT.glob("metseg*.py")))
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 # A room's extra has its name, save these; and what may be imported because an extra's packages cannot be without it.
 EXTRAS = {"benchmarks": "bench", "training": "train", "web_gradio": "web", "web_streamlit": "web"}

@@ -1,0 +1,205 @@
+"""The verbs of research: folds, train, experiment, evaluate, compare."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import metseg_console as console
+import metseg_progress as progress
+from metseg_options import (
+    STOPPED,
+    Channel,
+    DeviceName,
+    EachImage,
+    GridName,
+    Labelled,
+    MinLesion,
+    Mirrored,
+    Overwrite,
+    Patients,
+    PrecisionName,
+    Threshold,
+    Values,
+)
+
+
+def train(
+    data: Labelled,
+    network: Annotated[str, typer.Option(help="nested-unet or attention-unet.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run; the model will be in its folder model.")],
+    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, a path, or new.")] = None,
+    fold: Annotated[int | None, typer.Option(help="The fold of patients that is held out.")] = None,
+    inner: Annotated[float | None, typer.Option(help="Share of the others that is only watched.")] = None,
+    patients: Patients = None,
+    each_image: EachImage = False,
+    channel: Channel = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Learn from all patients and hold none out.")] = False,
+    epochs: Annotated[str | None, typer.Option(help="At half and at full resolution, as 20,12.")] = None,
+    filters: Annotated[str | None, typer.Option(help="Features of each level, as 16,32,64,128,256.")] = None,
+    loss: Annotated[str | None, typer.Option(help="dice-ce or focal-tversky.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Slices in a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Of the processor; else torch decides.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder for the prepared pairs.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where OUT holds an unfinished run.")] = False,
+) -> None:
+    """Train a network; a stopped run goes on where it was."""
+    _need_training_packages()
+    from dataclasses import replace
+
+    from core.networks import NETWORK_NAMES
+    from training.losses import LOSSES
+    from training.options import STAGES, TrainOptions
+    from training.train import train as run_training
+
+    if network not in NETWORK_NAMES:
+        raise typer.BadParameter(f"choose one of {', '.join(NETWORK_NAMES)}", param_hint="--network")
+    if loss is not None and loss not in LOSSES:
+        raise typer.BadParameter(f"choose one of {', '.join(LOSSES)}", param_hint="--loss")
+    given: Values = {"batch": batch, "seed": seed, "threads": threads, "device": device, "cache": cache, "loss": loss}
+    given |= {"precision": precision, "fold": fold, "folds": folds, "patients": patients, "channel": channel}
+    given |= {"inner": inner, "each_image": each_image or None}
+    given = {name: value for name, value in given.items() if value is not None}
+    if folds == "new":
+        given["folds"] = None
+    if everyone:
+        given["fold"] = None
+    if filters is not None:
+        given["filters"] = _numbers(filters, "--filters")
+    if epochs is not None:
+        counts, stages = _numbers(epochs, "--epochs"), STAGES[network]
+        if len(counts) != len(stages):
+            raise typer.BadParameter(f"give {len(stages)} numbers with commas between", param_hint="--epochs")
+        given["stages"] = tuple(replace(stage, epochs=count) for stage, count in zip(stages, counts, strict=True))
+    options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
+    try:
+        with progress.TrainProgress() as show:
+            result = run_training(options, report=show.epoch, reading=show.reading)
+    except KeyboardInterrupt:
+        console.complain("Stopped; the same command goes on from the last epoch that was finished.")
+        raise typer.Exit(STOPPED) from None
+    print(f"The model is in {console.clean(result.model)}; try: metseg segment PATH --model {result.model} --out DIR")
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter("give whole numbers from 1, with commas between", param_hint=option)
+    return tuple(int(part) for part in parts)
+
+
+def folds(
+    data: Labelled,
+    out: Annotated[Path, typer.Option(help="The fold file to write, a .json.")],
+    count: Annotated[int, typer.Option(min=2, help="How many folds.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the draw among equals.")] = 0,
+    patients: Patients = None,
+    each_image: EachImage = False,
+    channel: Annotated[str | None, typer.Option(help="Of nnU-Net's files, by number or by name.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Divide patients into folds for training and testing."""
+    from core.errors import OutputError
+    from core.evaluation.divide import divide_folder
+    from core.evaluation.folds import save_folds
+
+    if out.exists() and not overwrite:
+        raise OutputError("this file is there already; use --overwrite or another --out", source=str(out))
+    with progress.CountProgress("reading case") as show:
+        divided = divide_folder(
+            data, count=count, seed=seed, patients=patients, each_image=each_image, channel=channel, progress=show
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_folds(divided, out)
+    except OSError as error:
+        raise OutputError("the file cannot be written; choose another --out", source=str(out)) from error
+    console.print_folds(divided, out)
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A shipped model's name, or a model folder.")],
+    data: Labelled,
+    out: Annotated[Path, typer.Option(help="Folder for the scores, the report and the masks.")],
+    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, or a path.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Score this fold's patients; else all.")] = None,
+    patients: Patients = None,
+    each_image: EachImage = False,
+    learnt: Annotated[Path | None, typer.Option(help="Folder of what the model learnt from, to compare with.")] = None,
+    allow_learnt: Annotated[bool, typer.Option("--allow-learnt", help="Score whom it learnt from, marked.")] = False,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+    threshold: Threshold = None,
+    tta: Mirrored = False,
+    min_lesion: MinLesion = 0,
+    grid: GridName = None,
+    channel: Channel = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score a model on labelled scans; write tables and a report."""
+    from core.batch.request import make_request
+    from core.evaluation.evaluate import Settings
+    from core.evaluation.evaluate import evaluate as run_evaluation
+
+    chosen: Values = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "grid": grid, "channel": channel}
+    make_request(model, **chosen)  # checks them all
+    given: Values = {"folds": folds, "fold": fold, "patients": patients, "each_image": each_image, "learnt": learnt}
+    settings = Settings(**chosen, device=device, precision=precision)
+    with progress.StageProgress() as show, progress.StopOnInterrupt() as stop:
+        scores = run_evaluation(
+            model, data, out, **given, allow_learnt=allow_learnt, settings=settings, overwrite=overwrite,
+            progress=show, cancelled=stop.asked,
+        )  # fmt: skip
+    console.print_scores(scores, out)
+
+
+def compare(
+    evaluations: Annotated[list[Path], typer.Argument(metavar="A B...", help="Folders of metseg evaluate, or scores.")],
+    out: Annotated[Path, typer.Option(help="Folder for the table and the report.")],
+    name: Annotated[list[str] | None, typer.Option(help="What to call each, in order; else their own names.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Hold evaluations of the same patients against each other."""
+    from core.evaluation.compare import compare as run_comparison
+    from core.evaluation.compare import comparison_markdown
+
+    comparison = run_comparison(evaluations, out, names=name or (), overwrite=overwrite)
+    for line in comparison_markdown(comparison).splitlines():
+        print(console.clean(line))
+    print(f"Results: {console.clean(out)} (report.html, table.md, comparison.json)")
+
+
+def experiment(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Names the runs; see docs/training.md.")],
+    data: Annotated[Path, typer.Option(help="Folder of images with their masks.", envvar="METSEG_DATA")],
+    results: Annotated[Path, typer.Option(help="Folder for each run's scores.")] = Path("docs/results"),
+    runs: Annotated[Path, typer.Option(help="Folder for checkpoints and models.")] = Path(".runs"),
+    cache: Annotated[Path, typer.Option(help="Folder for the prepared pairs.")] = Path(".cache/pairs"),
+) -> None:
+    """Work off a queue of trainings; call it again to go on."""
+    _need_training_packages()
+    from training.experiment import read_experiment, run_experiment
+
+    queue = read_experiment(file, data, runs, results, cache)
+    open_runs = [run for run in queue.runs if not run.done]
+    console.complain(f"{queue.name}: {len(queue.runs)} runs, {len(open_runs)} of them to do")
+    try:
+        with progress.TrainProgress() as show:
+            run_experiment(queue, begin=show.begin, report=show.epoch, end=show.end)
+    except KeyboardInterrupt:
+        console.complain("Stopped; the same command goes on from the last epoch that was finished.")
+        raise typer.Exit(STOPPED) from None
+    console.print_experiment(queue)
+
+
+def _need_training_packages() -> None:
+    if importlib.util.find_spec("lightning") is None:
+        from core.errors import UsageError
+
+        raise UsageError("training needs packages that are not installed; run: pip install 'metseg[train]'")
