@@ -108,6 +108,11 @@ class InferenceThread:
         beat = self._beat
         return not self._thread.is_alive() or (beat is not None and time.monotonic() - beat > self._stall_seconds)
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs have not been taken up yet."""
+        return self._inbox.qsize()
+
     async def predictor(self, name: str) -> Predictor:
         """The model's predictor, loaded at its first use."""
         if name in self.predictors:
