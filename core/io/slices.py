@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,15 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
         PairMismatch: the slices differ in size, channels or data type.
         TooLarge: together they are beyond a limit.
     """
-    sizes = []
+    sizes: list[Size] = []
+    count = 0
     for file in files:
         with naming(file.name):
-            sizes.append(measure(file.content, limits))
-            _check_alike(sizes[0], sizes[-1])
-            first = sizes[0]
-            check_size(Size(sum(size.slices for size in sizes), first.channels, first.height, first.width), limits)
+            size = measure(file.content, limits)
+            sizes.append(size)
+            _check_alike(sizes[0], size)
+            count += size.slices
+            check_size(replace(size, slices=count), limits)
     voxels: NDArray[Any] | None = None
     start, spacings, notes = 0, set(), dict[Note, None]()
     for file, size in zip(files, sizes, strict=True):
@@ -46,7 +49,6 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
             if part.shape != (size.slices, size.channels, size.height, size.width):
                 raise BrokenFile("the picture is not of the size that its header promises; export it again")
             if voxels is None:
-                count = sum(each.slices for each in sizes)
                 voxels = part if len(files) == 1 else np.empty((count, *part.shape[1:]), part.dtype)
             elif part.dtype != voxels.dtype:
                 raise PairMismatch(
