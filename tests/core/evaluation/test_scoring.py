@@ -168,7 +168,7 @@ def test_surface_measures_are_monais(spacing: tuple[float, float] | None) -> Non
     torch = pytest.importorskip("torch")
     metrics = pytest.importorskip("monai.metrics")
     compared = 0
-    for seed in range(12):
+    for seed in range(6):
         truth, mask = blobs(seed, (3, 40, 40), 0.15), blobs(seed + 50, (3, 40, 40), 0.15)
         ours = slice_surfaces(truth, mask, 2.0, spacing)
         hausdorff, shares = [], []
@@ -185,7 +185,7 @@ def test_surface_measures_are_monais(spacing: tuple[float, float] | None) -> Non
         compared += len(hausdorff)
         assert ours.hd95 == pytest.approx(np.mean(hausdorff), abs=1e-4)
         assert ours.surface_dice == pytest.approx(np.mean(shares), abs=1e-6)
-    assert compared > 20
+    assert compared > 12
 
 
 def test_the_head_holds_its_fluid_and_not_the_noise_around_it() -> None:

@@ -1,0 +1,255 @@
+"""Reports and comparisons: their numbers are those of the scores, and nothing is asked from anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import BrokenFile, InputError, NothingFound, OutputError, UsageError
+from core.evaluation.charts import ticks
+from core.evaluation.compare import compare, comparison_markdown
+from core.evaluation.curves import read_curves
+from core.evaluation.metrics import METRIC, METRICS
+from core.evaluation.pictures import choose_patients
+from core.evaluation.report import report_html
+from core.evaluation.scores import build_scores, patients_csv, read_scores, save_scores, table_markdown
+from core.evaluation.scoring import score_case, score_patient
+from core.evaluation.summary import figure, show, summarise
+from core.scan import UNKNOWN_SPACING, Spacing
+
+NASTY = "TCGA_<script>alert('|')</script>"
+
+
+def make_scores(
+    name: str, seed: int, count: int = 14, spacing: Spacing = UNKNOWN_SPACING, **about: Any
+) -> dict[str, Any]:
+    """Scores of made-up masks; the truth depends on the patient alone, what is found also on the seed."""
+    rows = []
+    for number in range(count):
+        truth, mask = np.zeros((3, 24, 24), np.bool_), np.zeros((3, 24, 24), np.bool_)
+        draw = np.random.default_rng(number)
+        size = int(draw.integers(2, 9))
+        truth[:2, 5 : 5 + size, 5 : 5 + size] = number != 3  # the fourth patient has no lesion
+        shift = int(np.random.default_rng([seed, number]).integers(-3, 4))
+        mask[:, 5 + shift : 5 + size, 5 : 5 + size] = True
+        probability = np.where(mask, 0.8, 0.05).astype(np.float32)
+        patient = f"TCGA_{('CS', 'DU', 'HT')[number % 3]}_{1000 + number}" if number else NASTY
+        head = np.ones(truth.shape, np.bool_)
+        case = score_case(patient, truth, mask, probability, head, spacing_mm=spacing, seconds=0.5 + number / 10)
+        rows.append(score_patient(patient, [case]))
+    model = {"name": name, "version": "1", "summary": "<b>bold</b>", "network": "n", "filters": [1], "licence": "L"}
+    base = {
+        "name": name,
+        "models": [{**model, "weights_sha256": "0" * 64}],
+        "data": {"name": "made up", "unlabelled": 0},
+        "split": [{"folds": "six", "fold": 0, "rule": "by hand", "absent": 1}],
+        "held_out": "yes",
+        "settings": {"threshold": 0.5, "mirrored": False},
+        "content_check": [{"learnt_patients_at_hand": 3, "shared": False}],
+        "training": {"loss": [[1, 0.9], [2, 0.4]]},
+        "limits": ["Never seen <anything>."],
+    }
+    return build_scores({**base, **about}, rows)
+
+
+def resolve(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[int(part)] if isinstance(values, list) else values[part]
+    return values
+
+
+def shown_numbers(page: str) -> dict[str, str]:
+    found = re.findall(r'<span data-key="([^"]+)">([^<]*)</span>', page)
+    assert found
+    return dict(found)
+
+
+def check_numbers(page: str, values: Any) -> int:
+    """Every number that says where it comes from is that number, rounded as its measure is."""
+    numbers = shown_numbers(page)
+    for key, text in numbers.items():
+        value = resolve(values, key)
+        match key.rsplit(".", 1)[1]:
+            case "n" | "undefined":
+                assert text == str(value), key
+            case "share_above_zero":
+                assert text == f"{value:.1%}", key
+            case _:
+                metric = METRIC[key.split(".")[-2]]
+                plain = float(text.replace(",", "").replace("−", "-"))
+                assert plain == pytest.approx(value, abs=0.5000001 * 10**-metric.digits), key
+    return len(numbers)
+
+
+def test_every_number_of_the_report_is_that_of_the_scores(tmp_path: Path) -> None:
+    save_scores(make_scores("first", 1), tmp_path)
+    written = json.loads((tmp_path / "scores.json").read_text())
+    page = report_html([written])
+    assert check_numbers(page, written) >= 5 * len(written["figures"])
+    for row in written["patients"]:
+        assert f"{row['dice']:.3f}" in page
+    tables = re.sub(r"<svg.*?</svg>|<style>.*?</style>", "", page, flags=re.DOTALL)
+    figures = re.findall(r"(?<![\w.])\d+\.\d{3}(?!\d)", re.sub(r"<details>.*?</details>", "", tables, flags=re.DOTALL))
+    told = {show(value, METRICS[0]) for entry in written["figures"].values() for value in entry.values()}
+    told |= {show(value, METRICS[0]) for row in written["strata"]["lesion volume"] for value in row["dice"].values()}
+    assert set(figures) <= told
+
+
+def test_every_number_of_a_comparison_is_that_of_its_json(tmp_path: Path) -> None:
+    for number, name in enumerate(("one", "two", "three")):
+        (tmp_path / name).mkdir()
+        save_scores(make_scores(name, number), tmp_path / name)
+    result = compare([tmp_path / name for name in ("one", "two", "three")], tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert written == json.loads(json.dumps(result))
+    assert check_numbers((tmp_path / "out" / "report.html").read_text(), written) > 50
+    assert (tmp_path / "out" / "table.md").read_text() == comparison_markdown(written)
+    scores = [read_scores(tmp_path / name) for name in ("one", "two", "three")]
+    for pair, other in zip(written["pairs"], scores[1:], strict=True):
+        for key, value in pair["paired"].items():
+            rows = zip(scores[0]["patients"], other["patients"], strict=True)
+            known = [b[key] - a[key] for a, b in rows if a[key] is not None and b[key] is not None]
+            assert value["difference"] == pytest.approx(np.mean(known), abs=1e-6)
+            assert value["n"] == len(known)
+
+
+@pytest.mark.parametrize("count", [1, 2, 14])
+@pytest.mark.parametrize("spacing", [UNKNOWN_SPACING, (5.0, 0.5, 0.5), (None, 1.0, 1.0)])
+def test_the_page_stands_alone_and_is_well_formed(count: int, spacing: Spacing) -> None:
+    scores = make_scores("a <name> & more", 2, count, spacing)
+    page = report_html([scores])
+    assert re.findall(r"https?:|//\w|@import|url\(|<script|<link|<iframe", page) == []
+    assert "<script" not in page
+    for svg in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
+        ElementTree.fromstring(svg)  # noqa: S314
+        assert "nan" not in svg
+        assert "inf" not in svg
+    assert page.count("<section>") == page.count("</section>")
+    assert "prefers-color-scheme: dark" in page
+    assert "Research use only" in page
+    assert "Limits of the model" in page
+
+
+def test_measures_come_in_the_units_that_are_known() -> None:
+    known, unknown = make_scores("a", 1, spacing=(5.0, 0.5, 0.5)), make_scores("a", 1)
+    assert {"hd95_mm", "volume_bias_ml", "false_area_mm2"} <= set(known["figures"])
+    assert {"hd95_px", "volume_bias_voxels", "false_area_px"} <= set(unknown["figures"])
+    assert not {"hd95_px", "volume_bias_voxels"} & set(known["figures"])
+    assert known["agreement"]["unit"] == "ml"
+    assert unknown["agreement"]["unit"] == "voxels"
+
+
+def test_what_was_not_held_out_says_so_everywhere() -> None:
+    for state, words in (("no", "NOT HELD OUT"), ("unknown", "not known whether these patients are new")):
+        scores = make_scores("x", 1, held_out=state)
+        assert words in report_html([scores])
+        assert words in table_markdown(scores)
+        assert f",{state}," in patients_csv(scores)
+
+
+def test_figures_are_computed_anew_from_patients_and_are_the_same(tmp_path: Path) -> None:
+    scores = make_scores("x", 4)
+    save_scores(scores, tmp_path)
+    assert read_scores(tmp_path) == json.loads((tmp_path / "scores.json").read_text())
+    forged = json.loads((tmp_path / "scores.json").read_text())
+    forged["figures"]["dice"]["mean"] = 0.99
+    (tmp_path / "forged.json").write_text(json.dumps(forged))
+    assert read_scores(tmp_path / "forged.json")["figures"]["dice"]["mean"] == scores["figures"]["dice"]["mean"]
+
+
+def test_a_measure_is_averaged_where_it_is_defined_and_counted_where_not() -> None:
+    value = figure([0.5, None, 1.0, 0.0])
+    assert (value["n"], value["undefined"], value["mean"], value["median"]) == (3, 1, 0.5, 0.5)
+    assert figure([None])["mean"] is None
+    scores = make_scores("x", 1)
+    assert scores["figures"]["lesion_sensitivity"]["undefined"] == 1
+
+
+def test_strata_hold_every_patient_once() -> None:
+    scores = make_scores("x", 1)
+    thirds = scores["strata"]["lesion volume"]
+    assert [stratum["dice"]["n"] for stratum in thirds] == [5, 4, 5]
+    assert [stratum["from"] <= stratum["to"] for stratum in thirds] == [True] * 3
+    assert {stratum["name"]: stratum["dice"]["n"] for stratum in scores["strata"]["site"]} == {
+        "CS": 4,
+        "DU": 5,
+        "HT": 4,
+    }
+    assert summarise(scores["patients"][:5])["strata"]["lesion volume"] == []
+
+
+def test_best_median_and_worst_are_by_the_mean_of_the_models() -> None:
+    def table(*values: float) -> dict[str, Any]:
+        return {"patients": [{"patient": str(number), "dice": value} for number, value in enumerate(values)]}
+
+    one, other = table(0.9, 0.8, 0.1, 0.5, 0.2), table(0.9, 1.0, 0.3, 0.4)
+    assert choose_patients([one]) == (("Best", "0"), ("Median", "3"), ("Worst", "2"))
+    assert choose_patients([one, other]) == (("Best", "0"), ("Median", "3"), ("Worst", "2"))
+    assert choose_patients([table(0.4, 0.6)]) == (("Best", "1"),)
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+    for name, first in (("a", 0), ("b", 0), ("c", 10)):
+        scores = make_scores("same", first)
+        rows = [{**row, "patient": f"{row['patient']}{first}"} for row in scores["patients"]]
+        (tmp_path / name).mkdir()
+        save_scores({**scores, "patients": rows}, tmp_path / name)
+    with pytest.raises(UsageError, match="two"):
+        compare([tmp_path / "a"], tmp_path / "out")
+    with pytest.raises(UsageError, match="names"):
+        compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out", names=["x"])
+    with pytest.raises(InputError, match="no patient is in all"):
+        compare([tmp_path / "a", tmp_path / "c"], tmp_path / "out")
+    with pytest.raises(OutputError, match="holds an evaluation"):
+        compare([tmp_path / "a", tmp_path / "b"], tmp_path / "a")
+    with pytest.raises(NothingFound, match="no scores"):
+        compare([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "out")
+    (tmp_path / "other.json").write_text('{"kind": "x"}')
+    with pytest.raises(BrokenFile, match="no scores"):
+        compare([tmp_path / "a", tmp_path / "other.json"], tmp_path / "out")
+    result = compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    assert [scores["name"] for scores in result["evaluations"]] == ["same 1", "same 2"]
+    with pytest.raises(OutputError, match="--overwrite"):
+        compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out", overwrite=True)
+
+
+def test_numbers_are_shown_with_their_digits_and_a_real_minus() -> None:
+    assert show(-1234.6, METRIC["volume_bias_voxels"]) == "−1,235"
+    assert show(0.01234, METRIC["dice"], signed=True) == "+0.012"
+    assert show(-0.0001, METRIC["dice"], signed=True) == "0.000"
+    assert show(None, METRIC["dice"]) == "–"
+
+
+def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
+    scores = make_scores("x", 1)
+    scores["patients"][0] = {**scores["patients"][0], "patient": "=1+1"}
+    assert "'=1+1," in patients_csv(scores)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_ticks_are_few_round_numbers_inside(low: float, span: float) -> None:
+    found = ticks(low, low + span)
+    assert 1 <= len(found) <= 8
+    assert all(low - 1e-6 * span <= value <= low + span * (1 + 1e-6) for value in found)
+    assert found == sorted(set(found))
+
+
+def test_the_log_beside_a_model_is_read_and_anything_else_is_none(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "model").mkdir()
+    log = tmp_path / "logs" / "metrics.csv"
+    assert read_curves(tmp_path / "model") is None
+    log.write_text("epoch,loss,step\n0,1.0,1\n1,0.5,2\n1,0.25,2\n2,nan,3\n")
+    assert read_curves(tmp_path / "model") == {"loss": [[1, 1.0], [2, 0.25]]}
+    for broken in ("", "epoch,loss\nx,1\n", "loss\n1\n", "epoch,loss\n0,abc\n"):
+        log.write_text(broken)
+        assert read_curves(tmp_path / "model") is None
