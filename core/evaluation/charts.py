@@ -135,7 +135,7 @@ def intervals(
         if not rows or rows[-1][0] != bar.label:
             rows.append((bar.label, []))
         rows[-1][1].append(bar)
-    left = min(170, 24 + 6.2 * max(len(label) for label, _ in rows))
+    left = min(170, max(130, 24 + 6.2 * max(len(label) for label, _ in rows)))
     height = TOP + BOTTOM + sum(ROW * max(1.0, 0.75 * len(group)) for _, group in rows)
     x = Scale(*x_range, left, WIDTH - RIGHT)
     floor = height - BOTTOM

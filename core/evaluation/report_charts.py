@@ -120,7 +120,9 @@ def reliability_chart(evaluations: Sequence[Scores]) -> str:
 
 def strata_chart(evaluations: Sequence[Scores], kind: str) -> str:
     """Mean Dice with its interval in each stratum, or an empty text where there are none."""
-    bars = []
+    bars, ends = [], []
+    for scores in evaluations:  # one scale for all kinds
+        ends += [stratum["dice"]["low"] for strata in scores["strata"].values() for stratum in strata]
     for index, stratum in enumerate(evaluations[0]["strata"][kind]):
         for number, scores in enumerate(evaluations):
             dice = scores["strata"][kind][index]["dice"]
@@ -129,7 +131,7 @@ def strata_chart(evaluations: Sequence[Scores], kind: str) -> str:
             bars.append(Bar(label, number, dice["mean"], dice["low"], dice["high"], title))
     if not bars:
         return ""
-    low = max(0.0, min(bar.low for bar in bars) - 0.03)
+    low = max(0.0, min(ends) - 0.03)
     return intervals(bars, title=f"Dice by {kind}", x_label="mean Dice and 95 % interval", x_range=(low, 1.0))
 
 

@@ -42,7 +42,7 @@ section { margin-top: 2.6rem; }
 .tile.t1 { border-color: var(--s1); box-shadow: inset 0 3px 0 var(--s1); }
 .tile.t2 { border-color: var(--s2); box-shadow: inset 0 3px 0 var(--s2); }
 .tile.t3 { border-color: var(--s3); box-shadow: inset 0 3px 0 var(--s3); }
-.charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
+.charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 .chart { margin: 0; padding: 1rem 1.1rem .7rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 10px; min-width: 0; }
 .chart .small { margin-bottom: .4rem; }
@@ -96,11 +96,12 @@ li { margin: .3rem 0; }
 @media (max-width: 480px) {
   body { padding: 1.4rem 1rem 3rem; }
   th, td { padding-right: .9rem; font-size: .9rem; }
+  tbody th:first-child { white-space: normal; min-width: 8.2rem; line-height: 1.3; }
   .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
   .tile { padding: .7rem .8rem; }
   .tile .figure { font-size: 1.45rem; }
   .chart { padding: .8rem .7rem .5rem; }
-  svg text { font-size: 12px; }
+  svg text { font-size: 13px; }
   .legend svg text { font-size: 11px; }
   figure.picture:last-child:nth-child(odd) { grid-column: 1 / -1; }
   dl { grid-template-columns: 1fr; gap: 0; }
