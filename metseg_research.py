@@ -202,4 +202,6 @@ def _need_training_packages() -> None:
     if importlib.util.find_spec("lightning") is None:
         from core.errors import UsageError
 
-        raise UsageError("training needs packages that are not installed; run: pip install 'metseg[train]'")
+        raise UsageError(
+            "training needs packages that are not installed; run in metseg's folder: pip install '.[train]'"
+        )

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Spacing = tuple[float | None, float | None, float | None]
 UNKNOWN_SPACING: Spacing = (None, None, None)
+SLICE_GAP = "slice-gap"
+"""Code of the note that slices are missing between others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,11 @@ class Scan:
         return self.affine is not None
 
     @property
+    def contiguous(self) -> bool:
+        """Whether every slice is the next one's neighbour, so that lesions may be followed from slice to slice."""
+        return not any(note.code == SLICE_GAP for note in self.notes)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(slices, height, width): the grid on which a segmentation of this scan lies."""
         slices, _, height, width = self.voxels.shape
@@ -102,7 +109,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """One connected component of a mask: 26-connected in a volume, 8-connected in a lone slice.
+    """One connected component of a mask: 26-connected in a volume, 8-connected in a slice without neighbours.
 
     Attributes:
         label: 1, 2, … from the largest to the smallest.

@@ -229,4 +229,4 @@ def test_training_without_its_packages_says_what_to_install(
     find = metseg.importlib.util.find_spec
     monkeypatch.setattr(metseg.importlib.util, "find_spec", lambda name: None if name == "lightning" else find(name))
     assert metseg.main(["train", str(tmp_path), "--network", "nested-unet", "--out", str(tmp_path / "run")]) == 2
-    assert "metseg[train]" in capsys.readouterr().err
+    assert "pip install '.[train]'" in capsys.readouterr().err

@@ -272,6 +272,7 @@ def _score(
         find_head(seen_picture(scan, predictor.card.preprocessing.channels, channel)),
         spacing_mm=scan.spacing_mm,
         evenly_spaced=scan.slice_positions_mm is None,
+        contiguous=scan.contiguous,
         seconds=float(sum(result.manifest["seconds"].values())),
     )
 

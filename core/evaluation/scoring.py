@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.evaluation.metrics import BINS, TOLERANCE
 from core.evaluation.patients import site_of
 from core.measure.dice import dice
+from core.measure.lesions import neighbourhood
 from core.measure.surface import slice_surfaces
 from core.scan import Spacing
 
@@ -104,6 +105,7 @@ def score_case(
     *,
     spacing_mm: Spacing,
     evenly_spaced: bool = True,
+    contiguous: bool = True,
     seconds: float = 0.0,
 ) -> CaseScores:
     """Count everything that the measures of a patient need.
@@ -116,12 +118,13 @@ def score_case(
         head: the same shape; where probabilities are held against the truth.
         spacing_mm: between slices, rows and columns, None where unknown.
         evenly_spaced: whether a volume can be stated.
+        contiguous: whether lesions may be followed from slice to slice.
         seconds: that the model took.
     """
     slice_mm, row_mm, column_mm = spacing_mm
     in_plane = (row_mm, column_mm) if row_mm is not None and column_mm is not None else None
     pixel_mm2 = in_plane[0] * in_plane[1] if in_plane else None
-    has_volume = pixel_mm2 is not None and slice_mm is not None and evenly_spaced
+    has_volume = pixel_mm2 is not None and slice_mm is not None and evenly_spaced and contiguous
     surfaces = slice_surfaces(truth, mask, TOLERANCE, in_plane)
     lesion_slices: Mask = np.asarray(truth.any(axis=(1, 2)))
     return CaseScores(
@@ -132,7 +135,7 @@ def score_case(
         both=int(np.count_nonzero(truth & mask)),
         slice_dice=np.array([dice(a, b) for a, b in zip(truth, mask, strict=True)]),
         lesion_slices=lesion_slices,
-        lesions=count_lesions(truth, mask),
+        lesions=count_lesions(truth, mask, contiguous),
         surface=(surfaces.hd95 or 0.0, surfaces.surface_dice or 0.0, surfaces.defined, surfaces.undefined),
         false_pixels=int(np.count_nonzero(mask[~lesion_slices])),
         pixel_mm2=pixel_mm2,
@@ -142,11 +145,11 @@ def score_case(
     )
 
 
-def count_lesions(truth: Mask, mask: Mask) -> LesionCounts:
-    """Match the lesions of two masks (S, H, W): 26-connected, which is 8-connected in a lone slice."""
+def count_lesions(truth: Mask, mask: Mask, contiguous: bool = True) -> LesionCounts:
+    """Match the lesions of two masks (S, H, W), components as in `core.measure.lesions.find_lesions`."""
     from scipy import ndimage  # type: ignore[import-untyped]
 
-    neighbours = np.ones((3, 3, 3), bool)
+    neighbours = neighbourhood(contiguous)
     true_labels, true = ndimage.label(truth, structure=neighbours)
     found_labels, predicted = ndimage.label(mask, structure=neighbours)
     both = truth & mask

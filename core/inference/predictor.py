@@ -204,6 +204,7 @@ class Predictor:
                 spacing_mm=scan.spacing_mm,
                 min_voxels=case.settings.min_lesion,
                 evenly_spaced=scan.slice_positions_mm is None,
+                contiguous=scan.contiguous,
             )
         return Segmentation(
             probability=case.probability,

@@ -2,13 +2,12 @@
 
 from core.io.atomic import write_atomic
 from core.io.encode import encode_png, encode_tiff, mask_values
-from core.io.find import SLICE_GAP, find_scans, masks_without_image, natural_key
+from core.io.find import find_scans, masks_without_image, natural_key
 from core.io.limits import ReadLimits
 from core.io.read import missing_masks, read_mask, read_scan, read_scan_bytes
 from core.io.write import write_mask, write_probability
 
 __all__ = [
-    "SLICE_GAP",
     "ReadLimits",
     "encode_png",
     "encode_tiff",

@@ -23,9 +23,8 @@ from core.errors import NothingFound
 from core.io.folders import IMAGE_FOLDERS, Folder, is_picture, masks_beside, scan_folder, walk_folders
 from core.io.tiff import SUFFIXES as TIFF_SUFFIXES
 from core.io.tiff_header import has_several_pages
-from core.scan import Note, ScanSource
+from core.scan import SLICE_GAP, Note, ScanSource
 
-SLICE_GAP = "slice-gap"
 MISSING_MASKS = "missing-masks"
 STRAY_MASKS = "masks-without-image"
 
@@ -216,11 +215,11 @@ def _source(case: _Case, any_mask: bool) -> ScanSource:
     notes = []
     missing = sum(mask is None for mask in case.masks)
     if missing and any_mask:
-        notes.append(Note(MISSING_MASKS, f"{missing} of {len(case.pictures)} images have no mask."))
+        notes.append(Note(MISSING_MASKS, f"{missing} of {len(case.pictures)} images have no mask"))
     if case.stray_masks:
-        notes.append(Note(STRAY_MASKS, f"Masks that belong to no image, and are not used: {case.stray_masks}."))
+        notes.append(Note(STRAY_MASKS, f"masks that belong to no image, and are not used: {case.stray_masks}"))
     if any(after.number != before.number + 1 for before, after in pairwise(case.pictures)):
-        notes.append(Note(SLICE_GAP, "The slices' numbers have gaps, so nothing is measured from slice to slice."))
+        notes.append(Note(SLICE_GAP, "the slices' numbers have gaps, so nothing is measured from slice to slice"))
     folder = Path(case.folder)
     return ScanSource(
         case.name,

@@ -19,7 +19,7 @@ from core.errors import InputError, TooLarge
 from core.io.limits import ReadLimits, Size
 from core.scan import UNKNOWN_SPACING, Note, Spacing
 
-ALPHA_DROPPED = Note("alpha-dropped", "The file states an opacity for each pixel; it was ignored.")
+ALPHA_DROPPED = Note("alpha-dropped", "the file states an opacity for each pixel; it was ignored")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core.scan import Note
 
-TURNED = Note("turned", "The file says that it is stored turned or mirrored; it was brought upright.")
+TURNED = Note("turned", "the file says that it is stored turned or mirrored; it was brought upright")
 
 
 def swaps_axes(orientation: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +100,7 @@ def _scan(
     form = _common_format(files)
     with naming(name):
         decoded = form.read(files, limits)
-    notes = (*notes, *decoded.notes, *_value_notes(decoded.voxels))
+    notes = (*notes, *decoded.notes)
     digest = hashlib.sha256()
     for file in decoded.files:
         digest.update(file.content)
@@ -163,9 +162,3 @@ def _slice_names(decoded: Decoded) -> tuple[str, ...]:
         stem = Path(file.name).stem
         names += [stem] if count == 1 else [f"{stem}_{frame}" for frame in range(1, count + 1)]
     return tuple(names)
-
-
-def _value_notes(voxels: NDArray[Any]) -> tuple[Note, ...]:
-    if voxels.dtype.kind == "f" and not all(np.isfinite(each).all() for each in voxels):
-        return (Note("non-finite", "Some values are not finite numbers (NaN or infinite)."),)
-    return ()

@@ -22,8 +22,8 @@ from core.scan import Note, Spacing
 NAME = "TIFF"
 SUFFIXES = (".tif", ".tiff")
 
-INVERTED = Note("inverted", "The file stores white as zero; it was inverted, so that bright is bright.")
-THUMBNAIL_LEFT_OUT = Note("thumbnail-left-out", "The file holds small copies of its pictures; they were left out.")
+INVERTED = Note("inverted", "the file stores white as zero; it was inverted, so that bright is bright")
+THUMBNAIL_LEFT_OUT = Note("thumbnail-left-out", "the file holds small copies of its pictures; they were left out")
 
 matches = is_tiff
 

@@ -17,10 +17,11 @@ def find_lesions(
     spacing_mm: Spacing = UNKNOWN_SPACING,
     min_voxels: int = 0,
     evenly_spaced: bool = True,
+    contiguous: bool = True,
 ) -> tuple[NDArray[np.bool_], tuple[Lesion, ...]]:
     """Separate a mask into its components, drop the small ones, and measure the others.
 
-    Components are 26-connected in a volume and 8-connected in a lone slice.
+    Components are 26-connected in a volume and 8-connected in a slice without neighbours.
 
     Args:
         mask: (S, H, W) bool.
@@ -28,6 +29,7 @@ def find_lesions(
         spacing_mm: between slices, rows and columns, None where unknown.
         min_voxels: components with fewer voxels are dropped.
         evenly_spaced: False where the slices do not follow each other at equal distances; no volume is stated then.
+        contiguous: False where slices are missing between others; a component then ends with its slice.
 
     Returns:
         the mask without the dropped components (the very array given where none was), and the lesions from the
@@ -42,7 +44,7 @@ def find_lesions(
         raise ValueError(f"probability of {probability.shape} does not lie on a mask of {mask.shape}")
     from scipy import ndimage  # type: ignore[import-untyped]
 
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3), bool))
+    labels, count = ndimage.label(mask, structure=neighbourhood(contiguous))
     if count == 0:
         return mask, ()
     sizes = np.bincount(labels[mask], minlength=count + 1)[1:]  # of the mask alone: bincount copies to int64
@@ -54,7 +56,15 @@ def find_lesions(
         mask = (rank >= 0)[labels]
     if not len(order):
         return mask, ()
-    return mask, _measure(_find_runs(mask, labels, rank), probability, spacing_mm, evenly_spaced)
+    return mask, _measure(_find_runs(mask, labels, rank), probability, spacing_mm, evenly_spaced and contiguous)
+
+
+def neighbourhood(contiguous: bool = True) -> NDArray[np.bool_]:
+    """(3, 3, 3) bool: which voxels around one belong to the same component; see `find_lesions`."""
+    around = np.ones((3, 3, 3), bool)
+    if not contiguous:
+        around[[0, 2]] = False
+    return around
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+
+from core.batch.jobs import plan_jobs
+from core.batch.request import Request, make_request
+from core.batch.run import Event, Report, run_batch
 
 
 @pytest.fixture
@@ -28,3 +33,29 @@ def write_case() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def request_of(tiny_model: Path) -> Callable[..., Request]:
+    def make(**options: Any) -> Request:
+        return make_request(tiny_model, **{"device": "cpu", "precision": "fp32", **options})
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path, request_of: Callable[..., Request]) -> Callable[..., Report]:
+    """`run(inputs, **options)` segments into tmp_path/out."""
+
+    def go(
+        inputs: list[Path],
+        *,
+        overwrite: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        **options: Any,
+    ) -> Report:
+        plan, out = plan_jobs(inputs, tmp_path / "out"), tmp_path / "out"
+        return run_batch(plan, request_of(**options), out, overwrite=overwrite, on_event=on_event, cancelled=cancelled)
+
+    return go

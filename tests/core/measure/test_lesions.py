@@ -199,3 +199,13 @@ def test_tens_of_thousands_of_components_are_measured_in_one_pass() -> None:
 def test_arrays_that_do_not_fit_are_refused(mask: Any, probability: Any) -> None:
     with pytest.raises(ValueError, match="mask"):
         find_lesions(mask, probability)
+
+
+def test_a_lesion_ends_with_its_slice_where_slices_are_missing_between() -> None:
+    mask = np.zeros((3, 8, 8), bool)
+    mask[:, 2:5, 2:5] = True
+    (whole,) = find_lesions(mask, spacing_mm=(5.0, 1.0, 1.0))[1]
+    apart = find_lesions(mask, spacing_mm=(5.0, 1.0, 1.0), contiguous=False)[1]
+    assert whole.volume_ml == pytest.approx(0.135)
+    assert [lesion.slices for lesion in apart] == [(0, 0), (1, 1), (2, 2)]
+    assert [lesion.volume_ml for lesion in apart] == [None] * 3

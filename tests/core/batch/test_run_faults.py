@@ -1,0 +1,224 @@
+"""A run among faults: broken files, stops, full disks, what a killed run left."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.batch import case as case_module
+from core.batch.run import CaseBegun, CaseEnded, CaseProgress, Event, Report
+from core.errors import DeviceUnavailable, OutputError
+
+
+def load(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    assert isinstance(values, dict)
+    return values
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file with its inode and bytes: equal only where nothing was written anew."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_ino, path.read_bytes()) for path in files}
+
+
+def statuses(report: Report) -> dict[str, str]:
+    return {outcome.name: outcome.status for outcome in report.outcomes}
+
+
+def test_a_broken_file_does_not_stop_the_others(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    for name in "ABC":
+        write_case(tmp_path / "in" / name)
+    whole = (tmp_path / "in" / "B" / "B_2.tif").read_bytes()
+    (tmp_path / "in" / "B" / "B_2.tif").write_bytes(whole[: len(whole) // 2])
+    report = run([tmp_path / "in"])
+    assert statuses(report) == {"A": "done", "B": "failed", "C": "done"}
+    summary = load(tmp_path / "out" / "summary.json")
+    assert [case["name"] for case in summary["cases"]] == ["A", "C"]
+    (failure,) = summary["failures"]
+    assert failure["name"] == "B"
+    assert "B_2.tif" in failure["source"]
+    assert not (tmp_path / "out" / "B").exists()
+
+
+def test_something_unforeseen_in_one_case_does_not_stop_the_others(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "AB":
+        write_case(tmp_path / "in" / name)
+    original = case_module.write_mask
+
+    def fail_once(mask: Any, scan: Any, folder: Path) -> Any:
+        if scan.name == "A":
+            raise ZeroDivisionError("a bug\nwith details")
+        return original(mask, scan, folder)
+
+    monkeypatch.setattr(case_module, "write_mask", fail_once)
+    report = run([tmp_path / "in"])
+    assert statuses(report) == {"A": "failed", "B": "done"}
+    (failure,) = load(tmp_path / "out" / "summary.json")["failures"]
+    assert failure["code"] == "unexpected"
+    assert "ZeroDivisionError: a bug" in failure["message"]
+    assert "details" not in failure["message"]
+
+
+def test_truth_that_cannot_be_read_costs_the_dice_and_not_the_case(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    folder = write_case(tmp_path / "A")
+    (folder / "A_1_mask.tif").write_bytes(b"II*\0 broken")
+    assert statuses(run([folder])) == {"A": "done"}
+    result = load(tmp_path / "out" / "A" / "manifest.json")["result"]
+    assert result["dice"] is None
+    assert "truth-unusable" in [warning["code"] for warning in result["warnings"]]
+
+
+def test_without_masks_there_is_no_dice(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A", masks=False)
+    run([tmp_path / "A"])
+    summary = load(tmp_path / "out" / "summary.json")
+    assert summary["cases"][0]["dice"] is None
+    assert summary["totals"]["dice"] is None
+    assert "two empty masks" in summary["dice_rule"]
+
+
+def test_events_tell_each_case_and_each_batch_of_slices(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A", slices=3)
+    events: list[Event] = []
+    run([tmp_path / "A"], on_event=events.append)
+    assert events[0] == CaseBegun("A", 1, 1)
+    assert events[-2] == CaseProgress("A", 3, 3)
+    assert isinstance(events[-1], CaseEnded)
+
+
+def test_a_stopped_run_keeps_what_was_finished_and_the_next_one_goes_on(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    for name in "ABC":
+        write_case(tmp_path / "in" / name)
+    ended: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, CaseEnded):
+            ended.append(event.outcome.name)
+
+    report = run([tmp_path / "in"], on_event=listen, cancelled=lambda: bool(ended))
+    assert statuses(report) == {"A": "done"}
+    assert report.unreached == ("B", "C")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "A",
+        "lesions.csv",
+        "manifest.json",
+        "summary.json",
+    ]
+    assert load(tmp_path / "out" / "summary.json")["not_reached"] == ["B", "C"]
+    assert load(tmp_path / "out" / "manifest.json")["state"] == "stopped"
+    assert statuses(run([tmp_path / "in"])) == {"A": "kept", "B": "done", "C": "done"}
+    assert load(tmp_path / "out" / "manifest.json")["state"] == "finished"
+
+
+def test_an_interrupt_while_a_case_is_written_leaves_nothing_half_done(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "AB":
+        write_case(tmp_path / "in" / name)
+    original = case_module.write_json
+
+    def interrupt(path: Path, values: Any) -> None:
+        if path.parent.name.startswith(".B"):
+            raise KeyboardInterrupt
+        original(path, values)
+
+    monkeypatch.setattr(case_module, "write_json", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run([tmp_path / "in"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir()) == ["A"]
+    summary = load(tmp_path / "out" / "summary.json")
+    assert ([case["name"] for case in summary["cases"]], summary["not_reached"]) == (["A"], ["B"])
+
+
+def test_what_a_killed_run_left_is_swept_by_the_next(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    (tmp_path / "out" / ".A.part").mkdir(parents=True)
+    (tmp_path / "out" / ".A.part" / "A_1_mask.tif").write_bytes(b"half")
+    assert statuses(run([tmp_path / "A"])) == {"A": "done"}
+    assert not (tmp_path / "out" / ".A.part").exists()
+
+
+def test_a_device_that_is_not_there_is_said_before_anything_is_written(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    with pytest.raises(DeviceUnavailable):
+        run([tmp_path / "A"], device="cuda:97")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tables_tell_of_cases_from_other_runs_too(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    write_case(tmp_path / "B", seed=1)
+    run([tmp_path / "A"])
+    run([tmp_path / "B"])
+    summary = load(tmp_path / "out" / "summary.json")
+    assert [(case["name"], case["status"]) for case in summary["cases"]] == [("B", "done"), ("A", "earlier")]
+    assert summary["totals"]["cases"] == 1
+    with (tmp_path / "out" / "lesions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["case"] for row in rows} <= {"A", "B"}
+    assert len(rows) == sum(case["lesions"] for case in summary["cases"])
+
+
+def test_a_disk_that_cannot_be_written_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_case(tmp_path / "A")
+
+    def full(mask: Any, scan: Any, folder: Path) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(case_module, "write_mask", full)
+    (outcome,) = run([tmp_path / "A"]).failed
+    assert isinstance(outcome.error, OutputError)
+    assert "no space left" in str(outcome.error)
+    assert [path for path in (tmp_path / "out").iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("fault", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_an_overwrite_that_fails_at_its_last_step_leaves_the_earlier_results(
+    tmp_path: Path,
+    write_case: Callable[..., Path],
+    run: Callable[..., Report],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: BaseException,
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    before = snapshot(tmp_path / "out" / "A")
+    original = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == ".A.part":
+            raise fault
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with contextlib.suppress(KeyboardInterrupt):
+        assert run([tmp_path / "A"], overwrite=True, threshold=0.25).failed
+    assert snapshot(tmp_path / "out" / "A") == before
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
