@@ -59,7 +59,8 @@ PROTOCOL = (
     "Dice per slice is given twice: over the slices with true lesion, and over all slices, in which an empty slice "
     "counts as 1 when it is left empty and as 0 when something is found on it.",
     "A true lesion is found when a voxel of the mask lies on it; a lesion of the mask that lies on no true one is "
-    "false. Lesions are connected regions: 26 neighbours in a volume, 8 in a lone slice.",
+    "false. Lesions are connected regions: 26 neighbours in a volume, 8 in a slice "
+    "that stands alone or next to a missing one.",
     f"Surface measures are taken within slices and averaged over the slices in which both masks have something; "
     f"surface Dice counts surface pixels within {TOLERANCE:g} mm, or {TOLERANCE:g} pixels where spacing is not known. "
     "Slices in which one mask is empty have no distance: they are counted, not averaged.",
