@@ -12,7 +12,7 @@ from typing import Any
 from core.errors import BrokenFile, InputError, NothingFound, UsageError
 from core.io.formats import format_of
 from core.io.limits import ReadLimits
-from core.scan import ScanSource
+from core.scan import SLICE_GAP, Note, ScanSource
 
 LGG_PATIENT = re.compile(r"(TCGA_([A-Z0-9]{2})_[A-Z0-9]{4})(_\d{8})?")
 
@@ -125,7 +125,7 @@ def name_patients(sources: Iterable[ScanSource], root: Path, rule: PatientRule) 
                 f"{source.name}-{patient}",
                 tuple(source.paths[index] for index in chosen),
                 tuple(source.mask_paths[index] for index in chosen) if source.mask_paths else (),
-                source.notes,
+                source.notes if chosen[-1] - chosen[0] == len(chosen) - 1 else (*source.notes, _TAKEN_APART),
             )
             cases.append(Case(patient, part))
     return tuple(cases)
@@ -150,6 +150,11 @@ def require_patients(cases: Iterable[Case], rule: PatientRule) -> None:
             "--patients how to tell, or with --each-image that no two are of one patient",
             source=lone[0].source.name,
         )
+
+
+_TAKEN_APART = Note(
+    SLICE_GAP, "Slices of other patients lay between these, so nothing is measured from slice to slice."
+)
 
 
 def _patient(source: ScanSource, path: Path, root: Path, rule: PatientRule) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import BrokenFile, InputError, NothingFound, UsageError
 from core.evaluation.patients import PatientRule, name_patients, parse_rule, require_patients
-from core.scan import ScanSource
+from core.scan import SLICE_GAP, ScanSource
 
 ROOT = Path("set")
 
@@ -34,6 +34,13 @@ def test_an_expression_is_searched_in_the_path_and_may_split_a_case() -> None:
     assert whose(sources, parse_rule(r"/(p\d)/")) == [("p1", "s-p1", 2), ("p2", "s-p2", 1)]
     part = name_patients(sources, ROOT, parse_rule(r"/(p\d)/"))[1].source
     assert part.mask_paths == (ROOT / "north/p2/3_mask.png",)
+
+
+def test_a_case_taken_apart_tells_of_the_gaps() -> None:
+    sources = [source("s", "a1.png", "b2.png", "b3.png", "a4.png")]
+    first, second = name_patients(sources, ROOT, parse_rule("(a|b)"))
+    assert [note.code for note in first.source.notes] == [SLICE_GAP]
+    assert second.source.notes == ()
 
 
 @pytest.mark.parametrize("key", ["deep/7.png", "7.png", "7", "case"])
