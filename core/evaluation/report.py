@@ -190,9 +190,7 @@ def _table(scores: Scores) -> str:
 
 def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, Any]) -> str:
     heads = ["Measure", *(scores["name"] for scores in evaluations)]
-    heads += [
-        title for pair in comparison["pairs"] for title in (f"{pair['second']} − {pair['first']}", "Resamples above 0")
-    ]
+    heads += [title for pair in comparison["pairs"] for title in (f"{pair['second']} − {pair['first']}", "Above 0")]
     rows = []
     for metric in METRICS:
         if not all(metric.key in scores["figures"] for scores in evaluations):
@@ -213,7 +211,7 @@ def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, An
         rows.append(_row(metric, cells))
     return f"""<section><h2>All measures</h2>
 <p class="small">Means over the same {evaluations[0]["totals"]["patients"]} patients, with their 95 % intervals;
-differences are taken patient by patient.</p>
+differences are taken patient by patient. Above 0: the share of bootstrap resamples in which the difference is.</p>
 <div class="scroll"><table><thead><tr>{_heads(heads)}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>
 </section>"""
 
