@@ -1,0 +1,81 @@
+"""Turns a trained model and its scores into a model folder to ship: the same weights, a card that tells all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from core.io.atomic import write_atomic
+from core.model_card import ModelCard
+from core.model_store import CARD_FILE, load_card, load_network
+
+QUOTED = (
+    "dice", "tumour_slice_dice", "all_slice_dice", "lesion_sensitivity", "false_positives_per_scan", "hd95_mm",
+    "hd95_px", "surface_dice_mm", "surface_dice_px", "volume_bias_ml", "volume_bias_voxels", "calibration_error",
+)  # fmt: skip
+
+
+def publish(
+    model: Path,
+    scores: Mapping[str, Any],
+    out: Path,
+    *,
+    version: str,
+    data: Mapping[str, Any],
+    limits: Sequence[str],
+    licence: str,
+) -> ModelCard:
+    """Copy a model into a folder of its own, with the figures measured with just these weights.
+
+    Args:
+        model: the folder that a training left.
+        scores: of an evaluation of this model on patients held out from it, or, for a model refitted on everybody, of
+            its recipe's folds joined; see `core.evaluation.scores.read_scores`.
+        out: the new folder; its name becomes the model's.
+        version: of the model, raised whenever the weights change.
+        data: what it learnt from, in words, put before what the training noted.
+        limits: sentences a user must read.
+        licence: of the weights.
+
+    Raises:
+        InputError: the scores are of other weights, or of patients whom the model learnt from.
+        ModelError: the model cannot be loaded.
+    """
+    card = load_card(model)
+    load_network(model, card)
+    if scores["held_out"] != "yes":
+        raise InputError("these scores are not of held-out patients; a card must not quote them", source=out.name)
+    hashes = {entry["weights_sha256"] for entry in scores["models"]}
+    refitted = len(hashes) > 1
+    if not refitted and hashes != {card.weights.sha256}:
+        raise InputError("these scores were made with other weights; evaluate this model", source=out.name)
+    how = (
+        "out of fold: each patient scored by a model of this recipe that had not seen them" if refitted else "held out"
+    )
+    metrics = {
+        "measured": f"{how}; {scores['totals']['patients']} patients, their means with 95 % bootstrap intervals",
+        "settings": dict(scores["settings"]),
+        "figures": {
+            key: {part: value[part] for part in ("mean", "low", "high", "median", "n")}
+            for key in QUOTED
+            if (value := scores["figures"].get(key))
+        },
+    }
+    card = replace(
+        card,
+        name=out.name,
+        version=version,
+        data={**data, **card.data},
+        metrics=metrics,
+        limits=tuple(limits),
+        licence=licence,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(model / card.weights.file, out / card.weights.file)
+    write_atomic(out / CARD_FILE, (json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
+    return card
