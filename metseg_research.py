@@ -1,4 +1,4 @@
-"""The verbs of research: folds, train, experiment, evaluate, compare."""
+"""The verbs of research: folds, train, experiment, evaluate, compare, table."""
 
 from __future__ import annotations
 
@@ -173,6 +173,25 @@ def compare(
     for line in comparison_markdown(comparison).splitlines():
         print(console.clean(line))
     print(f"Results: {console.clean(out)} (report.html, table.md, comparison.json)")
+
+
+def table(
+    scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="scores.json files, or folders with one.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the tables and the report; else they are printed.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; else the first one's name.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make tables again from scores; those of several folds are joined."""
+    from core.evaluation.join import redo_tables
+    from core.evaluation.scores import table_markdown
+
+    whole = redo_tables(scores, out, name=name, overwrite=overwrite)
+    for line in table_markdown(whole).splitlines():
+        print(console.clean(line))
+    if out is not None:
+        print(f"Results: {console.clean(out)} (report.html, table.md, patients.csv, scores.json)")
 
 
 def experiment(
