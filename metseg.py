@@ -252,7 +252,7 @@ def info(
         raise typer.Exit(FAILED)
 
 
-for verb in (research.folds, research.train, research.experiment, research.evaluate, research.compare):
+for verb in (research.folds, research.train, research.experiment, research.evaluate, research.compare, research.table):
     app.command()(verb)
 
 
