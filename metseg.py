@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import metseg_console as console
+import metseg_faces as faces
 import metseg_progress as progress
 import metseg_research as research
 from metseg_options import (
@@ -253,6 +254,8 @@ def info(
 
 
 for verb in (research.folds, research.train, research.experiment, research.evaluate, research.compare, research.table):
+    app.command()(verb)
+for verb in (faces.serve,):
     app.command()(verb)
 
 

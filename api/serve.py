@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -102,4 +103,6 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None
         MetsegError: see `make_server`.
     """
     configure_logs()
-    make_server(settings, host, port).run()
+    server = make_server(settings, host, port)
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn hands on when it has finished
+        server.run()

@@ -117,15 +117,21 @@ def shared(tiny_models: dict[str, Path]) -> Iterator[Running]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def golden_mask(shared: Running) -> np.ndarray:
+    """(height, width) of the golden image, without any server."""
+    return np.uint8(255) * shared.predictor.segment(Scan("golden", GOLDEN_IMAGE[None, None])).mask[0]
+
+
 @pytest.fixture
-def server(shared: Running) -> Iterator[Running]:
+def server(shared: Running, golden_mask: np.ndarray) -> Iterator[Running]:
     """The shared server; after each test it must be alive, idle, and answer as it always did."""
     yield shared
     shared.wait_until(lambda: shared.room.gate.within == 0)
     assert shared.client.get("/health/live").json() == {"status": "live"}
-    answer = shared.post(GOLDEN)
+    answer = shared.post(GOLDEN, accept="image/png")
     assert answer.status_code == 200
-    assert png_of(answer).tobytes() == golden_mask(shared.predictor).tobytes()
+    np.testing.assert_array_equal(png_of(answer), golden_mask)
 
 
 class Gated:
@@ -189,10 +195,6 @@ def tiff_of(answer: httpx.Response) -> np.ndarray:
 
 GOLDEN_IMAGE = noise(48, 40, seed=99)
 GOLDEN = tiff(GOLDEN_IMAGE)
-
-
-def golden_mask(predictor: Predictor) -> np.ndarray:
-    return np.uint8(255) * predictor.segment(Scan("golden", GOLDEN_IMAGE[None, None])).mask[0]
 
 
 @pytest.fixture(scope="session")
