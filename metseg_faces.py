@@ -1,4 +1,4 @@
-"""The verbs that open a face: serve."""
+"""The verbs that open a face: serve, gradio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metseg_options import Model
+from metseg_options import DeviceName, Model, PrecisionName
 
 
 def serve(
@@ -28,3 +28,26 @@ def serve(
 
     given = {"model": model, "device": device, "precision": precision, "insecure": insecure or None}
     run_server(load_settings(**{name: value for name, value in given.items() if value is not None}), host, port)
+
+
+def gradio(
+    share: Annotated[bool, typer.Option("--share", help="Ask for a link that works from anywhere.")] = False,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; else the first free one from 7860.", min=1, max=65535)] = None,
+    password: Annotated[
+        str | None, typer.Option(envvar="METSEG_PASSWORD", help="Of visitors; made up where others can reach the page.")
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Shipped names or folders; else every shipped model.")] = None,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+) -> None:
+    """Open a page to show to others, here or by a link."""
+    if importlib.util.find_spec("gradio") is None:
+        from core.errors import UsageError
+
+        raise UsageError("the page needs packages that are not installed; run: pip install 'metseg[web]'")
+    from web_gradio.serve import serve as run_page
+    from web_gradio.settings import Settings
+
+    settings = Settings(tuple(model or ()), device, precision, host, port, share, password)
+    run_page(settings, lambda line: print(line, flush=True))

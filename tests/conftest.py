@@ -6,7 +6,11 @@ import os
 import runpy
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,8 @@ settings.load_profile("metseg")
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+PATIENCE = 120.0
+"""Seconds after which something hangs; no test expects to take that long."""
 TINY_FILTERS = (4, 6, 8, 10, 12)
 
 
@@ -153,3 +159,60 @@ def tiny_models(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPa
 def tiny_model(tiny_models: dict[str, Path]) -> Path:
     """One tiny model folder, for tests that don't care which network."""
     return tiny_models["nested-unet"]
+
+
+@dataclass
+class Running:
+    """A metseg that runs in a process of its own.
+
+    Attributes:
+        lines: what it has said so far, both streams together.
+        outside: the file in which each attempt to reach beyond this machine is noted.
+    """
+
+    process: subprocess.Popen[str]
+    lines: list[str]
+    outside: Path
+
+    def wait_for(self, text: str) -> str:
+        """The first line with this text."""
+        until = time.monotonic() + PATIENCE
+        while not (found := [line for line in list(self.lines) if text in line]):
+            assert self.process.poll() is None, "".join(self.lines)
+            assert time.monotonic() < until, "".join(self.lines)
+            time.sleep(0.05)
+        return found[0]
+
+    def stop(self) -> int:
+        """Ask it to end, as a service manager would; its exit code."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+    def reached_outside(self) -> list[str]:
+        """The names that it wanted to reach beyond this machine."""
+        return self.outside.read_text(encoding="utf-8").split() if self.outside.is_file() else []
+
+
+@pytest.fixture(scope="session")
+def start_metseg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """`start_metseg(*arguments, **environment)`: Python with these arguments, with no way out of this machine."""
+    with ExitStack() as ends:
+
+        def start(*arguments: str | Path, **environment: str) -> Running:
+            outside = tmp_path_factory.mktemp("outside") / "reached.txt"
+            paths = os.pathsep.join((str(HERE / "offline"), str(ROOT)))
+            own = {"PYTHONPATH": paths, "METSEG_TEST_OUTSIDE": str(outside), "PYTHONUNBUFFERED": "1"}
+            process = subprocess.Popen(
+                [sys.executable, *map(str, arguments)], cwd=outside.parent, env=os.environ | own | environment,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+            )  # fmt: skip
+            ends.enter_context(process)
+            running = Running(process, [], outside)
+            assert process.stdout is not None
+            reader = threading.Thread(target=lambda out: running.lines.extend(out), args=(process.stdout,), daemon=True)
+            reader.start()
+            ends.callback(reader.join, PATIENCE)
+            ends.callback(process.kill)
+            return running
+
+        yield start

@@ -1,0 +1,222 @@
+"""The page: what happens when something is pressed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from web_gradio import pictures, words
+from web_gradio.downloads import write_downloads
+from web_gradio.endpoints import add_endpoints
+from web_gradio.findings import (
+    OTHERS,
+    Failure,
+    Finding,
+    Outcome,
+    Step,
+    Wanted,
+    find_in_files,
+    report_unforeseen,
+    sentence_of,
+)
+from web_gradio.layout import Asking, Showing, lay_out
+from web_gradio.models import find_predictor
+from web_gradio.plain import plainly
+from web_gradio.room import Room
+
+INFERENCE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "inference"}
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+Updates = dict[Any, Any]
+
+
+def build_app(room: Room) -> gr.Blocks:
+    """The page with its queue and its endpoints, ready to be launched."""
+    settings = room.settings
+    page: gr.Blocks
+    with gr.Blocks(
+        title="metseg", analytics_enabled=False, delete_cache=(60, settings.keep_seconds), fill_width=False
+    ) as page:
+        asking, showing = lay_out(room)
+        key = gr.State(None, time_to_live=settings.keep_seconds, delete_callback=room.shelf.drop)
+        chosen = gr.State(0)
+        _wire(room, asking, showing, key, chosen)
+        add_endpoints(room, INFERENCE)
+    page.queue(max_size=settings.queue, default_concurrency_limit=4, api_open=False)
+    return page
+
+
+def _wire(room: Room, asking: Asking, showing: Showing, key: gr.State, chosen: gr.State) -> None:
+    def find(
+        files: list[str] | None,
+        model: str,
+        threshold: float,
+        tta: bool,
+        min_lesion: float | None,
+        channel: str,
+        known: str | None,
+    ) -> Iterator[Updates]:
+        outcomes: list[Outcome] = []
+        try:
+            wanted = Wanted(threshold, tta, int(min_lesion or 0), channel)
+            steps = find_in_files(
+                [Path(name) for name in files or []], find_predictor(room.models, model), wanted, room.settings
+            )
+            yield {asking.find: gr.update(visible=False), asking.stop: gr.update(visible=True), **_nothing(showing)}
+            for step in steps:
+                if isinstance(step, Step):
+                    yield {showing.status: words.progress(step)}
+                else:
+                    outcomes.append(step)
+            first = next((index for index, outcome in enumerate(outcomes) if isinstance(outcome, Finding)), 0)
+            yield {key: room.shelf.put(tuple(outcomes), known), chosen: first, **_show(showing, outcomes, first)}
+        except Exception as error:
+            report_unforeseen(error)
+            yield {showing.status: words.trouble(sentence_of(error)), **_idle(asking)}
+        else:
+            yield _idle(asking)
+
+    def put_away(known: str | None) -> Updates:
+        room.shelf.drop(known)
+        return {key: None, chosen: 0, showing.status: words.EMPTY, **_idle(asking), **_nothing(showing)}
+
+    def stop() -> Updates:
+        return {showing.status: words.trouble("stopped, as you asked"), **_idle(asking)}
+
+    def take_head(event: gr.SelectData) -> Any:
+        return [str(room.examples[event.index].path)]
+
+    def take_model(model: str) -> tuple[float, str]:
+        card = find_predictor(room.models, model).card
+        return card.threshold, words.about(card.limits)
+
+    def at_threshold(
+        known: str | None, index: int, place: float, threshold: float, min_lesion: float | None
+    ) -> Updates:
+        if known is None:
+            return {}
+        with plainly():
+            outcomes = [
+                outcome.at(threshold, int(min_lesion or 0)) if isinstance(outcome, Finding) else outcome
+                for outcome in room.shelf.get(known).outcomes
+            ]
+            return {key: room.shelf.put(tuple(outcomes), known), **_show(showing, outcomes, index, int(place) - 1)}
+
+    def take_case(known: str | None, event: gr.SelectData) -> Updates:
+        with plainly():
+            index = event.index[0]
+            return {chosen: index, **_show(showing, room.shelf.get(known).outcomes, index)}
+
+    def take_lesion(known: str | None, index: int, event: gr.SelectData) -> Updates:
+        with plainly():
+            finding = _finding(room, known, index)
+            lesion = finding.result.lesions[event.index[0]]
+            first, last = lesion.slices
+            of_lesion = finding.numbers[first : last + 1] == min(lesion.label, OTHERS)
+            place = first + int(of_lesion.sum(axis=(1, 2)).argmax())
+            return {showing.slice: place + 1, **_pictures(showing, finding, place)}
+
+    def take_slice(known: str | None, index: int, place: float) -> Updates:
+        with plainly():
+            return _pictures(showing, _finding(room, known, index), int(place) - 1)
+
+    def write(known: str | None, index: int) -> list[Any]:
+        if known is None:
+            return [gr.update(value=None, interactive=False)] * len(showing.buttons)
+        with plainly():
+            kept = room.shelf.get(known)
+            finding = kept.outcomes[index]
+            if not isinstance(finding, Finding):
+                return [gr.update(value=None, interactive=False)] * len(showing.buttons)
+            made = write_downloads(kept.outcomes, finding, kept.folder)
+            paths = (made.mask, made.overlay, made.table, made.report, made.everything)
+            return [gr.update(value=str(path), interactive=True) for path in paths]
+
+    shown = [showing.status, showing.results, showing.cases, showing.slice, showing.annotated, showing.compare]
+    shown += [showing.lesions, *showing.buttons, key, chosen]
+    states = [asking.find, asking.stop]
+    ask = [asking.files, asking.model, asking.threshold, asking.tta, asking.min_lesion, asking.channel, key]
+    files = {"fn": write, "inputs": [key, chosen], "outputs": showing.buttons, **QUIET}
+
+    run = asking.find.click(find, ask, [*shown, *states], **QUIET, **INFERENCE)
+    run.then(**files)
+    asking.stop.click(stop, None, [showing.status, *states], cancels=[run], queue=False, **QUIET)
+    asking.heads.select(take_head, None, asking.files, **QUIET)
+    asking.model.change(take_model, asking.model, [asking.threshold, asking.limits], **QUIET)
+    # A result never stands beside a file or a setting that it did not come from.
+    for changed in (asking.files, asking.model, asking.tta, asking.channel):
+        changed.change(put_away, key, [*shown, *states], cancels=[run], queue=False, **QUIET)
+    for moved in (asking.threshold.release, asking.min_lesion.change):
+        again = moved(
+            at_threshold,
+            [key, chosen, showing.slice, asking.threshold, asking.min_lesion],
+            shown,
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        again.then(**files)
+    showing.cases.select(take_case, key, shown, **QUIET).then(**files)
+    showing.lesions.select(take_lesion, [key, chosen], [showing.slice, showing.annotated, showing.compare], **QUIET)
+    showing.slice.input(
+        take_slice,
+        [key, chosen, showing.slice],
+        [showing.annotated, showing.compare],
+        trigger_mode="always_last",
+        **QUIET,
+    )
+
+
+def _finding(room: Room, known: str | None, index: int) -> Finding:
+    outcome = room.shelf.get(known).outcomes[index]
+    if isinstance(outcome, Failure):
+        raise gr.Error(outcome.sentence, print_exception=False)
+    return outcome
+
+
+def _idle(asking: Asking) -> Updates:
+    return {asking.find: gr.update(visible=True), asking.stop: gr.update(visible=False)}
+
+
+def _nothing(showing: Showing) -> Updates:
+    return {
+        showing.results: gr.update(visible=False),
+        **{button: gr.update(value=None, interactive=False) for button in showing.buttons},
+    }
+
+
+def _show(showing: Showing, outcomes: Any, index: int, place: int | None = None) -> Updates:
+    """Everything about one of the outcomes; the buttons follow when their files are written."""
+    several, outcome = len(outcomes) > 1, outcomes[index]
+    updates: Updates = {
+        showing.results: gr.update(visible=several or isinstance(outcome, Finding)),
+        showing.cases: gr.update(value=words.file_rows(outcomes), visible=several),
+        **{button: gr.update(interactive=False) for button in showing.buttons},
+    }
+    if isinstance(outcome, Failure):
+        return updates | {
+            showing.status: words.trouble(outcome.sentence),
+            showing.slice: gr.update(visible=False),
+            showing.annotated: gr.update(value=None, visible=False),
+            showing.compare: gr.update(value=None, visible=False),
+            showing.lesions: gr.update(value=[], visible=False),
+        }
+    slices = outcome.scan.shape[0]
+    place = pictures.fullest_slice(outcome) if place is None or place >= slices else place
+    rows = words.lesion_rows(outcome)
+    return updates | {
+        showing.status: words.headline(outcome),
+        # A slider from 1 to 1 is no slider.
+        showing.slice: gr.update(minimum=1, maximum=max(2, slices), value=place + 1, visible=slices > 1),
+        showing.lesions: gr.update(value=rows, visible=bool(rows)),
+        **_pictures(showing, outcome, place),
+    }
+
+
+def _pictures(showing: Showing, finding: Finding, place: int) -> Updates:
+    place = min(max(place, 0), finding.scan.shape[0] - 1)
+    return {
+        showing.annotated: gr.update(value=pictures.annotated(finding, place), visible=True),
+        showing.compare: gr.update(value=pictures.before_and_after(finding, place), visible=True),
+    }

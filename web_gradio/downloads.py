@@ -1,0 +1,115 @@
+"""Results as files to take home, the same as `metseg segment` writes them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.batch.results import LESIONS, RESEARCH_ONLY
+from core.batch.sheet import overlay_sheet
+from core.batch.tables import lesions_csv
+from core.io import encode_png, write_mask
+from core.system import VERSION
+from web_gradio.findings import Failure, Finding, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """Files of the case on view, and of all."""
+
+    mask: Path
+    overlay: Path
+    table: Path
+    report: Path
+    everything: Path
+
+
+def write_downloads(outcomes: Sequence[Outcome], chosen: Finding, folder: Path) -> Downloads:
+    """Write the files of every case below a folder, and all of them into a zip.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    written: list[Path] = []
+    found = [outcome for outcome in outcomes if isinstance(outcome, Finding)]
+    of_chosen: tuple[Path, Path] | None = None
+    for finding in found:
+        mask, overlay = write_case(finding, folder / finding.name)
+        written += [mask, overlay]
+        if finding.name == chosen.name:
+            of_chosen = mask, overlay
+    if of_chosen is None:
+        raise ValueError("the case on view is none of the results")
+    table, report, everything = folder / LESIONS, folder / "report.json", folder / "metseg.zip"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        file.write(lesions_csv(_manifest(finding) for finding in found))
+    report.write_text(json.dumps(report_of(outcomes), indent=2, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    with zipfile.ZipFile(everything, "w", zipfile.ZIP_STORED) as archive:  # masks and pictures are compressed already
+        for path in (*written, table, report):
+            archive.write(path, path.relative_to(folder).as_posix())
+    return Downloads(*of_chosen, table, report, everything)
+
+
+def write_case(finding: Finding, folder: Path) -> tuple[Path, Path]:
+    """Write a case's mask and overlay into a folder of its own; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (mask,) = write_mask(finding.result.mask, finding.scan, folder)
+    overlay = folder / f"{finding.name}_overlay.png"
+    overlay.write_bytes(encode_png(overlay_sheet(finding.images, finding.result.mask)))
+    return mask, overlay
+
+
+def report_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Everything that is known of the results, JSON-ready."""
+    return {
+        "metseg": VERSION,
+        "research_use_only": RESEARCH_ONLY,
+        "cases": [_case(outcome) for outcome in outcomes],
+    }
+
+
+def totals(finding: Finding) -> dict[str, Any]:
+    """How much was found; area and volume only where the scan says how large a voxel is."""
+    scan, voxels = finding.scan, int(np.count_nonzero(finding.result.mask))
+    between, row, column = scan.spacing_mm
+    pixel_mm2 = row * column if row is not None and column is not None else None
+    even = between is not None and scan.slice_positions_mm is None and scan.contiguous
+    return {
+        "lesions": len(finding.result.lesions),
+        "voxels": voxels,
+        "area_mm2": voxels * pixel_mm2 if pixel_mm2 is not None and scan.shape[0] == 1 else None,
+        "volume_ml": voxels * pixel_mm2 * between / 1000 if pixel_mm2 is not None and between and even else None,
+    }
+
+
+def _case(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        return {"name": outcome.name, "error": outcome.sentence}
+    slices, height, width = outcome.scan.shape
+    result = outcome.result
+    return {
+        "name": outcome.name,
+        "slices": slices,
+        "height": height,
+        "width": width,
+        "totals": totals(outcome),
+        "lesions": [asdict(lesion) for lesion in result.lesions],
+        "warnings": [asdict(note) for note in dict.fromkeys(result.warnings)],
+        "manifest": dict(result.manifest),
+    }
+
+
+def _manifest(finding: Finding) -> dict[str, Any]:
+    """As much of a case's manifest as the table of lesions asks for."""
+    return {
+        "name": finding.name,
+        "result": {"lesions": [asdict(lesion) for lesion in finding.result.lesions]},
+        "model": {"name": finding.predictor.card.name},
+        "settings": {"threshold": finding.case.settings.threshold},
+    }

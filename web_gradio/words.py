@@ -1,0 +1,128 @@
+"""What the page says of results: text and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from core.batch.results import RESEARCH_ONLY
+from core.scan import Lesion
+from web_gradio.downloads import totals
+from web_gradio.findings import Failure, Finding, Outcome, Step
+
+FILE_COLUMNS = ("file", "slices", "lesions", "size", "note")
+LESION_COLUMNS = ("no.", "slices", "diameter", "size", "peak", "mean")
+MOST_LESIONS = 200
+Rows = list[list[str]]
+
+
+def counted(number: int, noun: str) -> str:
+    """Two lesions, one lesion."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size_of(finding: Finding) -> str:
+    """All lesions together: millilitres or square millimetres where they are known, else what was counted."""
+    known = totals(finding)
+    if known["volume_ml"] is not None:
+        return f"{known['volume_ml']:,.2f} ml"
+    if known["area_mm2"] is not None:
+        return f"{known['area_mm2']:,.0f} mm²"
+    return f"{known['voxels']:,} {'px' if finding.scan.shape[0] == 1 else 'voxels'}"
+
+
+def file_rows(outcomes: Sequence[Outcome]) -> Rows:
+    """A row for each file, as `FILE_COLUMNS`."""
+    rows = []
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            rows.append([outcome.name, "–", "–", "–", outcome.sentence])
+        else:
+            slices, lesions = str(outcome.scan.shape[0]), str(len(outcome.result.lesions))
+            notes = counted(len(set(outcome.result.warnings)), "warning") if outcome.result.warnings else ""
+            rows.append([outcome.name, slices, lesions, size_of(outcome), notes])
+    return rows
+
+
+def lesion_rows(finding: Finding) -> Rows:
+    """A row for each lesion, as `LESION_COLUMNS`; the largest of them where there are very many."""
+    return [_lesion_row(lesion, finding.scan.shape[0]) for lesion in finding.result.lesions[:MOST_LESIONS]]
+
+
+def _lesion_row(lesion: Lesion, slices: int) -> list[str]:
+    first, last = lesion.slices[0] + 1, lesion.slices[1] + 1
+    known_mm, known_ml, known_mm2 = lesion.longest_diameter_mm, lesion.volume_ml, lesion.area_mm2
+    diameter = f"{known_mm:.1f} mm" if known_mm is not None else f"{lesion.longest_diameter_px:.1f} px"
+    if known_ml is not None and slices > 1:
+        size = f"{known_ml:.2f} ml"
+    elif known_mm2 is not None and slices == 1:
+        size = f"{known_mm2:,.0f} mm²"
+    else:
+        size = f"{lesion.voxels:,} {'px' if slices == 1 else 'voxels'}"
+    likely = [
+        f"{value:.2f}" if value is not None else "–" for value in (lesion.peak_probability, lesion.mean_probability)
+    ]
+    return [str(lesion.label), str(first) if first == last else f"{first}–{last}", diameter, size, *likely]
+
+
+def headline(finding: Finding) -> str:
+    """HTML: what was found, in which file, by which model, and what to be wary of."""
+    slices, height, width = finding.scan.shape
+    lesions = finding.result.lesions
+    found = counted(len(lesions), "lesion") if lesions else "No lesion found"
+    facts = [f"{width} × {height} px", counted(slices, "slice")]
+    facts.append(f"{escape(finding.predictor.card.name)} at {finding.case.settings.threshold:g}")
+    if lesions:
+        facts.insert(0, f"{size_of(finding)} in all")
+    more = len(lesions) - MOST_LESIONS
+    notes = [note.message for note in dict.fromkeys(finding.result.warnings)]
+    if more > 0:
+        notes.append(f"The table shows the {MOST_LESIONS} largest of {len(lesions):,} lesions; the CSV file has all.")
+    warnings = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
+    return (
+        f'<div class="headline" role="status"><p class="found">{found}</p><p class="name">{escape(finding.name)}</p>'
+        f'<p class="facts">{" · ".join(facts)}</p>{f"<ul>{warnings}</ul>" if warnings else ""}</div>'
+    )
+
+
+def progress(step: Step) -> str:
+    """HTML: how far it is."""
+    what = f"File {step.file} of {step.files}" if step.files > 1 else "Segmenting"
+    where = f", slice {step.done + 1} of {step.slices}" if step.slices > 1 else ""
+    part = (step.file - 1 + (step.done / step.slices if step.slices else 0)) / step.files
+    bar = f'<progress value="{part:.3f}" max="1"></progress>' if part else "<progress></progress>"
+    return f'<div class="working" role="status"><p>{what}{where} …</p>{bar}</div>'
+
+
+def trouble(sentence: str) -> str:
+    """HTML: what went wrong, as a sentence."""
+    return f'<div class="trouble" role="alert"><p>{escape(_sentence(sentence))}</p></div>'
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+EMPTY = (
+    '<div class="empty"><p>What is found will be shown here.</p>'
+    "<p>Add a scan (a slice or a stack), or take a drawn head, and press <b>Find lesions</b>.</p></div>"
+)
+HEADER = (
+    '<header class="top"><h1>metseg</h1><p>Finds lesions in brain MRI.</p>'
+    f'<p class="caution">{escape(RESEARCH_ONLY)}</p></header>'
+)
+
+
+def about(limits: Sequence[str]) -> str:
+    """HTML: what a model's card says that a visitor must read."""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in limits)
+    return f'<ul class="limits">{lines}</ul>' if lines else ""
+
+
+def footer(keep_seconds: int) -> str:
+    """HTML: where files go and when they are gone."""
+    minutes = max(1, round(keep_seconds / 60))
+    return (
+        '<footer class="where">Files go to the computer that runs this page and nowhere else. They are removed '
+        f"{counted(minutes, 'minute')} after they came, and when the page is stopped.</footer>"
+    )
