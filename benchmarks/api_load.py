@@ -15,15 +15,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.api_clients import Target, closed_loop, open_loop, quantile_ms
+from benchmarks.api_clients import Load, Target, closed_loop, open_loop, quantile_ms
 from benchmarks.machine import describe_machine
 from core.io import encode_tiff, read_scan_bytes
 from core.phantom import make_phantom
+
+if TYPE_CHECKING:
+    from core.inference import Predictor
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = (1, 4, 16)
@@ -60,27 +64,25 @@ def serving(model: str | None, queue: int) -> Iterator[tuple[int, int]]:
         process.communicate()
 
 
-def bare(model: str | None, content: bytes, requests: int, seconds: float) -> dict[str, Any]:
+def bare(predictor: Predictor, content: bytes, requests: int, seconds: float) -> dict[str, Any]:
     """The predictor alone, in this process: what the same upload costs without any server."""
-    from core.inference import Predictor
-
-    predictor, scan = Predictor(model), read_scan_bytes(content, "load")
+    scan = read_scan_bytes(content, "load")
     predictor.segment(scan)
     took: list[float] = []
-    begun = time.perf_counter()
+    begun, begun_cpu = time.perf_counter(), time.process_time()
     while len(took) < requests and time.perf_counter() - begun < seconds:
         start = time.perf_counter()
         predictor.segment(scan)
         took.append(time.perf_counter() - start)
+    cpu = time.process_time() - begun_cpu
     took.sort()
     return {
+        "what": "bare predictor",
         "requests": len(took),
         "good_per_second": round(len(took) / sum(took), 3),
         "p50_ms": quantile_ms(took, 0.5),
         "p95_ms": quantile_ms(took, 0.95),
-        "model": predictor.card.name,
-        "device": predictor.device,
-        "precision": predictor.precision,
+        "cpu_ms_each": round(1000 * cpu / len(took), 1),
     }
 
 
@@ -106,6 +108,15 @@ def watching_live(port: int) -> Iterator[list[float]]:
     finally:
         done.set()
         thread.join()
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time that a process has used so far; 0 where /proc does not tell."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(process: int) -> float | None:
@@ -141,35 +152,49 @@ def run_load(
     Returns:
         JSON-ready rows and the machine they belong to.
     """
+    from core.inference import Predictor
+
     scan, _ = make_phantom(1, slices=1, size=side)
     content = encode_tiff(scan.voxels[:, 0])
-    rows: list[dict[str, Any]] = [{"what": "bare predictor", **bare(model, content, requests, seconds)}]
+    predictor = Predictor(model)
+    rows: list[dict[str, Any]] = [bare(predictor, content, requests, seconds)]
     with serving(model, queue) as (port, process):
         with Target(port, content).connect() as connection:
             first, expected = Target(port, content).ask(connection)
         if first.status != 200:
             raise SystemExit(f"the server answered {first.status}")
-        target, before = Target(port, content, expected), memory_mib(process)
+        target, memory = Target(port, content, expected), [memory_mib(process)]
+
+        def measure(what: str, load: Callable[[], Load]) -> float:
+            cpu = cpu_seconds(process)
+            row = load().row()
+            cpu_ms = round(1000 * (cpu_seconds(process) - cpu) / max(int(row["requests"] or 0), 1), 1)
+            rows.append({"what": what, **row, "cpu_ms_each": cpu_ms})
+            return float(row["good_per_second"] or 0)
+
         with watching_live(port) as live:
             capacity = 0.0
             for count in clients:
-                row = closed_loop(target, count, requests, seconds).row()
-                capacity = max(capacity, float(row["good_per_second"] or 0))
-                rows.append({"what": f"closed loop, {count} clients", **row})
+                loop = partial(closed_loop, target, count, requests, seconds)
+                capacity = max(capacity, measure(f"closed loop, {count} clients", loop))
+                # Again and again, for a machine is seldom equally quiet all the time.
+                rows.append(bare(predictor, content, requests, seconds))
             for share in shares:
                 rate = share * capacity
                 bounded = max(1, min(requests, int(rate * seconds)))
-                rows.append({"what": f"open loop, {share} of capacity", **open_loop(target, rate, bounded).row()})
-        memory = {"before_mib": before, "after_mib": memory_mib(process)}
+                measure(f"open loop, {share} of capacity", partial(open_loop, target, rate, bounded))
+        memory.append(memory_mib(process))
     live.sort()
     return {
         "machine": describe_machine(),
+        "model": predictor.card.name,
+        "precision": predictor.precision,
+        "device": predictor.device,
         "side": side,
         "upload_bytes": len(content),
         "rows": rows,
-        "share_of_bare": round(capacity / rows[0]["good_per_second"], 3),
         "live": {"asked": len(live), "p95_ms": quantile_ms(live, 0.95), "longest_ms": quantile_ms(live, 1.0)},
-        "memory": memory,
+        "memory_mib": memory,
     }
 
 

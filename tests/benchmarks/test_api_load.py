@@ -37,15 +37,13 @@ def test_a_row_tells_good_answers_from_refusals_and_from_wrong_ones() -> None:
 
 def test_a_small_load_is_answered_as_one_request_is(tiny_model: Path) -> None:
     report = run_load(str(tiny_model), clients=(1, 3), shares=(0.7,), requests=6, seconds=20, side=64, queue=64)
-    rows = {row["what"]: row for row in report["rows"]}
-    assert list(rows) == [
-        "bare predictor",
-        "closed loop, 1 clients",
-        "closed loop, 3 clients",
-        "open loop, 0.7 of capacity",
-    ]
-    for row in report["rows"][1:]:
+    rows = [row for row in report["rows"] if row["what"] != "bare predictor"]
+    assert [row["what"] for row in rows] == [
+        "closed loop, 1 clients", "closed loop, 3 clients", "open loop, 0.7 of capacity",
+    ]  # fmt: skip
+    assert len(report["rows"]) == 6
+    for row in rows:
         assert (row["good"], row["refused"], row["other"], row["wrong_answers"]) == (row["requests"], 0, 0, 0)
-    assert rows["closed loop, 3 clients"]["requests"] == 6
-    assert report["share_of_bare"] > 0
+    assert rows[1]["requests"] == 6
+    assert all(row["good_per_second"] > 0 for row in report["rows"])
     json.dumps(report, allow_nan=False)
