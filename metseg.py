@@ -255,7 +255,7 @@ def info(
 
 for verb in (research.folds, research.train, research.experiment, research.evaluate, research.compare, research.table):
     app.command()(verb)
-for verb in (faces.serve, faces.gradio):
+for verb in (faces.serve, faces.web, faces.gradio):
     app.command()(verb)
 
 

@@ -1,4 +1,4 @@
-"""The verbs that open a face: serve, gradio."""
+"""The verbs that open a face: serve, web, gradio."""
 
 from __future__ import annotations
 
@@ -51,3 +51,34 @@ def gradio(
 
     settings = Settings(tuple(model or ()), device, precision, host, port, share, password)
     run_page(settings, lambda line: print(line, flush=True))
+
+
+def web(
+    port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8501,
+    api: Annotated[str | None, typer.Option(help="Address of a server that runs already; else one is started.")] = None,
+    model: Model = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+) -> None:
+    """Open the page for a browser, and the server behind it."""
+    from core.errors import UsageError
+
+    if importlib.util.find_spec("streamlit") is None or importlib.util.find_spec("fastapi") is None:
+        raise UsageError("the page needs packages that are not installed; run: pip install 'metseg[web]'")
+    if api is not None and (model, device, precision) != (None, None, None):
+        raise UsageError("model, device and precision are the server's affair; leave them out, or leave out --api")
+    from web_streamlit.launch import port_problem, run_page, run_page_at
+
+    if problem := port_problem(port):
+        raise UsageError(problem)
+    print(f"The page: http://127.0.0.1:{port} (Ctrl+C ends it)", flush=True)
+    if api is not None:
+        raise typer.Exit(run_page_at(api, port))
+    from api.logs import configure_logs
+    from api.serve import make_server
+    from api.settings import load_settings
+
+    given = {"model": model, "device": device, "precision": precision}
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    configure_logs()
+    raise typer.Exit(run_page(lambda: make_server(settings), port))

@@ -1,0 +1,224 @@
+"""The page as a whole, against a real server, without a browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.batch.jobs import plan_jobs
+from core.batch.request import make_request
+from core.batch.run import run_batch
+from core.measure.dice import dice
+from web_streamlit.downloads import mask_files, zip_file
+
+Open = Callable[..., AppTest]
+
+
+def texts(page: AppTest) -> str:
+    return "\n".join(
+        str(part.value) for part in (*page.markdown, *page.caption, *page.warning, *page.error, *page.info)
+    )
+
+
+def test_what_was_read_is_said_before_anything_runs(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:
+    page = kit.upload(open_page(api_url), ("scan.tif", kit.tiff(kit.noise(5, 48, 40))))
+    assert not page.exception
+    assert "5 slices of 40 × 48, 8-bit, 1 channel, spacing unknown, no ground truth" in texts(page)
+    assert not kit.desk_of(page).found
+    assert [slider.label for slider in page.slider] == ["Slice"]
+
+
+def test_the_downloaded_masks_are_those_of_the_command(
+    open_page: Open, api_url: str, kit: SimpleNamespace, tiny_model: Path, tmp_path: Path
+) -> None:
+    stack, lone = kit.tiff(kit.noise(3, 48, 40)), kit.tiff(kit.noise(33, 70, seed=1, dtype=np.uint16))
+    series = [kit.tiff(kit.noise(32, 48, seed=2 + number, dtype=np.uint16) * 9) for number in range(3)]
+    names = {"stack.tif": stack, "lone.tif": lone}
+    names |= {f"CASE_{number}.tif": content for number, content in enumerate(series, 1)}
+    (tmp_path / "in").mkdir()
+    for name, content in names.items():
+        (tmp_path / "in" / name).write_bytes(content)
+    run_batch(plan_jobs([tmp_path / "in"], tmp_path / "out"), make_request(str(tiny_model)), tmp_path / "out")
+    expected = {path.name: kit.tiff_of(path.read_bytes()) for path in (tmp_path / "out").rglob("*_mask.tif")}
+
+    page = kit.find_lesions(kit.upload(open_page(api_url), *names.items()))
+    assert not page.exception
+    desk = kit.desk_of(page)
+    got = {}
+    for case, card in desk.results():
+        got |= {name: kit.tiff_of(content) for name, content in mask_files(desk.result(case, card)).items()}
+    assert sorted(got) == sorted(expected) == sorted(f"{Path(name).stem}_mask.tif" for name in names)
+    for name, mask in expected.items():
+        assert mask.any()
+        np.testing.assert_array_equal(got[name], mask)
+
+
+def test_moving_the_threshold_asks_nothing_and_equals_the_server(
+    open_page: Open, kit: SimpleNamespace, tiny_model: Path
+) -> None:
+    import httpx
+
+    content = kit.tiff(kit.noise(2, 48, 40))
+    with kit.api([tiny_model]) as url:
+        page = kit.find_lesions(kit.upload(open_page(url), ("scan.tif", content)))
+        files, data = {"file": ("scan.tif", content)}, {"threshold": "0.62"}
+        answer = httpx.post(
+            f"{url}/predict/", files=files, data=data, headers={"accept": "image/tiff"}, trust_env=False
+        )
+    # The server is gone now, and the page goes on.
+    page.slider(key=f"threshold-{tiny_model.name}").set_value(0.62).run()
+    assert not page.exception
+    desk = kit.desk_of(page)
+    ((case, card),) = desk.results()
+    result = desk.result(case, card)
+    assert result.finding.threshold == 0.62
+    np.testing.assert_array_equal(np.where(result.finding.mask, 255, 0), kit.tiff_of(answer.content))
+    assert len(result.finding.lesions) > 0
+
+
+def test_the_slider_starts_where_the_most_lesion_is(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:
+    voxels = np.zeros((6, 64, 64), np.uint8)
+    voxels[4] = kit.noise(64, 64)
+    page = kit.find_lesions(kit.upload(open_page(api_url), ("scan.tif", kit.tiff(voxels))))
+    desk = kit.desk_of(page)
+    ((case, card),) = desk.results()
+    areas = desk.result(case, card).finding.mask.sum(axis=(1, 2))
+    slider = next(slider for slider in page.slider if slider.label == "Slice")
+    assert areas[slider.value - 1] == areas.max() > 0
+
+
+def test_two_models_are_compared_by_the_dice_between_them(
+    open_page: Open, api_url: str, kit: SimpleNamespace, tiny_models: dict[str, Path]
+) -> None:
+    page = kit.upload(open_page(api_url), ("scan.tif", kit.tiff(kit.noise(2, 64, 64))))
+    names = [folder.name for folder in tiny_models.values()]
+    page.multiselect(key="models").set_value(names).run()
+    page = kit.find_lesions(page)
+    assert not page.exception
+    desk = kit.desk_of(page)
+    a, b = (desk.result(case, card) for case, card in desk.results())
+    agreement = dice(a.finding.mask, b.finding.mask)
+    assert 0 < agreement < 1
+    assert a.agreement == b.agreement == agreement
+    assert {metric.label: metric.value for metric in page.metric}["Agreement"] == f"{agreement:.3f}"
+    page.segmented_control(key=f"shown-{desk.case.key}").set_value(names[1]).run()
+    assert not page.exception
+    assert page.slider(key=f"threshold-{names[1]}").value == 0.5
+
+
+def test_ground_truth_beside_the_image_or_added_gives_dice(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:
+    image, truth = kit.tiff(kit.noise(3, 48, 40)), kit.noise(3, 48, 40, seed=7) > 128
+    mask = kit.tiff(truth.astype(np.uint8) * 255)
+    page = kit.find_lesions(kit.upload(open_page(api_url), ("scan.tif", image), ("scan_mask.tif", mask)))
+    desk = kit.desk_of(page)
+    ((case, card),) = desk.results()
+    beside = desk.result(case, card).dice
+    assert beside == dice(desk.result(case, card).finding.mask, truth) > 0
+    assert {metric.label: metric.value for metric in page.metric}["Dice"] == f"{beside:.3f}"
+
+    page = kit.find_lesions(kit.upload(open_page(api_url), ("scan.tif", image)))
+    assert "Dice" not in {metric.label for metric in page.metric}
+    page.file_uploader[1].set_value([("truth.tif", kit.tiff(truth[:2].astype(np.uint8)), "image/tiff")]).run()
+    assert "they must be equal" in texts(page)
+    page.file_uploader[1].set_value([("truth.tif", mask, "image/tiff")]).run()
+    assert not page.exception
+    assert {metric.label: metric.value for metric in page.metric}["Dice"] == f"{beside:.3f}"
+
+
+def test_one_broken_file_costs_only_itself_and_stands_in_the_table(
+    open_page: Open, api_url: str, kit: SimpleNamespace
+) -> None:
+    good = {"a.tif": kit.noise(32, 32), "b.tif": kit.noise(2, 32, 48, seed=1)}
+    files = [(name, kit.tiff(voxels)) for name, voxels in good.items()]
+    page = kit.upload(open_page(api_url), *files, ("c.tif", b"II*\0 no picture"), ("notes.txt", b"hello"))
+    assert "c" in texts(page)
+    assert "2 cases" in texts(page)
+    page = kit.find_lesions(page)
+    assert not page.exception
+    desk = kit.desk_of(page)
+    rows = desk.rows()
+    assert [(row["case"], bool(row.get("problem"))) for row in rows] == [("a", False), ("b", False), ("c", True)]
+    results = [desk.result(case, card) for case, card in desk.results()]
+    with zipfile.ZipFile(io.BytesIO(zip_file(results, rows))) as archive:
+        table = list(csv.DictReader(io.StringIO(archive.read("cases.csv").decode())))
+        model = results[0].found.task.card.name
+        record = json.loads(archive.read(f"b/{model}/result.json"))
+        lesions = list(csv.DictReader(io.StringIO(archive.read("lesions.csv").decode())))
+        assert {f"a/{model}/a_mask.tif", f"a/{model}/overlay.png", f"a/{model}/probability.tif"} <= set(
+            archive.namelist()
+        )
+    assert [row["case"] for row in table] == ["a", "b", "c"]
+    assert record["result"]["lesions"][0]["voxels"] == results[1].finding.lesions[0].voxels
+    assert "Research use only" in record["research_use_only"]
+    assert len(lesions) == sum(len(result.finding.lesions) for result in results)
+    page.selectbox(key="case").set_value(results[1].case.key).run()
+    assert kit.desk_of(page).case.scan.name == "b"
+
+
+def test_a_coloured_picture_asks_for_its_channel(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:
+    import imagecodecs
+
+    page = kit.upload(open_page(api_url), ("photo.png", imagecodecs.png_encode(kit.noise(40, 40, 3))))
+    assert "which channel shows the scan" in texts(page)
+    assert "--" not in texts(page)
+    page.selectbox(key="channel").set_value("green").run()
+    page = kit.find_lesions(page)
+    assert not page.exception
+    ((_, card),) = kit.desk_of(page).results()
+    assert not kit.desk_of(page).failed
+    assert card is not None
+
+
+def test_an_example_is_segmented_and_says_that_it_is_synthetic(
+    open_page: Open, api_url: str, kit: SimpleNamespace
+) -> None:
+    page = open_page(api_url)
+    page.segmented_control(key="source").set_value("Example").run()
+    page.pills(key="bundled").set_value("Head 1").run()
+    assert "synthetic picture" in texts(page)
+    page = kit.find_lesions(page)
+    assert not page.exception
+    assert {metric.label for metric in page.metric} == {"Lesions", "Size", "Dice"}
+
+
+def test_the_page_says_research_only_and_where_files_go(open_page: Open, api_url: str) -> None:
+    page = open_page(api_url)
+    html = "".join(str(part.proto.body) for part in page.get("html"))
+    assert "Research use only" in html
+    assert "stay on this machine" in html
+    assert "gone" in html
+
+
+def test_two_tabs_know_nothing_of_each_other(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:
+    first = kit.find_lesions(kit.upload(open_page(api_url), ("one.tif", kit.tiff(kit.noise(40, 40)))))
+    second = kit.upload(open_page(api_url), ("two.tif", kit.tiff(kit.noise(40, 40, seed=1))))
+    first.run()
+    assert [case.scan.name for case in kit.desk_of(first).reading.cases] == ["one"]
+    assert [case.scan.name for case in kit.desk_of(second).reading.cases] == ["two"]
+    assert len(kit.desk_of(first).found) == 1
+    assert not kit.desk_of(second).found
+    assert "one" not in texts(second)
+
+
+def test_removing_the_files_forgets_them_and_their_results(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:
+    page = kit.find_lesions(kit.upload(open_page(api_url), ("one.tif", kit.tiff(kit.noise(40, 40)))))
+    next(button for button in page.button if button.label == "Remove these files").click().run()
+    assert not page.exception
+    assert kit.desk_of(page).reading.cases == ()
+    assert kit.desk_of(page).found == {}
+
+
+@pytest.mark.parametrize("value", ["ftp://x", "nonsense"])
+def test_a_senseless_address_is_one_sentence(open_page: Open, value: str) -> None:
+    page = open_page(value)
+    assert [error.value for error in page.error] == ["METSEG_API_URL must be an address such as http://127.0.0.1:8000."]
+    assert not page.exception

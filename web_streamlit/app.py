@@ -1,0 +1,74 @@
+"""The page, from top to bottom: `streamlit run web_streamlit/app.py`, or `metseg web`, which starts the server too."""
+
+from __future__ import annotations
+
+import os
+
+import streamlit as st
+
+from core.batch.results import RESEARCH_ONLY
+from core.errors import UsageError
+from core.io import encode_png
+from web_streamlit.asking import ask, connect, show_run
+from web_streamlit.batch_table import show_batch
+from web_streamlit.desk import Desk
+from web_streamlit.intake import choose_scans, show_reading
+from web_streamlit.pictures import icon
+from web_streamlit.settings import Settings, load_settings
+from web_streamlit.style import STYLE
+from web_streamlit.viewer import look
+
+
+def main() -> None:
+    """Draw the page once; Streamlit calls it anew for whatever the user does."""
+    st.set_page_config("metseg", encode_png(icon()), layout="wide")
+    st.html(
+        STYLE + '<h1>metseg <span class="badge">Research use only</span></h1>'
+        '<p class="lead">Finds lesions in brain MRI, and shows where.</p>'
+    )
+    try:
+        settings = load_settings(os.environ)
+    except UsageError as error:
+        st.error(f"{error}.")
+        return
+    desk: Desk = st.session_state.setdefault("desk", Desk())
+    desk.collect()
+    scans, model = st.columns(2, gap="large")
+    with scans:
+        st.header("Scans", anchor=False)
+        choose_scans(desk, settings)
+    with model:
+        st.header("Model", anchor=False)
+        connect(desk, settings)
+        ask(desk, settings)
+    with scans:
+        show_reading(desk)
+    show_run(desk, settings)
+    case = desk.case
+    if case is not None:
+        show_batch(desk)
+        case = desk.case or case
+        st.divider()
+        st.header(case.scan.name.replace("_", r"\_"), anchor=False)
+        look(desk, settings, case)
+    _foot(settings, desk)
+
+
+def _foot(settings: Settings, desk: Desk) -> None:
+    where = "stay on this machine" if settings.is_local else f"are sent to the server at {settings.host}"
+    limits = "".join(f" {limit.rstrip('.')}." for card in desk.models[:1] for limit in card.limits)
+    st.divider()
+    st.html(
+        '<p class="foot">'
+        f"<b>{RESEARCH_ONLY}</b>{_text(limits)}<br>"
+        f"Your files {where}: in the memory of this page, for a moment in a private temporary folder while they are "
+        "read, and with the server while it computes. They are gone when you remove them, and at the latest two "
+        "minutes after this page is closed. Nothing else is kept, and nothing is sent anywhere else.</p>"
+    )
+
+
+def _text(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+main()

@@ -1,0 +1,119 @@
+"""What a probability means at a threshold: mask, lesions, Dice, agreement. Nothing is asked of the server for that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import BrokenFile
+from core.io import ReadLimits, read_scan_bytes
+from core.measure.dice import dice
+from core.measure.lesions import find_lesions
+from core.model_card import PreprocessSettings
+from core.preprocess.channels import select_channels
+from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.intensity import to_uint8
+from core.preprocess.prepare import Prepared, prepare
+from core.scan import Lesion, Note, Scan
+
+Mask = NDArray[np.bool_]
+ANSWER_LIMITS = ReadLimits(slice_pixels=1 << 26)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """A probability at a threshold, on the scan's grid (slices, height, width)."""
+
+    probability: NDArray[np.float32]
+    mask: Mask
+    lesions: tuple[Lesion, ...]
+    threshold: float
+
+    @property
+    def best_slice(self) -> int:
+        """Where the most lesion is; without any, where the probability is highest."""
+        areas = np.count_nonzero(self.mask, axis=(1, 2))
+        return int(np.argmax(areas if areas.any() else self.probability.max(axis=(1, 2))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """A scan as pictures.
+
+    Attributes:
+        grey: (slices, height, width) uint8 on the scan's grid, the model's channel.
+        prepared: the same on the network's grid, before CLAHE.
+        notes: what was assumed on the way.
+    """
+
+    grey: NDArray[np.uint8]
+    prepared: Prepared
+    settings: PreprocessSettings
+    notes: tuple[Note, ...]
+
+    def equalised(self, index: int) -> NDArray[np.uint8]:
+        """(h, w): a slice as the network sees it."""
+        image: NDArray[np.uint8] = self.prepared.images[index, :1]  # (1, h, w)
+        if self.settings.clip_limit >= 0:
+            _, height, width = image.shape
+            image = clahe(image, self.settings.clip_limit, tile_grid(height, width, self.settings.tile_px))
+        return np.asarray(image[0], np.uint8)
+
+
+def make_images(scan: Scan, settings: PreprocessSettings, channel: str | None) -> Images:
+    """Bring a scan to what is looked at.
+
+    Raises:
+        InputError: the scan cannot be taken by the model.
+    """
+    voxels, _ = select_channels(scan, settings.channels, channel)
+    grey, _, _ = to_uint8(voxels[:, :1], settings.percentiles)
+    prepared = prepare(scan, settings, channel)
+    return Images(grey[:, 0], prepared, settings, tuple(dict.fromkeys((*scan.notes, *prepared.notes))))
+
+
+def decode_probability(tiff: bytes, scan: Scan) -> NDArray[np.float32]:
+    """(slices, height, width) from the server's answer.
+
+    Raises:
+        InputError: the answer is damaged, or belongs to another scan.
+    """
+    values = read_scan_bytes(tiff, "answer", ANSWER_LIMITS).voxels[:, 0]
+    if values.shape != scan.shape or values.dtype != np.float32:
+        raise BrokenFile("the server's answer does not lie on the scan's grid; send it again")
+    return values
+
+
+def find(probability: NDArray[np.float32], scan: Scan, threshold: float, min_lesion: int) -> Finding:
+    """Mask and lesions, just as the predictor makes them of the same numbers."""
+    mask, lesions = find_lesions(
+        probability >= np.float32(threshold),
+        probability,
+        spacing_mm=scan.spacing_mm,
+        min_voxels=min_lesion,
+        evenly_spaced=scan.slice_positions_mm is None,
+        contiguous=scan.contiguous,
+    )
+    return Finding(probability, mask, lesions, threshold)
+
+
+def totals(finding: Finding, scan: Scan) -> dict[str, Any]:
+    """Number and size of all lesions together: an area for a lone slice, millilitres for an even stack, if known."""
+    voxels = int(np.count_nonzero(finding.mask))
+    between, row, column = scan.spacing_mm
+    pixel = row * column if row is not None and column is not None else None
+    even = between is not None and scan.slice_positions_mm is None and scan.contiguous
+    return {
+        "lesions": len(finding.lesions),
+        "voxels": voxels,
+        "area_mm2": voxels * pixel if pixel is not None and scan.shape[0] == 1 else None,
+        "volume_ml": voxels * pixel * between / 1000 if pixel is not None and between and even else None,
+    }
+
+
+def overlap(a: Mask, b: Mask, index: int) -> tuple[float, float]:
+    """Dice of the whole case and of one slice."""
+    return dice(a, b), dice(a[index], b[index])

@@ -1,0 +1,120 @@
+"""The first step of the page: choosing scans, and what was read of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from core.scan import Scan
+from web_streamlit.cases import BUNDLED, Case, RawFile, Reading, bundled_case, read_uploads
+from web_streamlit.desk import Desk
+from web_streamlit.settings import Settings
+
+FILES, FOLDER, BUNDLE = "Files", "Folder", "Example"
+
+
+def choose_scans(desk: Desk, settings: Settings) -> None:
+    """Let the user upload files or a folder, or take an example; read them at once."""
+    source = st.segmented_control(
+        "Where from", (FILES, FOLDER, BUNDLE), default=FILES, required=True, key="source", label_visibility="collapsed"
+    )
+    desk.source = source or FILES
+    if desk.source == BUNDLE:
+        name = st.pills("Synthetic heads, not of a person, with known lesions", list(BUNDLED), key="bundled")
+        if name is not None and st.session_state.get("bundled-read") != name:
+            with st.spinner("Making the example …"):
+                desk.put_reading(BUNDLE, Reading((_bundled(BUNDLED[name]),)))
+            st.session_state["bundled-read"] = name
+        return
+    folder = desk.source == FOLDER
+    # The number in the key makes an empty uploader of a full one.
+    key = f"upload-{desk.source}-{st.session_state.get('emptied', 0)}"
+    files = st.file_uploader(
+        "A folder of slices or stacks" if folder else "Slices, stacks, and masks if there are any (NAME_mask)",
+        accept_multiple_files="directory" if folder else True,
+        key=key,
+        on_change=_changed,
+        args=(desk.source,),
+        help="TIFF, PNG or JPEG, told by content. Slices named CASE_1, CASE_2, … become one case.",
+    )
+    if st.session_state.pop(f"changed-{desk.source}", False):
+        with st.spinner("Reading …"):
+            raw = [RawFile(file.name, file.getvalue()) for file in files or ()]
+            desk.put_reading(desk.source, read_uploads(raw, settings) if raw else Reading())
+
+
+def show_reading(desk: Desk) -> None:
+    """Say what was read, before anything runs."""
+    reading = desk.reading
+    if len(reading.cases) == 1:
+        st.markdown(f"**{_plain(reading.cases[0].scan.name)}** — {describe(reading.cases[0])}")
+    elif reading.cases:
+        slices = sum(case.scan.shape[0] for case in reading.cases)
+        st.markdown(f"**{len(reading.cases)} cases**, {slices} slices")
+        st.dataframe([_row(case) for case in reading.cases], hide_index=True, height=_height(len(reading.cases)))
+    for note in reading.notes:
+        st.caption(_plain(note))
+    if reading.refused:
+        st.warning("Could not be read, and is left out:")
+        for refused in reading.refused:
+            st.markdown(f"- **{_plain(refused.name)}**: {_plain(refused.sentence)}")
+    if (reading.cases or reading.refused) and desk.source != BUNDLE:
+        st.button("Remove these files", on_click=_remove, args=(desk,), type="tertiary", icon=":material/delete:")
+
+
+def describe(case: Case) -> str:
+    """A case in half a line."""
+    scan = case.scan
+    slices, height, width = scan.shape
+    parts = [f"{slices} slice{'s' * (slices > 1)} of {width} × {height}", _values(scan), _spacing(scan)]
+    parts.append("with ground truth" if case.truth is not None else "no ground truth")
+    return ", ".join(parts)
+
+
+def _row(case: Case) -> dict[str, Any]:
+    slices, height, width = case.scan.shape
+    return {
+        "Case": case.scan.name,
+        "Slices": slices,
+        "Size": f"{width} × {height}",
+        "Values": _values(case.scan),
+        "Spacing": _spacing(case.scan),
+        "Truth": "yes" if case.truth is not None else "—",
+        "Notes": "; ".join(note.message.rstrip(".") for note in case.scan.notes),
+    }
+
+
+def _values(scan: Scan) -> str:
+    kinds = {"u": "bit", "i": "bit signed", "f": "bit float", "b": "bit"}
+    channels = scan.voxels.shape[1]
+    bits = f"{scan.voxels.dtype.itemsize * 8}-{kinds.get(scan.voxels.dtype.kind, 'bit')}"
+    return f"{bits}, {channels} channel{'s' * (channels > 1)}"
+
+
+def _spacing(scan: Scan) -> str:
+    _, row, column = scan.spacing_mm
+    return "spacing unknown" if row is None or column is None else f"{row:.3g} × {column:.3g} mm per pixel"
+
+
+def _height(rows: int) -> int:
+    return 36 * (min(rows, 6) + 1)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shall show as it is."""
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>()#+!|~$:" else letter for letter in text)
+
+
+def _changed(source: str) -> None:
+    st.session_state[f"changed-{source}"] = True
+
+
+def _remove(desk: Desk) -> None:
+    desk.put_reading(desk.source, Reading())
+    st.session_state["emptied"] = st.session_state.get("emptied", 0) + 1
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _bundled(seed: int) -> Case:
+    return bundled_case(seed)
