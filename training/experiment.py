@@ -23,7 +23,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -200,9 +199,10 @@ def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, 
         others by `metseg compare`.
     """
     from core.evaluation.evaluate import Settings, evaluate
+    from training.epoch_log import minutes_of
     from training.train import train
 
-    options, started = run.options, time.monotonic()
+    options = run.options
     trained = train(options, report=report)
     card = load_card(trained.model)
     scored = card.data["watched" if score == "inner" else "held_out"]
@@ -226,7 +226,7 @@ def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, 
         "score": score,
         "recipe": card.recipe,
         "preprocessing": dataclasses.asdict(card.preprocessing),
-        "minutes": round((time.monotonic() - started) / 60, 1),
+        "minutes": minutes_of(options.out),
     }
     run.result.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(run.result, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())

@@ -122,7 +122,7 @@ class SegmentationTask(pl.LightningModule):
         return DataLoader(chunks, batch_size=None)  # type: ignore[arg-type]
 
 
-def learning_rate(epoch: float, stages: tuple[Stage, ...], rise: float = 0.25) -> float:
+def learning_rate(epoch: float, stages: tuple[Stage, ...], rise: float = 0.2) -> float:
     """One cycle a stage: half a cosine from peak / 25 up to the peak over `rise` of it, then one down to peak / 1000.
 
     Args:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import platform
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -17,13 +16,14 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from core.errors import InputError, NothingFound, OutputError
 from core.evaluation.folds import Folds, Patient, inner_part, load_folds, make_folds
 from core.evaluation.patients import parse_rule, site_of
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
 from core.model_store import save_model
+from training.epoch_log import EpochLog
 from training.lightning_module import SegmentationTask
 from training.options import TrainOptions
 from training.pairs import Pairs, load_pairs
@@ -174,11 +174,8 @@ def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[C
         accelerator=options.device,
         devices=1,
         precision=precision,  # type: ignore[arg-type]
-        logger=[
-            CSVLogger(options.out, name="", version="logs"),
-            TensorBoardLogger(options.out, name="", version="logs"),
-        ],
-        callbacks=[checkpoint, EpochReport(report, epochs), *callbacks],
+        logger=TensorBoardLogger(options.out, name="", version="logs"),
+        callbacks=[checkpoint, EpochLog(options.out, report, epochs), *callbacks],
         reload_dataloaders_every_n_epochs=1,
         check_val_every_n_epoch=4,
         limit_val_batches=None if watched else 0,
@@ -195,23 +192,6 @@ def _bf16_helps() -> bool:
         return torch.cuda.is_bf16_supported()
     capability = torch.cpu.get_capabilities()
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
-
-
-class EpochReport(Callback):
-    """Hands each epoch's figures on."""
-
-    def __init__(self, report: Report | None, epochs: int) -> None:
-        self.report = report
-        self.epochs = epochs
-        self.started = time.monotonic()
-
-    def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        self.started = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        if self.report:
-            figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-            self.report(time.monotonic() - self.started, trainer.current_epoch + 1, self.epochs, figures)
 
 
 def _card(

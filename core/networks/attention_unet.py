@@ -67,7 +67,7 @@ class AttentionUNet(nn.Module):
         self.gates = nn.ModuleList(AttentionGate(here, here, max(here // 2, 1)) for _, here in pairs)
         self.decoders = nn.ModuleList(ConvBlock(2 * here, here) for _, here in pairs)
         self.head = nn.Conv2d(filters[0], 1, 1)
-        initialise(self)
+        initialise(self, (self.head,))
 
     @property
     def stride(self) -> int:

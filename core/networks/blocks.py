@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -59,13 +61,16 @@ def double(features: Tensor) -> Tensor:
     return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def initialise(network: nn.Module) -> None:
-    """Draw convolution weights as He 2015 does for ReLU, biases zero."""
+def initialise(network: nn.Module, heads: Iterable[nn.Conv2d]) -> None:
+    """Draw convolutions' weights as He 2015 does for ReLU; biases are zero, but heads begin by calling lesion rare."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    for head in heads:
+        assert head.bias is not None  # noqa: S101 - a head has one
+        nn.init.constant_(head.bias, -2.0)
 
 
 def halo(depth: int, convolutions_after_doubling: int) -> int:

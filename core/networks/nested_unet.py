@@ -51,7 +51,7 @@ class NestedUNet(nn.Module):
                 inputs = (in_channels if i == 0 else filters[i - 1]) if j == 0 else j * filters[i] + filters[i + 1]
                 self.nodes[f"x{i}{j}"] = ConvBlock(inputs, filters[i])
         self.heads = nn.ModuleDict({f"x0{j}": nn.Conv2d(filters[0], 1, 1) for j in range(1, depth + 1)})
-        initialise(self)
+        initialise(self, self.heads.values())  # type: ignore[arg-type]
 
     @property
     def stride(self) -> int:

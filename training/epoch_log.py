@@ -1,0 +1,65 @@
+"""The log of a run: a line of `logs/metrics.csv` for each epoch, kept when the run goes on after a stop."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+
+from training.report import Report
+
+FILE = Path("logs", "metrics.csv")
+COLUMNS = ("epoch", "seconds", "learning_rate", "loss", "inner_dice", "inner_dice_median")
+
+
+class EpochLog(Callback):
+    """Writes each epoch's figures and hands them on.
+
+    An epoch that was interrupted left no line; one that is run again after a lost checkpoint leaves a second line, and
+    the last one counts.
+    """
+
+    def __init__(self, out: Path, report: Report | None, epochs: int) -> None:
+        self.path = out / FILE
+        self.report = report
+        self.epochs = epochs
+        self.started = self.epoch_started = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        self.started = self.epoch_started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        now = time.monotonic()
+        watched = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        # Lightning goes on telling what was watched in an earlier epoch.
+        figures = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if watched or not name.startswith("inner")
+        }
+        row = {
+            "epoch": trainer.current_epoch,
+            "seconds": round(now - self.epoch_started, 1),
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            **{name: round(value, 6) for name, value in figures.items() if name in COLUMNS},
+        }
+        self.epoch_started = now
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = not self.path.is_file()
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        if self.report:
+            self.report(now - self.started, trainer.current_epoch + 1, self.epochs, figures)
+
+
+def minutes_of(out: Path) -> float:
+    """How long a run's epochs took, over all its parts."""
+    with (out / FILE).open(encoding="utf-8", newline="") as file:
+        seconds = {row["epoch"]: float(row["seconds"]) for row in csv.DictReader(file)}
+    return round(sum(seconds.values()) / 60, 2)
