@@ -25,6 +25,8 @@ from api.room import Room
 from api.serve import make_server
 from api.settings import Settings
 from core.inference import Predictor
+from core.model_card import PreprocessSettings
+from core.networks import NETWORK_NAMES
 from core.scan import Scan
 
 PATIENCE = 60.0
@@ -100,6 +102,19 @@ def running(settings: Settings) -> Iterator[Running]:
         server.should_exit = True
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def tiny_models(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Those of the same name for all rooms, but on the uploads' own grid: small uploads are then quick."""
+    folder, native = tmp_path_factory.mktemp("models"), PreprocessSettings(grid="native")
+    return {name: make_model(folder / f"tiny-{name}", name, preprocessing=native) for name in NETWORK_NAMES}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_models: dict[str, Path]) -> Path:
+    """The first of them."""
+    return next(iter(tiny_models.values()))
 
 
 @pytest.fixture

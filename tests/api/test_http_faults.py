@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 BOUNDARY = "limit"
@@ -248,7 +249,7 @@ def test_a_client_that_never_ends_its_head_is_closed(strict: Any, monkeypatch: p
 
 def test_slow_senders_leave_others_unaffected(start: Callable[..., Any], kit: SimpleNamespace) -> None:
     """Far more of them than there are places; the places are for those whose upload is there."""
-    strict = start(queue=4)
+    strict = start(queue=4, read_seconds=60, upload_seconds=600)
     content = part("file", kit.golden, "a.tif") + END
     with ExitStack() as connections:
         slow = [connections.enter_context(strict.connect()) for _ in range(20)]
@@ -285,7 +286,7 @@ def test_a_large_upload_lies_in_no_file_that_has_a_name(
     strict: Any, kit: SimpleNamespace, upload_folder: Path, gated: Callable[[Any], Any]
 ) -> None:
     gate = gated(strict)
-    content = kit.tiff(kit.noise(1200, 1200))
+    content = kit.tiff(kit.noise(740, 740, dtype=np.uint16))
     assert len(content) > 1 << 20
     with strict.connect() as connection:
         body = part("file", content, "../PLANTED.tif") + END

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,3 +164,10 @@ def test_no_thread_is_left_behind(start: Any) -> None:
     inference.stop(60)
     assert not inference._thread.is_alive()
     assert inference.stalled
+
+
+def test_the_page_about_the_server_names_every_setting_and_its_addresses(server: Any) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`METSEG_([A-Z_]+)`", page)) == {name.upper() for name in Settings.model_fields}
+    for path in server.client.get("/openapi.json").json()["paths"]:
+        assert f"`{path.replace('{name}', 'NAME')}`" in page.replace("POST ", "").replace("GET ", "")
