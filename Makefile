@@ -20,8 +20,10 @@ demo: $(VENV)/.installed
 	$(BIN)/metseg demo
 	@echo "The command metseg lies in $(BIN): say $(BIN)/metseg, or activate that environment first."
 
+# Where Qt cannot be loaded, its plugin would end the whole run; the window's tests then say what is missing.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -c 'import PyQt6.QtWidgets' 2>/dev/null || plugin='-p no:pytest-qt'; \
+	  $(BIN)/python -m pytest $$plugin
 
 check: lint
 	$(BIN)/python -m pytest tests/test_house.py
@@ -65,4 +67,5 @@ system:
 	  if [ -z "$$missing" ]; then exit 0; fi; \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -qq --yes $$missing; \
-	  else echo "Missing on this machine; on Debian or Ubuntu: sudo apt-get install $$missing" >&2; exit 1; fi
+	  else echo "Missing on this machine; on Debian or Ubuntu: sudo apt-get install $$missing" >&2; \
+	    case "$$missing" in *python3-venv*) exit 1;; esac; fi

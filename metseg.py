@@ -253,9 +253,10 @@ def info(
         raise typer.Exit(FAILED)
 
 
-for verb in (research.folds, research.train, research.experiment, research.evaluate, research.compare, research.table):
-    app.command()(verb)
-for verb in (faces.serve, faces.web, faces.gradio):
+for verb in (
+    *(research.folds, research.train, research.experiment, research.evaluate, research.compare, research.table),
+    *(faces.serve, faces.web, faces.review, faces.gradio),
+):
     app.command()(verb)
 
 

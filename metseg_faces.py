@@ -1,8 +1,9 @@
-"""The verbs that open a face: serve, web, gradio."""
+"""The verbs that open a face: serve, web, review, gradio."""
 
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,28 @@ def serve(
 
     given = {"model": model, "device": device, "precision": precision, "insecure": insecure or None}
     run_server(load_settings(**{name: value for name, value in given.items() if value is not None}), host, port)
+
+
+def review(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[FOLDER]", help="A folder of scans, or files.")] = None,
+    model: Model = None,
+    device: DeviceName = "auto",
+    precision: PrecisionName = "auto",
+) -> None:
+    """Open the desktop reviewer: read cases, judge masks, export."""
+    from core.errors import UsageError
+
+    if importlib.util.find_spec("PyQt6") is None:
+        raise UsageError("the reviewer needs packages that are not installed; run: pip install 'metseg[desktop]'")
+    for path in paths or ():
+        if not path.exists():
+            raise UsageError("there is no such file or folder", source=str(path))
+    from desktop.app import display_problem, run_review
+    from desktop.desk import Settings
+
+    if problem := display_problem():
+        raise UsageError(problem)
+    raise typer.Exit(run_review(paths or [], Settings(model, device, precision)))
 
 
 def gradio(

@@ -1,0 +1,346 @@
+"""What happens at the desk: cases are opened and read, verdicts given, masks exported. Between session and window."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+from PyQt6.QtWidgets import QMainWindow
+
+from core.errors import InputError, MetsegError
+from core.io import find_scans
+from core.model_store import find_model, load_card, shipped_models
+from core.scan import ScanSource
+from desktop.handover import Handover
+from desktop.judge import Judge
+from desktop.masks import Masks
+from desktop.reader import Reader
+from desktop.remembered import restore, restore_look, state_of
+from desktop.segmenting import Segmenting
+from desktop.session.cases import Case, Filter, Order, choose, counts, neighbour
+from desktop.session.looks import changed_looks
+from desktop.session.opened import Opened, open_case
+from desktop.session.places import bundled_cases, results_folder, session_folder
+from desktop.session.review import Model, Review
+from desktop.session.store import Store
+from desktop.tasks import Tasks
+from desktop.thumbnails import Thumbnails
+
+SAVE_VIEW_MS, RETRY_MS = 700, 2000
+KEPT_OPEN, KEPT_BYTES = 4, 400 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command was asked for.
+
+    Attributes:
+        model: name or folder; None takes the default model.
+        device, precision: as for `metseg segment`.
+        segment: whether cases are segmented without being asked.
+    """
+
+    model: str | Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    segment: bool = True
+
+
+class Desk(QObject):
+    """Owns the review and everything that works behind the window.
+
+    Signals:
+        listed(): cases, states or counts changed.
+        case_changed(): another case is shown, or more is known of it.
+        told(str): a word for the reviewer.
+        opening_failed(str): nothing was opened, and why.
+        view_restored(dict): where the reviewer was the last time.
+    """
+
+    listed = pyqtSignal()
+    case_changed = pyqtSignal()
+    told = pyqtSignal(str)
+    opening_failed = pyqtSignal(str)
+    view_restored = pyqtSignal(dict)
+
+    def __init__(self, settings: Settings, window: QMainWindow) -> None:
+        super().__init__(window)
+        self.settings = settings
+        self.review: Review | None = None
+        self.names = False
+        self.tasks = Tasks(2, self)
+        self.reader = Reader(self.tasks)
+        self.thumbnails = Thumbnails(self)
+        self.results = results_folder()
+        self.segmenting = Segmenting(self.results, settings.device, settings.precision, self)
+        self.masks, self.judge = Masks(self), Judge(self)
+        self.segmenting.found.connect(self.masks.found)
+        self.segmenting.failed.connect(lambda name, code, detail: self.masks.show_notice())
+        self.handover = Handover(self.tasks, self)
+        self.handover.told.connect(self.told)
+        self.models, self.model_problem = _models(settings.model)
+        self.in_list: list[Case] = []
+        self.in_memory: OrderedDict[str, Opened] = OrderedDict()
+        self._reading: set[str] = set()
+        self._wanted: tuple[Case, dict[str, Any]] | None = None
+        self._resume: dict[str, Any] = {}
+        self._timers = {
+            "view": self._timer(SAVE_VIEW_MS, self.save_view, once=True),
+            "retry": self._timer(RETRY_MS, self._look_after, once=False),
+        }
+        self._timers["retry"].start()
+        self._seen_version = -1
+        for signal in (self.reader.slice_changed, self.reader.look_changed):
+            signal.connect(lambda *_: self._timers["view"].start())
+
+    def _timer(self, interval: int, then: Any, once: bool) -> QTimer:
+        timer = QTimer(self, interval=interval, singleShot=once)
+        timer.timeout.connect(then)
+        return timer
+
+    # Opening
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Look for cases, and begin or go on with their review."""
+        inputs = tuple(paths)
+
+        def look() -> tuple[ScanSource, ...]:
+            sources: dict[str, ScanSource] = {}
+            for path in inputs:
+                for source in find_scans(path):
+                    sources.setdefault(source.name, source)
+            return tuple(sources.values())
+
+        self.opening_failed.emit("Looking for scans…")
+        self.tasks.run(look, lambda sources: self._begin(inputs, sources), self._opening_failed)
+
+    def open_bundled(self) -> None:
+        """Open the synthetic cases that came with metseg; they are drawn the first time."""
+        self.opening_failed.emit("Drawing the bundled cases…")
+        self.tasks.run(bundled_cases, lambda folder: self.open([folder]), self._opening_failed)
+
+    def _opening_failed(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, MetsegError) else f"Something unforeseen went wrong ({error})."
+        self.opening_failed.emit(text)
+        self.told.emit(text)
+
+    def _begin(self, inputs: tuple[Path, ...], sources: tuple[ScanSource, ...]) -> None:
+        self._end()
+        self.opening_failed.emit("")
+        try:
+            store = Store(session_folder(inputs))
+        except MetsegError as error:
+            self._opening_failed(error)
+            return
+        review = Review(inputs, store, self.models[0] if self.models else None)
+        review.set_cases(sources)
+        self.review = review
+        self._resume = _view_of(store)
+        chosen = next((m for m in self.models if m.card.name == self._resume.get("model")), None)
+        if chosen is not None and self.settings.model is None:
+            review.set_model(chosen)
+        self.segmenting.serve(review)
+        self.segmenting.automatic = self.settings.segment
+        self.thumbnails.serve(review, self.settings.precision, self.results)
+        reader = self._resume.get("reader", {})
+        restore_look(self.reader, reader.get("look", {}))
+        self.listed.emit()
+        self.view_restored.emit(self._resume)
+        last = next((case for case in review.cases if case.name == reader.get("case")), None)
+        self.show(last or review.cases[0], reader if last else None)
+        looks = review.looks()
+        sources_by_name = [case.source for case in review.cases if case.name in looks]
+        self.tasks.run(lambda: changed_looks(sources_by_name, looks), lambda names: self._changed(review, names))
+        if store.notice:
+            self.told.emit(store.notice)
+
+    def _changed(self, review: Review, names: Sequence[str]) -> None:
+        if review is self.review and names:
+            shown = self.reader.case.name if self.reader.case else None
+            review.files_changed(name for name in names if name != shown or self.reader.opened is None)
+            self.listed.emit()
+
+    def _end(self) -> None:
+        if self.review:
+            self.save_view()
+            self.segmenting.serve(None)
+            self.review.store.close()
+        self.review = None
+        self.in_memory.clear()
+        self._reading.clear()
+
+    def close(self, view: dict[str, Any]) -> None:
+        """Keep where the reviewer was, and end everything."""
+        self._resume.update(view)
+        for timer in self._timers.values():
+            timer.stop()
+        self.segmenting.close()
+        self.handover.stop()
+        self.thumbnails.close()
+        self.tasks.close()
+        self._end()
+
+    # Cases
+
+    def choose(self, which: Filter, search: str, order: Order) -> tuple[list[Case], dict[Filter, int]]:
+        """The cases to list, and how many each filter takes."""
+        cases = self.review.cases if self.review else []
+        self.in_list = choose(cases, which, search, order)
+        return self.in_list, counts(cases)
+
+    def show(self, case: Case, state: dict[str, Any] | None = None) -> None:
+        """Show a case; it is read first where it is not in memory."""
+        if self.review is None:
+            return
+        self.masks.leave()
+        self._wanted = (case, state or {})
+        if case.name in self.in_memory:
+            self.in_memory.move_to_end(case.name)
+            self._show_opened(case, self.in_memory[case.name])
+        else:
+            self.reader.wait_for(case, "Reading…")
+            self.masks.show_notice()
+            self.case_changed.emit()
+            self._read(case)
+
+    def _read(self, case: Case) -> None:
+        review = self.review
+        if review is None or case.name in self._reading:
+            return
+        self._reading.add(case.name)
+        model, source = review.model, case.source
+
+        def choice(image: str) -> tuple[float | None, str | None]:
+            return review.choice(image)
+
+        self.tasks.run(
+            lambda: open_case(source, model, choice, self.settings.precision, self.results),
+            lambda opened: self._was_read(review, model, case, opened),
+            lambda error: self._cannot_read(review, case, error),
+        )
+
+    def _was_read(self, review: Review, model: Model | None, case: Case, opened: Opened) -> None:
+        if review is not self.review:
+            return
+        self._reading.discard(case.name)
+        if model is not review.model:
+            opened.drop()
+        review.was_read(case, opened.look, opened.scan.sha256)
+        if opened.finding:
+            review.was_found(case, review.threshold(case), opened.finding.summary)
+        self.in_memory[case.name] = opened
+        while len(self.in_memory) > KEPT_OPEN or (
+            len(self.in_memory) > 1 and _size(self.in_memory.values()) > KEPT_BYTES
+        ):
+            first = next(name for name in self.in_memory if name != case.name)
+            del self.in_memory[first]
+        if self._wanted and self._wanted[0] is case:
+            self._show_opened(case, opened)
+        self.listed.emit()
+
+    def _cannot_read(self, review: Review, case: Case, error: Exception) -> None:
+        if review is not self.review:
+            return
+        self._reading.discard(case.name)
+        detail = error.detail if isinstance(error, InputError) else "something unforeseen went wrong while reading it"
+        where = f"\n{error.source}" if self.names and isinstance(error, InputError) and error.source else ""
+        case.problem = detail
+        if self._wanted and self._wanted[0] is case:
+            self.reader.wait_for(case, f"This case cannot be shown: {detail}.{where}")
+            self.case_changed.emit()
+        self.listed.emit()
+
+    def _show_opened(self, case: Case, opened: Opened) -> None:
+        state = self._wanted[1] if self._wanted else {}
+        index = state.get("slice")
+        self.reader.show_case(case, opened, index if isinstance(index, int) else None)
+        if state:
+            restore(self.reader, state)
+            self._wanted = (case, {})
+        self.masks.show_notice()
+        self.case_changed.emit()
+        self._timers["view"].start()
+        self.segmenting.look_ahead(case, self.in_list, opened.result is not None)
+        following = neighbour(self.in_list, case, 1)
+        if following and following.name not in self.in_memory and not following.problem:
+            self._read(following)
+
+    def step_case(self, step: int) -> None:
+        """The next or previous case of the list."""
+        case = neighbour(self.in_list, self.reader.case, step)
+        if case is not None:
+            self.show(case)
+        else:
+            self.told.emit("This is the last case of the list." if step > 0 else "This is the first case of the list.")
+
+    def show_names(self, on: bool) -> None:
+        """Show or hide the cases' names."""
+        self.names = self.reader.names = on
+        self.reader.render_slice()
+        self.listed.emit()
+
+    def _look_after(self) -> None:
+        """Try again what was not saved; see what another window has written."""
+        review = self.review
+        if review is None:
+            return
+        if review.unsaved or review.problem:
+            review.save_again()
+            self.listed.emit()
+        if review.read_only and (version := review.store.version()) != self._seen_version:
+            if self._seen_version != -1:
+                review.reload()
+                self._wanted = None
+                shown = self.reader.case.name if self.reader.case else ""
+                self.reader.case = next((case for case in review.cases if case.name == shown), self.reader.case)
+                self.listed.emit()
+            self._seen_version = version
+
+    def save_view(self) -> None:
+        """Keep where the reviewer is."""
+        if self.review and not self.review.read_only and self.reader.case:
+            self._resume["reader"] = state_of(self.reader)
+            self._resume["model"] = self.review.model.card.name if self.review.model else None
+            with suppress(sqlite3.Error):
+                self.review.store.set_view({name: json.dumps(value) for name, value in self._resume.items()})
+
+    def export(self, folder: Path) -> None:
+        """Write masks, tables and report, behind the window."""
+        if self.review:
+            self.handover.begin(self.review, folder, self.names)
+
+
+def _models(wanted: str | Path | None) -> tuple[list[Model], str]:
+    """The models to choose from, the wanted one first; and a sentence where there is none."""
+    names: list[str | Path] = [] if wanted is None else [wanted]
+    found: list[Model] = []
+    problem = "No model is installed: cases can be looked at and judged, but not segmented."
+    for name in (*names, *shipped_models()):
+        try:
+            folder = find_model(name)
+            if all(model.folder != folder for model in found):
+                found.append(Model(folder, load_card(folder)))
+        except MetsegError as error:
+            if name == wanted:
+                raise
+            problem = str(error)
+    return found, problem
+
+
+def _view_of(store: Store) -> dict[str, Any]:
+    """Where the reviewer was; what cannot be read is forgotten."""
+    try:
+        return {name: json.loads(value) for name, value in store.view().items()}
+    except (sqlite3.Error, ValueError):
+        return {}
+
+
+def _size(opened: Any) -> int:
+    return sum(each.scan.voxels.nbytes + (each.result.probability.nbytes if each.result else 0) for each in opened)

@@ -1,0 +1,72 @@
+"""What the window says of a desk: counts, progress, overlap, warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.measure.dice import dice
+from desktop.session.cases import Filter
+from desktop.session.verdicts import State
+
+if TYPE_CHECKING:
+    from desktop.desk import Desk
+
+
+def tally(desk: Desk) -> tuple[int, int, int]:
+    """Cases done, cases in all, cases flagged."""
+    cases = desk.review.cases if desk.review else []
+    done = sum(Filter.DONE.takes(case.state) for case in cases)
+    return done, len(cases), sum(case.state is State.FLAGGED for case in cases)
+
+
+def work(desk: Desk) -> tuple[str, float, float | None]:
+    """What is being segmented, how far, and how long it will take."""
+    segmenter = desk.segmenting.segmenter
+    if not segmenter.busy:
+        return "", 0.0, None
+    done, total, remaining = segmenter.progress()
+    return f"Segmenting {min(int(done) + 1, total):,} of {total:,}", done / max(total, 1), remaining
+
+
+def engine(desk: Desk) -> str:
+    """Which model runs on what."""
+    if desk.review is None or desk.review.model is None:
+        return ""
+    name = desk.review.model.card.name
+    return f"{name} on {desk.segmenting.device}" if desk.segmenting.device else name
+
+
+def model_names(desk: Desk) -> list[str]:
+    """The models that can be chosen."""
+    return [model.card.name for model in desk.models]
+
+
+def model_index(desk: Desk) -> int:
+    """Which of them is."""
+    return desk.models.index(desk.review.model) if desk.review and desk.review.model in desk.models else -1
+
+
+def threshold(desk: Desk) -> float:
+    """Of the shown case."""
+    if desk.reader.preview is not None:
+        return desk.reader.preview
+    return desk.review.threshold(desk.reader.case) if desk.review and desk.reader.case else 0.5
+
+
+def slice_overlap(desk: Desk) -> float | None:
+    """Dice of the shown slice."""
+    opened = desk.reader.opened
+    if opened is None or opened.truth is None or opened.finding is None:
+        return None
+    return dice(opened.finding.mask[desk.reader.index], np.asarray(opened.truth[desk.reader.index], np.bool_))
+
+
+def warnings(desk: Desk) -> list[str]:
+    """What should be known of the shown case."""
+    opened = desk.reader.opened
+    if opened is None:
+        return []
+    notes = (*opened.notes, *(opened.result.warnings if opened.result else ()))
+    return list(dict.fromkeys(note.message.rstrip(".") for note in notes))

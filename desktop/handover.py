@@ -1,0 +1,79 @@
+"""Exports a review behind the window."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from core.errors import MetsegError
+from desktop.session.cases import Case
+from desktop.session.export import Entry, Exported, export_review
+from desktop.session.review import Review
+from desktop.session.verdicts import State
+from desktop.tasks import Tasks
+
+
+class Handover(QObject):
+    """One export at a time.
+
+    Signals:
+        told(str): how it goes.
+        finished(object): an `Exported`, or the error.
+    """
+
+    told = pyqtSignal(str)
+    finished = pyqtSignal(object)
+    _step = pyqtSignal(int, int)
+
+    def __init__(self, tasks: Tasks, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._tasks = tasks
+        self._stop = threading.Event()
+        self._step.connect(lambda done, total: self.told.emit(f"Exporting case {done:,} of {total:,}"))
+
+    def begin(self, review: Review, folder: Path, names: bool) -> None:
+        """Write the accepted masks, and tables and report of all cases."""
+        self._stop.clear()
+        entries = [entry_of(review, case, names) for case in review.cases]
+        inputs = review.inputs
+        self._tasks.run(
+            lambda: export_review(entries, inputs, folder, self._step.emit, self._stop.is_set), self._done, self._failed
+        )
+
+    def stop(self) -> None:
+        """Stop as soon as the present case is written."""
+        self._stop.set()
+
+    def _done(self, exported: Exported) -> None:
+        problems = f"; {len(exported.problems)} cases could not be read" if exported.problems else ""
+        masks = "1 accepted mask" if exported.masks == 1 else f"{exported.masks:,} accepted masks"
+        self.told.emit(f"Exported {masks}, tables and report{problems}")
+        self.finished.emit(exported)
+
+    def _failed(self, error: Exception) -> None:
+        self.told.emit(
+            f"Not exported: {error if isinstance(error, MetsegError) else 'something unforeseen went wrong'}"
+        )
+        self.finished.emit(error)
+
+
+def entry_of(review: Review, case: Case, names: bool) -> Entry:
+    """A case as it is handed over: its verdict and the mask that this was given on."""
+    event = review.last_event(case) if case.state is not State.TODO else None
+    mask = review.accepted_mask(case) if event else None
+    about = event.about if event else None
+    return Entry(
+        source=case.source,
+        label=case.label(names),
+        state=case.state.value,
+        note=case.note,
+        event=event,
+        image=case.image,
+        mask=mask,
+        model=about.model if about else "",
+        threshold=about.threshold if about else None,
+        mask_sha256=(about.mask or "") if about else "",
+        write=case.state is State.ACCEPTED and mask is not None,
+    )

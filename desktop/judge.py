@@ -1,0 +1,80 @@
+"""The verdicts at the desk: given on what is shown, and taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from desktop.session.cases import Case, next_open
+from desktop.session.verdicts import Event, Kind
+
+if TYPE_CHECKING:
+    from desktop.desk import Desk
+
+
+class Judge:
+    """Gives verdicts in a desk's review."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._before: list[Case] = []
+
+    def accept(self, *, go_on: bool) -> None:
+        """Accept what is shown, and show the next case that waits."""
+        case = self._desk.reader.case
+        if case is not None and self.decide(Kind.ACCEPT) and go_on:
+            following = next_open(self._order_with(case), case)
+            if following is not None:
+                self._desk.show(following)
+            else:
+                self._desk.told.emit("Every case of this list has its verdict.")
+
+    def _order_with(self, case: Case) -> list[Case]:
+        """The list as it was when the verdict was given: a filter may have dropped the case since."""
+        return self._before if case in self._before else self._desk.in_list
+
+    def decide(self, kind: Kind, reason: str = "") -> bool:
+        """Give a verdict on what is shown; whether it was taken."""
+        case, opened, review = self._desk.reader.case, self._desk.reader.opened, self._desk.review
+        self._before = list(self._desk.in_list)
+        if case is None or review is None:
+            return False
+        if review.read_only:
+            self._desk.told.emit(review.store.notice or "This review is read-only.")
+        elif opened is None:
+            self._desk.told.emit("This case is not on the screen yet.")
+        elif opened.result is not None and opened.finding is None:
+            self._desk.told.emit("The lesions at the new threshold are being counted; try again in a moment.")
+        elif kind is Kind.ACCEPT and opened.finding is None:
+            self._desk.told.emit("There is no mask to accept yet.")
+        elif review.decide(case, kind, opened.finding, reason) is not None:
+            self._desk.told.emit(
+                f"{case.label(self._desk.names)}: {case.state}" + (f", {reason.lower()}" if reason else "")
+            )
+            self._desk.listed.emit()
+            return True
+        return False
+
+    def undo(self) -> None:
+        """Take the last verdict back, and show its case."""
+        self._turn(self._desk.review.undo() if self._desk.review else None, "Taken back")
+
+    def redo(self) -> None:
+        """Give it again."""
+        self._turn(self._desk.review.redo() if self._desk.review else None, "Given again")
+
+    def _turn(self, event: Event | None, what: str) -> None:
+        if event is None or self._desk.review is None:
+            self._desk.told.emit("There is nothing to undo." if what == "Taken back" else "There is nothing to redo.")
+            return
+        case = next((case for case in self._desk.review.cases if case.name == event.case), None)
+        if case is not None:
+            self._desk.told.emit(f"{what}: {event.kind} of {case.label(self._desk.names)}")
+            if case is not self._desk.reader.case:
+                self._desk.show(case)
+        self._desk.listed.emit()
+
+    def write_note(self, text: str) -> None:
+        """Keep the note on the shown case."""
+        if self._desk.review and self._desk.reader.case:
+            self._desk.review.set_note(self._desk.reader.case, text)
+            self._desk.told.emit("")

@@ -1,0 +1,373 @@
+"""The window: puts list, picture and verdicts side by side, and lets each know what the others did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PyQt6.QtCore import QByteArray, Qt, QTimer
+from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QResizeEvent
+from PyQt6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from core.measure.dice import EMPTY_RULE
+from desktop import facts
+from desktop.actions import KeyGuard, fill_menus, make_actions
+from desktop.desk import Desk, Settings
+from desktop.session.verdicts import Kind, State
+from desktop.theme import PANEL, RIGHT_PX
+from desktop.widgets.case_list import CaseList
+from desktop.widgets.display_panel import DisplayPanel
+from desktop.widgets.key_sheet import KeySheet
+from desktop.widgets.lesion_table import LesionTable
+from desktop.widgets.start_page import StartPage
+from desktop.widgets.status_line import StatusLine
+from desktop.widgets.verdict_panel import VerdictPanel
+
+TITLE = "metseg review"
+MESSAGE_MS = 6000
+
+
+class MainWindow(QMainWindow):
+    """One review, or the page that asks for one."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.setWindowTitle(TITLE)
+        self.setAcceptDrops(True)
+        self.resize(1440, 900)
+        self.desk = Desk(settings, self)
+        self.reader = self.desk.reader
+        self.actions_ = make_actions(self, self._handlers())
+        bar = self.menuBar()
+        if bar:
+            fill_menus(bar, self.actions_)
+        self.list = CaseList(self.desk.thumbnails.get)
+        self.verdicts = VerdictPanel(self.actions_)
+        self.lesions = LesionTable()
+        self.display = DisplayPanel(self.actions_)
+        self.status = StatusLine()
+        self.start = StartPage(self.actions_)
+        self.pages = QStackedWidget()
+        self._lay_out()
+        self.sheet = KeySheet(self)
+        self.guard = KeyGuard(self, self.reader.peek, self.sheet.isVisible)
+        application = QApplication.instance()
+        if application:
+            application.installEventFilter(self.guard)
+        self._message = QTimer(self, singleShot=True, interval=MESSAGE_MS)
+        self._message.timeout.connect(lambda: self.status.message.setText(""))
+        self._connect()
+        self._show_look()
+        self.refresh()
+
+    def _handlers(self) -> dict[str, object]:
+        desk, reader = self.desk, self.desk.reader
+        presets = {f"preset_{n + 1}": lambda n=n: reader.pick_preset(n) for n in range(5)}
+        toggles = {
+            name: lambda name=name: reader.set_look(**{name: self.actions_[name].isChecked()})
+            for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair")
+        }
+        return {
+            "open": self.ask_folder,
+            "bundled": lambda: desk.open_bundled(),
+            "segment_all": lambda: desk.masks.segment_all(),
+            "cancel": lambda: desk.segmenting.stop(),
+            "export": self.ask_export,
+            "quit": self.close,
+            "accept": lambda: desk.judge.accept(go_on=True),
+            "accept_stay": lambda: desk.judge.accept(go_on=False),
+            "reject": self.reject_case,
+            "flag": lambda: desk.judge.decide(Kind.FLAG),
+            "clear": lambda: desk.judge.decide(Kind.CLEAR),
+            "undo": lambda: desk.judge.undo(),
+            "redo": lambda: desk.judge.redo(),
+            "note": lambda: self.verdicts.note.setFocus(),
+            "next_case": lambda: desk.step_case(1),
+            "previous_case": lambda: desk.step_case(-1),
+            "next_slice": lambda: reader.step(1),
+            "previous_slice": lambda: reader.step(-1),
+            "five_on": lambda: reader.step(5),
+            "five_back": lambda: reader.step(-5),
+            "first_slice": lambda: reader.go_to(0),
+            "last_slice": lambda: reader.step(1 << 20),
+            "next_lesion": lambda: reader.step_lesion(1),
+            "previous_lesion": lambda: reader.step_lesion(-1),
+            "lesions": lambda: self.right.setVisible(not self.right.isVisible()),
+            "search": lambda: self.list.search.setFocus(),
+            "fainter": lambda: reader.fade(-1),
+            "stronger": lambda: reader.fade(1),
+            "channel": reader.next_channel,
+            "auto_window": reader.auto_window,
+            "zoom_in": lambda: reader.zoom(1.25),
+            "zoom_out": lambda: reader.zoom(0.8),
+            "reset": reader.reset,
+            "maximise": self.maximise_picture,
+            "names": lambda: desk.show_names(self.actions_["names"].isChecked()),
+            "keys": lambda: self.sheet.open(),
+            **presets,
+            **toggles,
+        }
+
+    def _lay_out(self) -> None:
+        self.right = QScrollArea()
+        self.right.setObjectName("right")
+        self.right.setFixedWidth(RIGHT_PX)
+        self.right.setWidgetResizable(True)
+        self.right.setFrameShape(QFrame.Shape.NoFrame)
+        self.right.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.right.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        inside = QWidget()
+        inside.setObjectName("panel")
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(16, 12, 16, 12)
+        column.setSpacing(8)
+        self.overlap = QLabel()
+        self.overlap.setWordWrap(True)
+        self.overlap.setTextFormat(Qt.TextFormat.RichText)
+        self.warnings = QLabel()
+        self.warnings.setObjectName("muted")
+        self.warnings.setWordWrap(True)
+        self.heading = _heading("LESIONS")
+        column.addWidget(_heading("VERDICT"))
+        column.addWidget(self.verdicts)
+        column.addWidget(_rule())
+        column.addWidget(self.heading)
+        column.addWidget(self.lesions, 1)
+        column.addWidget(self.overlap)
+        column.addWidget(_rule())
+        column.addWidget(_heading("DISPLAY"))
+        column.addWidget(self.display)
+        column.addWidget(self.warnings)
+        self.lesions.setMinimumHeight(130)
+        self.right.setWidget(inside)
+        self.right.setStyleSheet(f"#right {{ background: {PANEL}; }}")
+        self.reading = QWidget()
+        row = QHBoxLayout(self.reading)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.list)
+        row.addWidget(self.reader, 1)
+        row.addWidget(self.right)
+        self.pages.addWidget(self.start)
+        self.pages.addWidget(self.reading)
+        whole = QWidget()
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.pages, 1)
+        column.addWidget(self.status)
+        self.setCentralWidget(whole)
+
+    def _connect(self) -> None:
+        desk, reader = self.desk, self.reader
+        desk.listed.connect(self.refresh)
+        desk.case_changed.connect(self._show_case)
+        desk.told.connect(self.tell)
+        desk.opening_failed.connect(self.start.message.setText)
+        desk.view_restored.connect(self._restore_view)
+        desk.segmenting.changed.connect(self._show_work)
+        desk.thumbnails.ready.connect(self.list.redraw)
+        self.list.chosen.connect(desk.show)
+        self.list.changed.connect(self._relist)
+        self.list.search.returnPressed.connect(self._leave_text)
+        self.verdicts.reason_given.connect(lambda reason: desk.judge.decide(Kind.REJECT, reason))
+        self.verdicts.note_written.connect(desk.judge.write_note)
+        self.verdicts.left.connect(self._leave_text)
+        self.lesions.chosen.connect(reader.go_to_lesion)
+        reader.lesion_changed.connect(self.lesions.select)
+        reader.slice_changed.connect(lambda _: self._show_overlap())
+        reader.look_changed.connect(self._show_look)
+        reader.asked.connect(desk.masks.notice_asked)
+        reader.maximise_asked.connect(self.maximise_picture)
+        self.display.opacity_changed.connect(lambda value: reader.set_look(opacity=value))
+        self.display.threshold_changed.connect(desk.masks.preview_threshold)
+        self.display.channel_picked.connect(reader.pick_channel)
+        self.display.preset_picked.connect(reader.pick_preset)
+        self.display.model_picked.connect(desk.masks.pick_model)
+        self.status.stop_asked.connect(desk.segmenting.stop)
+
+    # Opening
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Review what lies there."""
+        self.desk.open(paths)
+
+    def ask_folder(self) -> None:
+        """Let a folder be picked."""
+        folder = QFileDialog.getExistingDirectory(self, "Open a folder of scans")
+        if folder:
+            self.open([Path(folder)])
+
+    def ask_export(self) -> None:
+        """Let a folder be picked for what is handed over."""
+        if self.desk.review is None:
+            return
+        folder = QFileDialog.getExistingDirectory(self, "Export into an empty folder")
+        if folder:
+            self.desk.export(Path(folder))
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
+        data = event.mimeData() if event else None
+        if event and data and any(url.isLocalFile() for url in data.urls()):
+            event.acceptProposedAction()
+            self._light(True)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent | None) -> None:  # noqa: N802
+        self._light(False)
+
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
+        self._light(False)
+        data = event.mimeData() if event else None
+        if data:
+            self.open([Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()])
+
+    def _light(self, on: bool) -> None:
+        self.start.lit = on
+        self.start.update()
+
+    # Showing
+
+    def refresh(self) -> None:
+        """Show the list, the counts and whether all is saved."""
+        desk = self.desk
+        review = desk.review
+        self.pages.setCurrentWidget(self.reading if review else self.start)
+        self.status.set_review(*facts.tally(self.desk))
+        if review:
+            self.status.set_saved(review.saved, review.read_only, review.problem)
+        self._relist()
+        self._show_verdict()
+
+    def _relist(self) -> None:
+        cases, counts = self.desk.choose(self.list.which, self.list.search.text(), self.list.sorting)
+        self.list.set_cases(cases, counts, self.desk.names)
+        self.list.set_current(self.reader.case)
+
+    def _show_case(self) -> None:
+        """Another case is shown, or more is known of it."""
+        opened = self.reader.opened
+        self.lesions.set_lesions(opened.finding.lesions if opened and opened.finding else ())
+        self.list.set_current(self.reader.case)
+        self.list.redraw()
+        self._show_verdict()
+        self._show_overlap()
+        self._show_look()
+
+    def _show_verdict(self) -> None:
+        desk, case = self.desk, self.reader.case
+        usable = bool(desk.review and not desk.review.read_only and self.reader.opened)
+        self.verdicts.set_usable(usable)
+        if case and desk.review:
+            event = desk.review.last_event(case)
+            said = case.state not in (State.TODO, State.REOPENED) and event is not None and event.reason
+            detail = f": {_plain(event.reason)}" if said and event else ""
+            if case.state is State.REOPENED:
+                detail = ": the mask or image is not the one that was judged"
+            self.verdicts.show_state(case.state, detail, case.note)
+
+    def _show_overlap(self) -> None:
+        opened, text = self.reader.opened, ""
+        if opened and opened.finding:
+            count = len(opened.finding.lesions)
+            self.heading.setText(f"LESIONS  {count}")
+        else:
+            self.heading.setText("LESIONS")
+        if opened and opened.truth is not None and opened.overlap is not None:
+            here = facts.slice_overlap(self.desk)
+            text = f"<b>Dice {opened.overlap:.3f}</b> with the ground truth"
+            text += "" if here is None else f", {here:.3f} in this slice"
+            text += f"<br><span style='color:#8B98A9; font-size:11px'>{EMPTY_RULE}</span>"
+        self.overlap.setText(text)
+        self.overlap.setVisible(bool(text))
+        notes = facts.warnings(self.desk)
+        self.warnings.setText("\n".join(f"• {note}" for note in notes))
+        self.warnings.setVisible(bool(notes))
+
+    def _show_look(self) -> None:
+        look, reader = self.reader.look, self.reader
+        for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair"):
+            self.actions_[name].setChecked(getattr(look, name))
+        has_truth = bool(reader.opened and reader.opened.truth is not None)
+        for name in ("truth", "beside"):
+            self.actions_[name].setEnabled(has_truth or reader.opened is None)
+        self.display.set_opacity(look.opacity)
+        self.display.set_preset(reader.preset)
+        self.display.set_models(facts.model_names(self.desk), facts.model_index(self.desk))
+        self.display.set_threshold(facts.threshold(self.desk), bool(reader.opened and reader.opened.result))
+        if reader.opened:
+            self.display.set_channels(reader.opened.channels, reader.channel)
+
+    def _show_work(self) -> None:
+        self.status.set_work(*facts.work(self.desk))
+        self.status.device.setText(facts.engine(self.desk))
+
+    def tell(self, text: str) -> None:
+        """A word in the status line, for a few seconds."""
+        self.status.message.setText(text)
+        self._message.start()
+        if self.desk.review:
+            review = self.desk.review
+            self.status.set_saved(review.saved, review.read_only, review.problem)
+
+    def reject_case(self) -> None:
+        """Reject at once, then ask why; nothing moves on."""
+        if self.desk.judge.decide(Kind.REJECT):
+            self.verdicts.ask_reason()
+
+    def maximise_picture(self) -> None:
+        """Only the picture, or everything again."""
+        both = not (self.list.isVisible() or self.right.isVisible())
+        self.list.setVisible(both)
+        self.right.setVisible(both)
+        self.actions_["maximise"].setChecked(not both)
+
+    def _leave_text(self) -> None:
+        self.reader.pane.setFocus()
+
+    def _restore_view(self, values: dict[str, object]) -> None:
+        geometry = values.get("geometry")
+        if isinstance(geometry, str) and not self.isMaximized():
+            self.restoreGeometry(QByteArray.fromBase64(geometry.encode()))
+        self.list.restore(values)
+        self._leave_text()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self.sheet.setGeometry(self.rect())
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        self.verdicts.save_note()
+        geometry = bytes(self.saveGeometry().toBase64().data()).decode()
+        self.desk.close({"geometry": geometry, **self.list.state()})
+        application = QApplication.instance()
+        if application:
+            application.removeEventFilter(self.guard)
+        super().closeEvent(event)
+
+
+def _heading(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setObjectName("heading")
+    return label
+
+
+def _rule() -> QFrame:
+    line = QFrame()
+    line.setFixedHeight(1)
+    line.setStyleSheet("background: #262C36;")
+    return line
+
+
+def _plain(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

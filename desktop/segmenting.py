@@ -1,0 +1,107 @@
+"""Segments cases behind the window: the one that is looked at first, then those that come next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from desktop.session.cases import Case
+from desktop.session.results import Summary
+from desktop.session.review import Review
+from desktop.session.segmenter import DIED, Ask, Message, Segmenter
+
+AHEAD = 2
+STOPPED_SHORT = "The segmentation ended unexpectedly, perhaps for want of memory."
+
+
+class Segmenting(QObject):
+    """The queue, in the window's thread.
+
+    Signals:
+        found(str): a case's result is kept now.
+        failed(str, str, str): a case, a code, and why it cannot be segmented.
+        changed(): progress.
+    """
+
+    found = pyqtSignal(str)
+    failed = pyqtSignal(str, str, str)
+    changed = pyqtSignal()
+    _message = pyqtSignal(object)
+
+    def __init__(self, results: Path, device: str, precision: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.segmenter = Segmenter(self._message.emit)
+        self._message.connect(self._hear)
+        self._results, self._device_wish, self._precision = results, device, precision
+        self.review: Review | None = None
+        self.device = ""
+        self.failures: dict[str, str] = {}
+        self.automatic = True
+
+    def serve(self, review: Review | None) -> None:
+        """Begin with another review or another model."""
+        self.segmenter.cancel()
+        self.review, self.automatic = review, True
+        self.failures.clear()
+        self.changed.emit()
+
+    def look_ahead(self, current: Case | None, listed: Iterable[Case], has_result: bool) -> None:
+        """Segment the shown case if it needs it, and the next few of the list."""
+        if not self.automatic or self.review is None or current is None:
+            return
+        if not has_result:
+            self.add(current, first=True)
+        cases = list(listed)
+        start = cases.index(current) + 1 if current in cases else 0
+        for case in cases[start : start + AHEAD]:
+            if case.summary is None:
+                self.add(case)
+
+    def add(self, case: Case, *, first: bool = False) -> None:
+        """Put a case into the queue, unless it failed before."""
+        review = self.review
+        if review is None or review.model is None or case.problem or case.name in self.failures:
+            return
+        ask = Ask(
+            case.source, review.model.folder, self._device_wish, self._precision, review.channel(case), self._results
+        )
+        self.segmenter.submit(ask, first=first)
+        self.changed.emit()
+
+    def again(self, case: Case) -> None:
+        """Try a case that failed or was stopped."""
+        self.failures.pop(case.name, None)
+        self.automatic = True
+        self.add(case, first=True)
+
+    def stop(self) -> None:
+        """Stop, and begin nothing by oneself until asked."""
+        self.automatic = False
+        self.segmenter.cancel()
+        self.changed.emit()
+
+    def close(self) -> None:
+        """End the process."""
+        self.segmenter.close()
+
+    def _hear(self, message: Message) -> None:
+        name = self.segmenter.heard(message)
+        review = self.review
+        if name is None or review is None:
+            return
+        self.device = str(message.values.get("device", self.device))
+        case = next((case for case in review.cases if case.name == name), None)
+        if case is not None:
+            if message.event == "done":
+                values = message.values
+                if case.image in (None, values["image"]):
+                    case.image = case.image or values["image"]
+                    review.was_found(case, values["threshold"], Summary(**values["summary"]))
+                self.found.emit(name)
+            elif message.event in ("failed", DIED):
+                detail = message.values.get("detail", STOPPED_SHORT)
+                self.failures[name] = detail
+                self.failed.emit(name, message.values.get("code", DIED), detail)
+        self.changed.emit()

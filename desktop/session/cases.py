@@ -1,0 +1,119 @@
+"""The list of cases: what is known of each, and how the list is filtered, searched and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.io import natural_key
+from core.scan import ScanSource
+from desktop.session.results import Summary
+from desktop.session.verdicts import DONE_STATES, OPEN_STATES, State
+
+
+class Filter(StrEnum):
+    """Which cases are listed."""
+
+    ALL = "All"
+    TODO = "To do"
+    FLAGGED = "Flagged"
+    DONE = "Done"
+
+    def takes(self, state: State) -> bool:
+        """Whether a case of this state is listed."""
+        match self:
+            case Filter.TODO:
+                return state in OPEN_STATES
+            case Filter.FLAGGED:
+                return state is State.FLAGGED
+            case Filter.DONE:
+                return state in DONE_STATES
+        return True
+
+
+class Order(StrEnum):
+    """How cases are sorted."""
+
+    NAME = "Name"
+    BURDEN = "Lesion burden"
+    UNCERTAINTY = "Uncertainty"
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """A case of the list.
+
+    Attributes:
+        number: its place by name, from 1; what it is called while names are hidden.
+        source: its files.
+        image: SHA-256 of its files, None until it was read once.
+        state: where it stands.
+        summary: of what the model found, None until it is known.
+        note: the reviewer's.
+        problem: why it cannot be read or segmented, else "".
+    """
+
+    number: int
+    source: ScanSource
+    image: str | None = None
+    state: State = State.TODO
+    summary: Summary | None = None
+    note: str = ""
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The case's own name, which may be a patient's."""
+        return self.source.name
+
+    def label(self, names: bool) -> str:
+        """What it is called on the screen."""
+        return self.name if names else f"Case {self.number}"
+
+
+def make_cases(sources: Sequence[ScanSource]) -> list[Case]:
+    """Number the cases by name."""
+    ordered = sorted(sources, key=lambda source: natural_key(source.name))
+    return [Case(number, source) for number, source in enumerate(ordered, 1)]
+
+
+def choose(cases: Iterable[Case], which: Filter, search: str, order: Order) -> list[Case]:
+    """The cases that are listed, in the order in which they are.
+
+    A search takes the cases whose name, number, state or note holds every word. Unknown burdens come last.
+    """
+    words = search.casefold().split()
+    listed = [case for case in cases if which.takes(case.state) and all(word in _text(case) for word in words)]
+    if order is Order.BURDEN:
+        listed.sort(key=lambda case: -case.summary.voxels if case.summary else 1)
+    elif order is Order.UNCERTAINTY:
+        listed.sort(key=lambda case: -case.summary.uncertainty if case.summary else 1)
+    return listed
+
+
+def _text(case: Case) -> str:
+    return f"{case.name} case {case.number} {case.state} {case.note}".casefold()
+
+
+def counts(cases: Iterable[Case]) -> dict[Filter, int]:
+    """How many cases each filter takes."""
+    states = [case.state for case in cases]
+    return {which: sum(which.takes(state) for state in states) for which in Filter}
+
+
+def neighbour(listed: Sequence[Case], current: Case | None, step: int) -> Case | None:
+    """The case `step` places further in the list; None at its end. From a case that is not listed: the first."""
+    if current is None or current not in listed:
+        return listed[0] if listed else None
+    place = listed.index(current) + step
+    return listed[place] if 0 <= place < len(listed) else None
+
+
+def next_open(listed: Sequence[Case], current: Case | None) -> Case | None:
+    """The next case that waits for a verdict: after the current one, else from the top of the list."""
+    start = listed.index(current) + 1 if current in listed else 0
+    for case in (*listed[start:], *listed[:start]):
+        if case is not current and case.state in OPEN_STATES:
+            return case
+    return None

@@ -1,0 +1,194 @@
+"""What a review hands over: the masks, two tables, and a report that is one file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.batch.jobs import refuse_overlap, unique_names
+from core.batch.results import write_text
+from core.batch.tables import lesions_csv
+from core.errors import Cancelled, InputError, MetsegError, OutputError
+from core.io import read_mask, read_scan, write_mask
+from core.measure.dice import dice
+from core.measure.lesions import find_lesions
+from core.scan import Lesion, Scan, ScanSource
+from desktop.session.report import Page, picture_of, write_page
+from desktop.session.verdicts import Event
+
+MASKS, VERDICTS, LESIONS, REPORT = "masks", "verdicts.csv", "lesions.csv", "report.html"
+VERDICT_COLUMNS = (
+    "case", "state", "reason", "note", "when", "who", "lesions", "voxels", "volume_ml", "dice", "model", "threshold",
+    "mask_sha256", "image_sha256", "problem",
+)  # fmt: skip
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A case as it is handed over: taken from the review at one moment, so that a thread can work on it.
+
+    Attributes:
+        label: what the report calls it; the name, or its number where names are hidden.
+        event: the verdict that holds, or None.
+        mask: the mask that the verdict was given on, or the one that is shown; None where there is none.
+        write: whether the mask is written.
+    """
+
+    source: ScanSource
+    label: str
+    state: str
+    note: str
+    event: Event | None
+    image: str | None
+    mask: NDArray[np.bool_] | None
+    model: str
+    threshold: float | None
+    mask_sha256: str
+    write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: the folder, how many cases' masks, and the cases with a problem."""
+
+    folder: Path
+    masks: int
+    problems: tuple[str, ...]
+
+
+def export_review(
+    entries: Sequence[Entry],
+    inputs: Sequence[Path],
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Exported:
+    """Write masks, tables and report into a new or empty folder.
+
+    The masks lie as `metseg segment` writes them: `masks/CASE/STEM_mask.tif`.
+
+    Raises:
+        UsageError: the folder lies among the scans.
+        OutputError: it holds something already, or cannot be written to.
+        Cancelled: somebody asked to stop.
+    """
+    refuse_overlap(inputs, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise OutputError("this folder holds something already; choose an empty or a new one", source=str(folder))
+    except OSError as error:
+        raise OutputError("this folder cannot be made; choose another", source=str(folder)) from error
+    names = unique_names(entry.source.name for entry in entries)
+    rows, lesion_rows, pages, problems, masks = [], [], [], [], 0
+    for index, (name, entry) in enumerate(zip(names, entries, strict=True)):
+        if cancelled and cancelled():
+            raise Cancelled("the export was stopped; what it had written is in its folder")
+        lesions: tuple[Lesion, ...] = ()
+        overlap, picture, problem = None, None, ""
+        if entry.mask is not None or entry.event is not None:
+            try:
+                scan = read_scan(entry.source)
+                if entry.mask is not None:
+                    lesions = _lesions(entry, scan)
+                    overlap = _overlap(entry)
+                    if entry.write:
+                        target = folder / MASKS / name
+                        target.mkdir(parents=True)
+                        write_mask(entry.mask, scan, target)
+                        masks += 1
+                picture = picture_of(scan, entry.mask)
+            except OutputError:
+                raise
+            except MetsegError as error:
+                problem = error.detail
+                problems.append(entry.label)
+        rows.append(_row(name, entry, lesions, overlap, problem))
+        lesion_rows.append(_manifest(name, entry, lesions))
+        pages.append(Page(entry.label, entry.state, entry.event, entry.note, len(lesions), overlap, problem, picture))
+        if progress:
+            progress(index + 1, len(entries))
+    write_text(folder / VERDICTS, _table(rows))
+    write_text(folder / LESIONS, lesions_csv(lesion_rows))
+    write_page(folder / REPORT, pages)
+    return Exported(folder, masks, tuple(problems))
+
+
+def _lesions(entry: Entry, scan: Scan) -> tuple[Lesion, ...]:
+    if entry.image is not None and scan.sha256 != entry.image:
+        raise InputError("the files were changed since this case was reviewed; open it again")
+    assert entry.mask is not None  # noqa: S101
+    if entry.mask.shape != scan.shape:
+        raise InputError("the mask is of another size than the images")
+    even = scan.slice_positions_mm is None
+    return find_lesions(entry.mask, spacing_mm=scan.spacing_mm, evenly_spaced=even)[1]
+
+
+def _overlap(entry: Entry) -> float | None:
+    """Dice with the truth beside the images; None where that cannot be used."""
+    if entry.mask is None or not entry.source.has_truth:
+        return None
+    try:
+        truth = read_mask(entry.source)
+    except InputError:
+        return None
+    return dice(entry.mask, truth) if truth.shape == entry.mask.shape else None
+
+
+def _row(name: str, entry: Entry, lesions: Sequence[Lesion], overlap: float | None, problem: str) -> dict[str, object]:
+    volumes = [lesion.volume_ml for lesion in lesions]
+    event = entry.event
+    return {
+        "case": name,
+        "state": entry.state,
+        "reason": event.reason if event else "",
+        "note": entry.note,
+        "when": event.at if event else "",
+        "who": event.who if event else "",
+        "lesions": len(lesions) if entry.mask is not None else None,
+        "voxels": sum(lesion.voxels for lesion in lesions) if entry.mask is not None else None,
+        "volume_ml": sum(v for v in volumes if v is not None) if volumes and None not in volumes else None,
+        "dice": overlap,
+        "model": entry.model,
+        "threshold": entry.threshold,
+        "mask_sha256": entry.mask_sha256,
+        "image_sha256": entry.image or "",
+        "problem": problem,
+    }
+
+
+def _manifest(name: str, entry: Entry, lesions: Sequence[Lesion]) -> dict[str, object]:
+    """A case in the form from which the table of lesions is made."""
+    from dataclasses import asdict
+
+    return {
+        "name": name,
+        "model": {"name": entry.model},
+        "settings": {"threshold": entry.threshold},
+        "result": {"lesions": [asdict(lesion) for lesion in lesions]},
+    }
+
+
+def _table(rows: Sequence[dict[str, object]]) -> str:
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, VERDICT_COLUMNS, lineterminator="\r\n")
+    table.writeheader()
+    for row in rows:
+        table.writerow({column: _cell(value) for column, value in row.items()})
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A value as a spreadsheet may see it: what somebody typed is never taken for a formula."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value

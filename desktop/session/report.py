@@ -1,0 +1,122 @@
+"""The report of a review: one HTML file with its pictures inside, which asks nothing of any network."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.batch.results import RESEARCH_ONLY, write_text
+from core.measure.dice import EMPTY_RULE
+from core.overlay import draw_overlay
+from core.scan import Scan
+from core.system import VERSION
+from desktop.session.display import apply_window, model_channel, value_range
+from desktop.session.results import best_slice
+from desktop.session.verdicts import Event, State
+
+PICTURE_PX = 320
+JPEG_QUALITY = 88
+
+STYLE = """
+:root { color-scheme: light dark; --ground: #f6f7f9; --panel: #fff; --text: #1a212b; --muted: #5b6776; --line: #d9dee6 }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #0e1116; --panel: #161b22; --text: #d7dee8; --muted: #8b98a9; --line: #262c36 } }
+body { margin: 0 auto; padding: 32px 24px; max-width: 1180px; background: var(--ground); color: var(--text);
+  font: 15px/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums }
+h1 { font-size: 24px; margin: 0 0 4px } .muted { color: var(--muted) }
+.counts { display: flex; gap: 8px; flex-wrap: wrap; margin: 16px 0 24px }
+.counts span, .case { background: var(--panel); border: 1px solid var(--line); border-radius: 6px }
+.counts span { padding: 4px 12px }
+.cases { display: grid; grid-template-columns: repeat(auto-fill, minmax(260px, 1fr)); gap: 16px }
+.case { overflow: hidden } .case img { display: block; width: 100%; background: #000 }
+.case div { padding: 10px 12px } .case h2 { font-size: 15px; margin: 0; overflow-wrap: anywhere }
+.state { font-weight: 600 } p { margin: 4px 0 0 }
+.accepted { color: #1a7f42 } .rejected { color: #c2333f } .flagged { color: #9a6700 }
+@media (prefers-color-scheme: dark) {
+  .accepted { color: #3fb96b } .rejected { color: #f2616b } .flagged { color: #ffb000 } }
+@media print { body { background: #fff } .case { break-inside: avoid } }
+"""
+SIGNS = {State.ACCEPTED: "✓", State.REJECTED: "✕", State.FLAGGED: "⚑", State.REOPENED: "↻", State.TODO: "○"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """A case in the report; `picture` is a JPEG, or None."""
+
+    label: str
+    state: str
+    event: Event | None
+    note: str
+    lesions: int
+    dice: float | None
+    problem: str
+    picture: bytes | None
+
+
+def picture_of(scan: Scan, mask: NDArray[np.bool_] | None) -> bytes | None:
+    """The slice with most lesion and the mask on it, as a small JPEG; None where it cannot be made."""
+    import cv2
+
+    index = scan.shape[0] // 2 if mask is None else best_slice(mask)
+    volume = scan.voxels[:, model_channel(scan, ("flair",), None)]
+    image = apply_window(volume[index], value_range(volume).preset(0))
+    shown = np.zeros(image.shape, np.bool_) if mask is None else mask[index]
+    scale = PICTURE_PX / max(image.shape)
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
+    shown = cv2.resize(shown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    picture = draw_overlay(np.ascontiguousarray(image), shown, opacity=0.25)
+    done, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return content.tobytes() if done else None
+
+
+def write_page(path: Path, pages: Sequence[Page]) -> None:
+    """Write the report.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    states = Counter(page.state for page in pages)
+    counts = "".join(f"<span>{SIGNS[s]} {states[s]} {s}</span>" for s in State if states[s])
+    cases = "\n".join(_case(page) for page in pages)
+    rule = f"<p class=muted>{escape(EMPTY_RULE)}</p>" if any(page.dice is not None for page in pages) else ""
+    write_text(
+        path,
+        f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>metseg review</title><style>{STYLE}</style></head><body>
+<h1>Review of {len(pages)} {"case" if len(pages) == 1 else "cases"}</h1>
+<p class=muted>metseg {VERSION}. {escape(RESEARCH_ONLY)}</p>
+<div class=counts>{counts}</div>{rule}
+<div class=cases>{cases}</div>
+</body></html>
+""",
+    )
+
+
+def _case(page: Page) -> str:
+    image = ""
+    if page.picture:
+        content = base64.b64encode(page.picture).decode()
+        image = f'<img alt="the slice with most lesion" src="data:image/jpeg;base64,{content}">'
+    found = "1 lesion" if page.lesions == 1 else f"{page.lesions} lesions"
+    facts = [found if page.picture else "", f"Dice {page.dice:.3f}" if page.dice is not None else ""]
+    if page.event:
+        facts.append(f"{page.event.about.model} at {page.event.about.threshold:g}" if page.event.about.model else "")
+        facts.append(f"{page.event.who}, {page.event.at}")
+    reason = f": {escape(page.event.reason)}" if page.event and page.event.reason else ""
+    note = f"<p>{escape(page.note)}</p>" if page.note else ""
+    problem = f"<p>{escape(page.problem)}</p>" if page.problem else ""
+    return (
+        f"<div class=case>{image}<div><h2>{escape(page.label)}</h2>"
+        f'<p class="state {page.state.replace(" ", "-")}">{SIGNS[State(page.state)]} {page.state}{reason}</p>'
+        f"<p class=muted>{escape(' · '.join(fact for fact in facts if fact))}</p>{note}{problem}</div></div>"
+    )

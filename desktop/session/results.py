@@ -1,0 +1,190 @@
+"""Segmentations kept on the disk, found again by what was segmented and how, and the masks that follow from them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import OutputError
+from core.io import write_atomic
+from core.measure.lesions import find_lesions
+from core.model_card import ModelCard
+from core.scan import Lesion, Note, Scan
+
+KEEP_BYTES = 4 << 30
+LARGEST_FILE = 2 << 30
+UNSURE = 0.25
+"""A voxel whose probability is nearer to the threshold than this counts as uncertain."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A model's answer to a case, before any threshold.
+
+    Attributes:
+        probability: (S, H, W) float32 in [0, 1].
+        warnings: what the model's way to it noticed.
+        manifest: how it was made.
+    """
+
+    probability: NDArray[np.float32]
+    warnings: tuple[Note, ...]
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """A result at a threshold.
+
+    Attributes:
+        mask: (S, H, W) bool.
+        lesions: its components, the largest first.
+        mask_sha256: `mask_hash` of it.
+        summary: for the list of cases.
+    """
+
+    mask: NDArray[np.bool_]
+    lesions: tuple[Lesion, ...]
+    mask_sha256: str
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a list of cases says of a finding.
+
+    Attributes:
+        mask: its hash.
+        lesions: how many.
+        voxels: of all lesions.
+        uncertainty: uncertain voxels for each lesion voxel.
+        best_slice: the one with most lesion; the middle one where there is none.
+    """
+
+    mask: str
+    lesions: int
+    voxels: int
+    uncertainty: float
+    best_slice: int
+
+
+def result_key(image_sha256: str, card: ModelCard, channel: int | str | None, precision: str) -> str:
+    """The name under which a result is kept: a digest of all that it depends on besides the threshold."""
+    parts = [image_sha256, card.weights.sha256, asdict(card.network), asdict(card.preprocessing), channel, precision]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def save_result(folder: Path, key: str, result: Result) -> None:
+    """Keep a result.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError("the folder for results cannot be made; check the disk", source=str(folder)) from error
+    about = {"warnings": [asdict(note) for note in result.warnings], "manifest": dict(result.manifest)}
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        probability=np.asarray(result.probability, np.float32),
+        about=np.frombuffer(json.dumps(about).encode(), np.uint8),
+    )
+    write_atomic(folder / f"{key}.npz", content.getvalue())
+
+
+def load_result(folder: Path, key: str) -> Result | None:
+    """A kept result; None where there is none, or where it is damaged."""
+    path = folder / f"{key}.npz"
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            return None
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            probability, about = stored["probability"], json.loads(stored["about"].tobytes())
+        notes = tuple(Note(**note) for note in about["warnings"])
+        manifest = about["manifest"]
+    except FileNotFoundError:
+        return None
+    except Exception:
+        # Damage shows itself as anything from zlib's error to a missing entry, and is healed by segmenting again.
+        return None
+    if probability.ndim != 3 or probability.dtype != np.float32:
+        return None
+    with contextlib.suppress(OSError):
+        path.touch()
+    return Result(probability, notes, manifest)
+
+
+def trim_results(folder: Path, keep_bytes: int = KEEP_BYTES) -> None:
+    """Remove what was not looked at for longest, until the rest is small enough."""
+    with contextlib.suppress(OSError):
+        found = sorted(((p.stat().st_mtime, p.stat().st_size, p) for p in folder.glob("*.npz")), reverse=True)
+        total = 0
+        for _, size, path in found:
+            total += size
+            if total > keep_bytes:
+                path.unlink(missing_ok=True)
+
+
+def find(result: Result, threshold: float, scan: Scan) -> Finding:
+    """The mask at a threshold and what is in it, exactly as `metseg segment` gives it."""
+    mask, lesions = find_lesions(
+        result.probability >= np.float32(threshold),
+        result.probability,
+        spacing_mm=scan.spacing_mm,
+        evenly_spaced=scan.slice_positions_mm is None,
+    )
+    digest, voxels = mask_hash(mask), int(np.count_nonzero(mask))
+    unsure = int(np.count_nonzero(np.abs(result.probability - np.float32(threshold)) < UNSURE))
+    summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(mask))
+    return Finding(mask, lesions, digest, summary)
+
+
+def best_slice(mask: NDArray[np.bool_]) -> int:
+    """The slice of (S, H, W) with most lesion; the middle one where there is none."""
+    areas = np.count_nonzero(mask, axis=(1, 2))
+    return int(areas.argmax()) if areas.any() else len(mask) // 2
+
+
+def slice_of(lesion: Lesion, mask: NDArray[np.bool_]) -> int:
+    """The slice in which a lesion is largest."""
+    (first, last), (top, bottom), (left, right) = lesion.box
+    part = mask[first : last + 1, top : bottom + 1, left : right + 1]
+    return first + best_slice(part) if part.any() else first
+
+
+def mask_hash(mask: NDArray[np.bool_]) -> str:
+    """SHA-256 over a mask's shape and its voxels, a bit each."""
+    return hashlib.sha256(f"{mask.shape}".encode() + np.packbits(mask).tobytes()).hexdigest()
+
+
+def pack_mask(mask: NDArray[np.bool_]) -> bytes:
+    """A mask as few bytes, for `unpack_mask`."""
+    return zlib.compress(np.packbits(mask).tobytes())
+
+
+def unpack_mask(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """What `pack_mask` packed.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        bits = np.frombuffer(zlib.decompress(content), np.uint8)
+    except zlib.error as error:
+        raise ValueError("the packed mask is damaged") from error
+    count = int(np.prod(shape))
+    if bits.size != -(-count // 8):
+        raise ValueError("the packed mask is of another size")
+    return np.unpackbits(bits, count=count).astype(np.bool_).reshape(shape)

@@ -1,0 +1,281 @@
+"""A review: the cases, the model, and the verdicts, kept in step with the store."""
+
+from __future__ import annotations
+
+import getpass
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.model_card import ModelCard
+from core.scan import ScanSource
+from desktop.session.cases import Case, make_cases
+from desktop.session.results import Finding, Summary, pack_mask, unpack_mask
+from desktop.session.store import Store
+from desktop.session.verdicts import Binding, Event, History, Kind, State, fold, state_after
+
+VERDICTS = (Kind.ACCEPT, Kind.REJECT, Kind.FLAG, Kind.CLEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model whose masks are reviewed."""
+
+    folder: Path
+    card: ModelCard
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 of its weights."""
+        return self.card.weights.sha256
+
+
+class Review:
+    """What one window works on. All its methods are quick and meant for one thread.
+
+    Attributes:
+        cases: by name.
+        model: whose masks are shown; None where there is none.
+        store: the database.
+        unsaved: events that could not be written yet; `save_again` tries.
+    """
+
+    def __init__(self, inputs: Sequence[Path], store: Store, model: Model | None = None) -> None:
+        self.inputs, self.store, self.model = tuple(inputs), store, model
+        self.cases: list[Case] = []
+        self.unsaved: list[tuple[Event, tuple[str, tuple[int, int, int], bytes] | None]] = []
+        self.problem = ""
+        self._who = _login()
+        self._load()
+
+    def _load(self) -> None:
+        try:
+            self._events = list(self.store.events())
+            self._notes, self._images = self.store.notes(), self.store.images()
+            self._summaries, self._choices = self.store.summaries(), self.store.choices()
+        except sqlite3.Error as error:
+            self._events, self._notes, self._images, self._summaries, self._choices = [], {}, {}, {}, {}
+            self.problem = f"The record of this review cannot be read ({error})."
+        self._refold()
+
+    def _refold(self) -> None:
+        self._history: History = fold(self._events)
+        self._last: dict[tuple[str, str], Event] = {}
+        self._last_of_case: dict[str, Event] = {}
+        for event in self._history.applied:
+            self._last[event.case, event.about.image] = event
+            self._last_of_case[event.case] = event
+
+    @property
+    def read_only(self) -> bool:
+        """Whether verdicts are refused."""
+        return self.store.read_only
+
+    @property
+    def saved(self) -> bool:
+        """Whether every verdict is on the disk."""
+        return not self.unsaved and not self.problem
+
+    def set_cases(self, sources: Iterable[ScanSource]) -> None:
+        """Take the cases that were found."""
+        self.cases = make_cases(tuple(sources))
+        for case in self.cases:
+            known = self._images.get(case.name)
+            case.image = known[1] if known else None
+            self.refresh(case)
+
+    def set_model(self, model: Model | None) -> None:
+        """Show another model's masks; verdicts on the old one's do not hold for them."""
+        self.model = model
+        for case in self.cases:
+            self.refresh(case)
+
+    def reload(self) -> None:
+        """Take over what another window has written."""
+        self._load()
+        self.set_cases(case.source for case in self.cases)
+
+    def threshold(self, case: Case) -> float:
+        """From which probability a voxel of this case is lesion."""
+        chosen = self._choices.get(case.image or "", (None, None))[0]
+        return chosen if chosen is not None else self.model.card.threshold if self.model else 0.5
+
+    def channel(self, case: Case) -> str | None:
+        """Which channel the reviewer chose for the model; None lets the scan decide."""
+        return self._choices.get(case.image or "", (None, None))[1]
+
+    def choice(self, image: str) -> tuple[float | None, str | None]:
+        """The reviewer's own threshold and channel for an image; any thread may ask."""
+        return self._choices.get(image, (None, None))
+
+    def set_choice(self, case: Case, threshold: float | None, channel: str | None) -> None:
+        """Keep the reviewer's threshold and channel for a case that was read."""
+        if case.image is None:
+            return
+        self._choices[case.image] = (threshold, channel)
+        self._keep(lambda: self.store.set_choice(case.image or "", threshold, channel))
+        self.refresh(case)
+
+    def binding(self, case: Case, finding: Finding | None = None) -> Binding:
+        """What a verdict given now would be about; without a finding, as far as it is known."""
+        image = case.image or ""
+        if self.model is None:
+            return Binding(image)
+        mask = finding.mask_sha256 if finding else case.summary.mask if case.summary else None
+        return Binding(image, mask, self.model.card.name, self.model.weights, self.threshold(case))
+
+    def refresh(self, case: Case) -> None:
+        """Work out anew what is known of a case."""
+        image = case.image
+        case.note = self._notes.get(image, "") if image else ""
+        case.summary = None
+        if image and self.model:
+            case.summary = self._summaries.get((image, self.model.weights, self.threshold(case)))
+        last = self.last_event(case)
+        if image is None:
+            case.state = State.REOPENED if last and last.kind is not Kind.CLEAR else State.TODO
+        else:
+            case.state = state_after(last, self.binding(case))
+
+    def last_event(self, case: Case) -> Event | None:
+        """The verdict given last on a case, whatever it was about."""
+        return self._last.get((case.name, case.image or "")) or self._last_of_case.get(case.name)
+
+    def was_read(self, case: Case, look: str, image: str) -> None:
+        """Take over what reading a case told: its content's hash, and what its files look like."""
+        case.image, case.problem = image, ""
+        if self._images.get(case.name) != (look, image):
+            self._images[case.name] = (look, image)
+            self._keep(lambda: self.store.set_image(case.name, look, image))
+        self.refresh(case)
+
+    def looks(self) -> dict[str, str]:
+        """For the cases that were read before: what their files looked like."""
+        return {case.name: self._images[case.name][0] for case in self.cases if case.name in self._images}
+
+    def files_changed(self, names: Iterable[str]) -> None:
+        """These cases' files look different from when they were read, so what was known of them may not hold."""
+        gone = set(names)
+        for case in self.cases:
+            if case.name in gone:
+                case.image = None
+                self.refresh(case)
+
+    def was_found(self, case: Case, threshold: float, summary: Summary) -> None:
+        """Take over what the present model found in a case that was read."""
+        if case.image is None or self.model is None:
+            return
+        image, weights = case.image, self.model.weights
+        if self._summaries.get((image, weights, threshold)) != summary:
+            self._summaries[image, weights, threshold] = summary
+            self._keep(lambda: self.store.set_summary(image, weights, threshold, summary))
+        self.refresh(case)
+
+    def decide(self, case: Case, kind: Kind, finding: Finding | None = None, reason: str = "") -> Event | None:
+        """Record a verdict on what is shown; None where nothing may be recorded.
+
+        A reason given to a rejection that has none yet replaces it, so that one undo takes both back.
+        """
+        if self.read_only or case.image is None or kind not in VERDICTS or (kind is Kind.ACCEPT and finding is None):
+            return None
+        about = self.binding(case, finding) if finding else Binding(case.image)
+        last, target = self.last_event(case), None
+        if reason and last and last.kind is kind is Kind.REJECT and last.about == about and not last.reason:
+            target = last.number
+        mask = (finding.mask_sha256, _shape(finding.mask), pack_mask(finding.mask)) if finding else None
+        return self._record(case.name, about, kind, reason, target, mask)
+
+    def undo(self) -> Event | None:
+        """Take back the verdict given last, on whatever case; returns it, or None where there is none."""
+        return self._turn(Kind.UNDO, self._history.applied)
+
+    def redo(self) -> Event | None:
+        """Give again the verdict that was taken back last."""
+        return self._turn(Kind.REDO, self._history.undone)
+
+    def _turn(self, kind: Kind, events: tuple[Event, ...]) -> Event | None:
+        if self.read_only or not events:
+            return None
+        event = events[-1]
+        self._record(event.case, event.about, kind, "", event.number, None)
+        return event
+
+    def _record(
+        self,
+        name: str,
+        about: Binding,
+        kind: Kind,
+        reason: str,
+        target: int | None,
+        mask: tuple[str, tuple[int, int, int], bytes] | None,
+    ) -> Event:
+        number = self._events[-1].number + 1 if self._events else 1
+        event = Event(number, _now(), self._who, name, about, kind, reason, target)
+        self._events.append(event)
+        self.unsaved.append((event, mask))
+        self.save_again()
+        self._refold()
+        for case in self.cases:
+            if case.name == name:
+                self.refresh(case)
+        return event
+
+    def save_again(self) -> bool:
+        """Write what could not be written yet; whether all is on the disk now."""
+        while self.unsaved:
+            event, mask = self.unsaved[0]
+            try:
+                self.store.add_event(event, mask)
+            except sqlite3.Error as error:
+                self.problem = f"Not saved yet ({error}); trying again."
+                return False
+            self.unsaved.pop(0)
+        self.problem = ""
+        return True
+
+    def set_note(self, case: Case, text: str) -> None:
+        """Keep the reviewer's note on a case that was read."""
+        if self.read_only or case.image is None or text == case.note:
+            return
+        image = case.image
+        case.note = self._notes[image] = text
+        self._keep(lambda: self.store.set_note(image, case.name, text, _now()))
+
+    def accepted_mask(self, case: Case) -> NDArray[np.bool_] | None:
+        """The very mask that the verdict on a case was given on; None where there was none or it is damaged."""
+        event = self.last_event(case)
+        if event is None or event.about.mask is None:
+            return None
+        with suppress(sqlite3.Error, ValueError):
+            if stored := self.store.mask(event.about.mask):
+                return unpack_mask(*stored)
+        return None
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        """Write something that the next look would find out again, or that the next change writes again."""
+        try:
+            write()
+        except sqlite3.Error as error:
+            self.problem = f"Not saved yet ({error}); trying again."
+
+
+def _shape(mask: NDArray[np.bool_]) -> tuple[int, int, int]:
+    slices, height, width = mask.shape
+    return slices, height, width
+
+
+def _now() -> str:
+    return datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

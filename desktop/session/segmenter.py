@@ -1,0 +1,202 @@
+"""The queue of cases to segment, and the process that works on it.
+
+Calls come from one thread; what happens is told through a callback from another, which should only pass it on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.scan import ScanSource
+
+ROOT = Path(__file__).resolve().parents[2]
+START = (
+    "import sys; root = sys.argv[1]; root in sys.path or sys.path.insert(0, root); "
+    "from desktop.session.worker import main; main()"
+)
+DIED = "died"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked of the worker for one case."""
+
+    source: ScanSource
+    model: Path
+    device: str
+    precision: str
+    channel: str | None
+    results: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the worker says: `event` is progress, done, failed, cancelled or died."""
+
+    job: int
+    event: str
+    values: Mapping[str, Any]
+
+
+class Segmenter:
+    """Segments one case after another in a process of its own, which is started when it is first needed.
+
+    Args:
+        tell: hears every message, in a thread of the segmenter's; hand it to `heard` in the caller's own thread.
+    """
+
+    def __init__(self, tell: Callable[[Message], None]) -> None:
+        self._tell = tell
+        self._process: subprocess.Popen[str] | None = None
+        self._ended: subprocess.Popen[str] | None = None  # whose output has ended, though it may not be gone yet
+        self._waiting: list[tuple[str, Ask]] = []
+        self._running: tuple[int, str, float] | None = None
+        self._next = 1
+        self._done = 0
+        self._seconds: list[float] = []
+        self._share = 0.0
+
+    @property
+    def running(self) -> str | None:
+        """The case being segmented."""
+        return self._running[1] if self._running else None
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The cases that wait, in order."""
+        return tuple(name for name, _ in self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return self._running is not None or bool(self._waiting)
+
+    def progress(self) -> tuple[float, int, float | None]:
+        """Cases done (with the running one's share), cases in all, and seconds that remain, where they are known."""
+        left = len(self._waiting) + (self._running is not None)
+        remaining = None
+        if self._seconds:
+            remaining = sum(self._seconds) / len(self._seconds) * (left - self._share)
+        elif self._running and self._share > 0.05:
+            elapsed = time.monotonic() - self._running[2]
+            remaining = elapsed / self._share * (left - self._share)
+        return self._done + self._share, self._done + left, remaining
+
+    def submit(self, ask: Ask, *, first: bool = False) -> None:
+        """Put a case into the queue, at its front if it is the one being looked at."""
+        name = ask.source.name
+        if self._running and self._running[1] == name:
+            return
+        if not self.busy:
+            self._done = 0
+        self._waiting = [entry for entry in self._waiting if entry[0] != name or not first]
+        if first:
+            self._waiting.insert(0, (name, ask))
+        elif name not in self.waiting:
+            self._waiting.append((name, ask))
+        self._go_on()
+
+    def cancel(self) -> None:
+        """Drop what waits and stop what runs."""
+        self._waiting.clear()
+        if self._running:
+            self._send({"cancel": self._running[0]})
+
+    def heard(self, message: Message) -> str | None:
+        """Take in a message; the name of the case that it is about, or None for one that is over."""
+        if self._running is None or self._running[0] != message.job:
+            return None
+        job, name, begun = self._running
+        if message.event == "progress":
+            done, total = message.values["done"], max(message.values["total"], 1)
+            if done == 0:  # reading and loading the model are no part of the speed
+                self._running = (job, name, time.monotonic())
+            self._share = done / total
+            return name
+        if message.event == "done":
+            self._seconds = [*self._seconds[-9:], time.monotonic() - begun]
+        self._running, self._share = None, 0.0
+        self._done += 1
+        self._go_on()
+        return name
+
+    def close(self) -> None:
+        """End the process."""
+        self._waiting.clear()
+        self._running = None
+        self._end()
+
+    def _end(self) -> None:
+        if self._process:
+            process, self._process = self._process, None
+            with contextlib.suppress(OSError):
+                process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError, ValueError):
+                    if stream:
+                        stream.close()
+
+    def _go_on(self) -> None:
+        if self._running or not self._waiting:
+            return
+        name, ask = self._waiting.pop(0)
+        job, self._next = self._next, self._next + 1
+        self._running, self._share = (job, name, time.monotonic()), 0.0
+        self._send(
+            {
+                "job": job,
+                "name": name,
+                "paths": [str(path) for path in ask.source.paths],
+                "model": str(ask.model),
+                "device": ask.device,
+                "precision": ask.precision,
+                "channel": ask.channel,
+                "results": str(ask.results),
+            }
+        )
+
+    def _send(self, values: dict[str, Any]) -> None:
+        if self._process in (None, self._ended) or self._process.poll() is not None:
+            if "cancel" in values:
+                return
+            self._end()
+            self._process = self._start()
+        stdin = self._process.stdin
+        with contextlib.suppress(OSError):  # it died; its reading thread says so
+            if stdin:
+                stdin.write(json.dumps(values) + "\n")
+                stdin.flush()
+
+    def _start(self) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START, str(ROOT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        threading.Thread(target=self._listen, args=(process,), daemon=True, name="metseg-listen").start()
+        return process
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        """Pass on what a process says, and say so when it ends while something is asked of it."""
+        with contextlib.suppress(OSError, ValueError):
+            for line in process.stdout or ():
+                values = json.loads(line)
+                self._tell(Message(values.pop("job"), values.pop("event"), values))
+        self._ended = process
+        running = self._running
+        if process is self._process and running:
+            self._tell(Message(running[0], DIED, {}))

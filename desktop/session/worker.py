@@ -1,0 +1,120 @@
+"""The process that segments, so that the window never waits: JSON lines in, JSON lines out.
+
+    in   {"job": 1, "name": …, "paths": […], "model": …, "device": …, "precision": …, "channel": …, "results": …}
+         {"cancel": 1}
+    out  {"job": 1, "event": "progress", "done": 3, "total": 20}
+         {"job": 1, "event": "done", "key": …, "image": …, "threshold": …, "summary": {…}}
+         {"job": 1, "event": "failed", "code": …, "detail": …}   {"job": 1, "event": "cancelled"}
+
+It ends when its input does: no window, no worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from core.inference.predictor import Predictor
+    from core.scan import Scan
+
+
+class Worker:
+    """Does one job after another."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._cancelled: set[int] = set()
+        self._predictor: tuple[tuple[str, ...], Predictor] | None = None
+
+    def cancel(self, job: int) -> None:
+        """Stop a job that runs or waits; called from the reading thread."""
+        self._cancelled.add(job)
+
+    def do(self, request: dict[str, Any]) -> None:
+        """One job, to its end, whatever that is."""
+        from core.errors import Cancelled, MetsegError
+
+        job = int(request["job"])
+        try:
+            self._segment(job, request)
+        except Cancelled:
+            self._tell(job, "cancelled")
+        except MetsegError as error:
+            self._tell(job, "failed", code=error.code, detail=error.detail)
+        except Exception as error:
+            detail = f"something unforeseen went wrong ({type(error).__name__})"
+            self._tell(job, "failed", code="unexpected", detail=detail)
+
+    def _segment(self, job: int, request: dict[str, Any]) -> None:
+        from core.errors import Cancelled
+        from core.io import read_scan
+        from core.model_store import find_model, load_card
+        from core.scan import ScanSource
+        from desktop.session.results import Result, find, load_result, result_key, save_result
+
+        if job in self._cancelled:
+            raise Cancelled("stopped as asked")
+        scan = read_scan(ScanSource(request["name"], tuple(Path(path) for path in request["paths"])))
+        card = load_card(find_model(request["model"]))
+        folder, channel = Path(request["results"]), request["channel"]
+        key = result_key(scan.sha256, card, channel, request["precision"])
+        result = load_result(folder, key)
+        if result is None or result.probability.shape != scan.shape:
+            self._tell(job, "progress", done=0, total=scan.shape[0])
+            found = self._load(request).segment(
+                scan,
+                channel=channel,
+                progress=lambda done, total: self._tell(job, "progress", done=done, total=total),
+                cancelled=lambda: job in self._cancelled,
+            )
+            result = Result(found.probability, _beyond(found.warnings, scan), found.manifest)
+            save_result(folder, key, result)
+        summary = find(result, card.threshold, scan).summary
+        self._tell(job, "done", key=key, image=scan.sha256, threshold=card.threshold, summary=asdict(summary))
+
+    def _load(self, request: dict[str, Any]) -> Predictor:
+        from core.inference.predictor import Predictor
+
+        wanted = (request["model"], request["device"], request["precision"])
+        if self._predictor is None or self._predictor[0] != wanted:
+            self._predictor = None
+            self._predictor = (wanted, Predictor(*wanted))
+        return self._predictor[1]
+
+    def _tell(self, job: int, event: str, **values: Any) -> None:
+        if self._predictor:
+            values["device"] = self._predictor[1].device
+        self._out.write(json.dumps({"job": job, "event": event, **values}) + "\n")
+        self._out.flush()
+
+
+def _beyond(warnings: Any, scan: Scan) -> tuple[Any, ...]:
+    """The warnings that the reader has not given already: those come with the scan itself."""
+    return tuple(note for note in warnings if note not in scan.notes)
+
+
+def main() -> None:
+    """Work until the input ends."""
+    # What a library prints must not end up between the lines.
+    out, sys.stdout = sys.stdout, sys.stderr
+    worker, jobs = Worker(out), queue.Queue[dict[str, Any]]()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            request = json.loads(line)
+            if "cancel" in request:
+                worker.cancel(int(request["cancel"]))
+            else:
+                jobs.put(request)
+        os._exit(0)  # nobody waits for what is being computed
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        worker.do(jobs.get())

@@ -1,0 +1,230 @@
+"""The list of cases: a row each with thumbnail, name, what was found, and the sign of its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PyQt6.QtCore import QAbstractListModel, QModelIndex, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QFont, QImage, QPainter
+from PyQt6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListView,
+    QPushButton,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop.session.cases import Case, Filter, Order
+from desktop.theme import HAIRLINE, LEFT_PX, MUTED, PANEL, PRESSED, RED, TEXT
+from desktop.widgets.icons import draw_state
+
+ROW_PX, THUMBNAIL_PX = 64, 48
+CaseRole = Qt.ItemDataRole.UserRole
+
+
+class _Cases(QAbstractListModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cases: list[Case] = []
+        self.names = False
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        return 0 if parent and parent.isValid() else len(self.cases)
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        case = self.cases[index.row()]
+        if role == Qt.ItemDataRole.AccessibleTextRole or role == Qt.ItemDataRole.ToolTipRole:
+            return f"{case.label(self.names)}: {case.problem or case.state}"
+        return case if role == CaseRole else None
+
+
+class _Row(QStyledItemDelegate):
+    def __init__(self, model: _Cases, thumbnail: Callable[[Case], QImage | None]) -> None:
+        super().__init__()
+        self._model, self._thumbnail = model, thumbnail
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802
+        return QSize(LEFT_PX - 16, ROW_PX)
+
+    def paint(self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        if painter is None:
+            return
+        case: Case = index.data(CaseRole)
+        box = QRectF(option.rect)
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(PRESSED if chosen else PANEL))
+        painter.drawRoundedRect(box.adjusted(4, 2, -4, -2), 6, 6)
+        frame = QRectF(box.left() + 10, box.top() + 8, THUMBNAIL_PX, THUMBNAIL_PX)
+        picture = self._thumbnail(case)
+        painter.fillRect(frame, QColor("black"))
+        if picture is not None:
+            size = picture.size().scaled(frame.size().toSize(), Qt.AspectRatioMode.KeepAspectRatio)
+            place = QRectF(0, 0, size.width(), size.height())
+            place.moveCenter(frame.center())
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(place, picture)
+        text = QRectF(frame.right() + 10, box.top() + 12, box.right() - frame.right() - 42, 20)
+        font = QFont(option.font)
+        font.setPixelSize(13)
+        painter.setFont(font)
+        painter.setPen(QColor(TEXT))
+        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        label = painter.fontMetrics().elidedText(
+            case.label(self._model.names), Qt.TextElideMode.ElideMiddle, int(text.width())
+        )
+        painter.drawText(text, flags, label)
+        font.setPixelSize(12)
+        painter.setFont(font)
+        painter.setPen(QColor(RED if case.problem else MUTED))
+        painter.drawText(text.translated(0, 20), flags, facts(case))
+        draw_state(painter, case.state, QRectF(box.right() - 30, box.center().y() - 8, 16, 16))
+        painter.restore()
+
+
+def facts(case: Case) -> str:
+    """The second line of a row."""
+    if case.problem:
+        return "cannot be used"
+    if case.summary is None:
+        return "not segmented"
+    count = case.summary.lesions
+    return "no lesion" if count == 0 else "1 lesion" if count == 1 else f"{count} lesions"
+
+
+class CaseList(QWidget):
+    """The left column.
+
+    Signals:
+        chosen(object): a case was picked.
+        changed(): another filter, search or order.
+    """
+
+    chosen = pyqtSignal(object)
+    changed = pyqtSignal()
+
+    def __init__(self, thumbnail: Callable[[Case], QImage | None], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("left")
+        self.setFixedWidth(LEFT_PX)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setStyleSheet(f"#left {{ background: {PANEL}; border-right: 1px solid {HAIRLINE}; }}")
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search cases")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search cases")
+        self.search.textChanged.connect(lambda _: self.changed.emit())
+        self.order = QComboBox()
+        self.order.setAccessibleName("Sort cases by")
+        self.order.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.order.addItems([f"Sort: {order.value.lower()}" for order in Order])
+        self.order.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self._chips = QButtonGroup(self)
+        chips = QWidget()
+        rows = QVBoxLayout(chips)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(6)
+        self._buttons: dict[Filter, QPushButton] = {}
+        for number, which in enumerate(Filter):
+            if number % 2 == 0:
+                line = QHBoxLayout()
+                line.setSpacing(6)
+                rows.addLayout(line)
+            button = QPushButton(which.value)
+            button.setObjectName("chip")
+            button.setCheckable(True)
+            button.setChecked(which is Filter.ALL)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _: self.changed.emit())
+            self._chips.addButton(button)
+            self._buttons[which] = button
+            line.addWidget(button)
+        self._model = _Cases()
+        self.view = QListView()
+        self.view.setModel(self._model)
+        self._row = _Row(self._model, thumbnail)
+        self.view.setItemDelegate(self._row)
+        self.view.setUniformItemSizes(True)
+        self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.view.clicked.connect(lambda index: self.chosen.emit(index.data(CaseRole)))
+        self.empty = QLabel("No case matches")
+        self.empty.setObjectName("muted")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setStyleSheet(f"background: {PANEL}; color: {MUTED};")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        for widget in (self.search, self.order, chips, self.empty):
+            layout.addWidget(widget)
+        layout.addWidget(self.view, 1)
+        chips.setStyleSheet(f"background: {PANEL};")
+        self.empty.hide()
+
+    @property
+    def which(self) -> Filter:
+        """The chip that is on."""
+        return next(which for which, button in self._buttons.items() if button.isChecked())
+
+    @which.setter
+    def which(self, value: Filter) -> None:
+        self._buttons[value].setChecked(True)
+
+    @property
+    def sorting(self) -> Order:
+        """How the list is sorted."""
+        return list(Order)[self.order.currentIndex()]
+
+    @property
+    def cases(self) -> list[Case]:
+        """What is listed."""
+        return self._model.cases
+
+    def set_cases(self, cases: list[Case], counts: dict[Filter, int], names: bool) -> None:
+        """List these."""
+        self._model.beginResetModel()
+        self._model.cases, self._model.names = cases, names
+        self._model.endResetModel()
+        self.empty.setVisible(not cases and counts[Filter.ALL] > 0)
+        for which, button in self._buttons.items():
+            button.setText(f"{which.value} {counts[which]:,}")
+
+    def set_current(self, case: Case | None) -> None:
+        """Mark the shown case and bring it into sight."""
+        if case in self._model.cases:
+            index = self._model.index(self._model.cases.index(case))
+            self.view.setCurrentIndex(index)
+            self.view.scrollTo(index)
+        else:
+            self.view.clearSelection()
+
+    def redraw(self) -> None:
+        """A thumbnail or a fact has come."""
+        viewport = self.view.viewport()
+        if viewport:
+            viewport.update()
+
+    def state(self) -> dict[str, str]:
+        """Which cases are listed and how, to be remembered. A search is not: it would hide cases the next time."""
+        return {"filter": self.which.value, "order": self.sorting.value}
+
+    def restore(self, values: dict[str, object]) -> None:
+        """List as the last time."""
+        for which in Filter:
+            if values.get("filter") == which.value:
+                self.which = which
+        for place, order in enumerate(Order):
+            if values.get("order") == order.value:
+                self.order.setCurrentIndex(place)
+        self.changed.emit()

@@ -1,0 +1,67 @@
+"""The sheet of keys, made from the table of shortcuts; lies over the window until a key or a click."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QKeyEvent, QMouseEvent
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from desktop.shortcuts import Shortcut, sections
+from desktop.theme import ACCENT, MUTED, PANEL, TEXT
+
+COLUMNS = (("File", "Verdict", "Help"), ("Go",), ("View",))
+
+
+class KeySheet(QWidget):
+    """All keys at a glance."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setStyleSheet(f"KeySheet {{ background: {PANEL}; }} QLabel {{ background: {PANEL}; }}")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(40, 32, 40, 32)
+        row.setSpacing(40)
+        table = sections()
+        self.labels = []
+        for names in COLUMNS:
+            label = QLabel("".join(_section(name, table[name]) for name in names))
+            label.setAlignment(Qt.AlignmentFlag.AlignTop)
+            row.addWidget(label, 1)
+            self.labels.append(label)
+        self.hide()
+
+    def open(self) -> None:
+        """Cover the window."""
+        parent = self.parentWidget()
+        if parent:
+            self.setGeometry(parent.rect())
+        self.show()
+        self.raise_()
+        self.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        self.hide()
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        self.hide()
+
+
+def _section(name: str, entries: list[Shortcut]) -> str:
+    rows = "".join(_row(entry) for entry in entries if entry.keys or entry.mouse)
+    return f"<p style='color:{ACCENT}'><b>{escape(name)}</b></p><table cellspacing='0' cellpadding='2'>{rows}</table>"
+
+
+def _row(entry: Shortcut) -> str:
+    # Second keys that only stand for the same one on another layout are no help here.
+    keys = [key for key in entry.keys if key not in "!@#$%" and key not in ("Enter", "Shift+Enter")]
+    shown = " or ".join(escape(key.replace("Return", "Enter")) for key in keys)
+    held = " (hold)" if entry.held else ""
+    mouse = f"<span style='color:{MUTED}'> · {escape(entry.mouse)}</span>" if entry.mouse else ""
+    return (
+        f"<tr><td style='color:{TEXT}; padding-right:16px'><b>{shown}</b>{held}</td>"
+        f"<td>{escape(entry.text)}{mouse}</td></tr>"
+    )

@@ -1,0 +1,115 @@
+"""The lesions of a case, the largest first; a click jumps there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from PyQt6.QtCore import QAbstractTableModel, QModelIndex, Qt, pyqtSignal
+from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtWidgets import QHeaderView, QTableView, QWidget
+
+from core.scan import Lesion
+
+SHARES = (2, 5, 5, 4, 5)
+
+
+class _Lesions(QAbstractTableModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lesions: Sequence[Lesion] = ()
+        self.headings: tuple[str, ...] = ()
+        self.set_lesions(())
+
+    def set_lesions(self, lesions: Sequence[Lesion]) -> None:
+        self.beginResetModel()
+        self.lesions = lesions
+        known = bool(lesions) and lesions[0].longest_diameter_mm is not None
+        volume = bool(lesions) and lesions[0].volume_ml is not None
+        size = "ml" if volume else "mm²" if known and all(a.slices[0] == a.slices[1] for a in lesions) else "voxels"
+        self.headings = ("", size, "⌀ mm" if known else "⌀ px", "peak", "slices")
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        return 0 if parent and parent.isValid() else len(self.lesions)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        return len(self.headings)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self.headings[section]
+        return None
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        return self.cells(self.lesions[index.row()])[index.column()] if role == Qt.ItemDataRole.DisplayRole else None
+
+    def cells(self, lesion: Lesion) -> tuple[str, ...]:
+        """A lesion's row; slices are counted from 1, as on the screen."""
+        first, last = lesion.slices[0] + 1, lesion.slices[1] + 1
+        size = {"ml": lesion.volume_ml, "mm²": lesion.area_mm2}.get(self.headings[1])
+        diameter = lesion.longest_diameter_px if lesion.longest_diameter_mm is None else lesion.longest_diameter_mm
+        return (
+            str(lesion.label),
+            f"{lesion.voxels:,}" if size is None else f"{size:.2f}" if size < 100 else f"{size:.0f}",
+            f"{diameter:.1f}",
+            "–" if lesion.peak_probability is None else f"{lesion.peak_probability:.2f}",
+            f"{first}" if first == last else f"{first}–{last}",
+        )
+
+
+class LesionTable(QTableView):
+    """The table.
+
+    Signals:
+        chosen(int): index of a lesion.
+    """
+
+    chosen = pyqtSignal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._model = _Lesions()
+        self.setModel(self._model)
+        self.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setShowGrid(False)
+        self.setAccessibleName("Lesions")
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        vertical, horizontal = self.verticalHeader(), self.horizontalHeader()
+        if vertical and horizontal:
+            vertical.hide()
+            vertical.setDefaultSectionSize(26)
+            horizontal.setMinimumSectionSize(20)
+            horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+            horizontal.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.clicked.connect(lambda index: self.chosen.emit(index.row()))
+
+    @property
+    def current(self) -> int:
+        """The chosen lesion; -1 for none."""
+        return self.currentIndex().row()
+
+    def set_lesions(self, lesions: Sequence[Lesion]) -> None:
+        """Show these."""
+        self._model.set_lesions(lesions)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Share the width out among the columns."""
+        viewport, header = self.viewport(), self.horizontalHeader()
+        if viewport and header:
+            for column, share in enumerate(SHARES):
+                header.resizeSection(column, viewport.width() * share // sum(SHARES))
+
+    def select(self, index: int) -> None:
+        """Mark a lesion."""
+        self.selectRow(index)
+        self.scrollTo(self._model.index(index, 0))

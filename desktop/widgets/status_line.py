@@ -1,0 +1,74 @@
+"""The line at the bottom: how far the review is, whether all is saved, what is being segmented, and on what."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QWidget
+
+from desktop.theme import AMBER, GREEN, HAIRLINE, MUTED, PANEL
+
+
+class StatusLine(QWidget):
+    """The line.
+
+    Signals:
+        stop_asked(): segmenting shall stop.
+    """
+
+    stop_asked = pyqtSignal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("line")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setStyleSheet(
+            f"#line {{ background: {PANEL}; border-top: 1px solid {HAIRLINE}; }}#line QLabel {{ background: {PANEL}; }}"
+        )
+        self.setFixedHeight(32)
+        self.progress, self.saved, self.message = QLabel(), QLabel(), QLabel()
+        self.work, self.device, self.research = QLabel(), QLabel(), QLabel("Research use only")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedWidth(110)
+        self.stop = QPushButton("Stop")
+        self.stop.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.stop.setStyleSheet("padding: 1px 8px;")
+        self.stop.clicked.connect(self.stop_asked)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 0, 12, 0)
+        row.setSpacing(16)
+        for widget in (self.progress, self.saved, self.message):
+            row.addWidget(widget)
+        row.addStretch(1)
+        for widget in (self.work, self.bar, self.stop, self.device, self.research):
+            row.addWidget(widget)
+        for label in (self.message, self.device):
+            label.setStyleSheet(f"color: {MUTED};")
+        self.research.setStyleSheet(f"color: {AMBER};")
+        self.set_work("", 0.0)
+
+    def set_review(self, done: int, total: int, flagged: int) -> None:
+        """How far the review is."""
+        self.progress.setText(f"{done:,}/{total:,}, {flagged:,} flagged" if total else "")
+
+    def set_saved(self, saved: bool, read_only: bool, problem: str) -> None:
+        """Whether every verdict is on the disk."""
+        text = "Read-only" if read_only else "All saved" if saved else problem or "Saving…"
+        self.saved.setText(text)
+        self.saved.setStyleSheet(f"color: {GREEN if saved and not read_only else AMBER};")
+
+    def set_work(self, text: str, share: float, seconds: float | None = None) -> None:
+        """What is being segmented; "" for nothing."""
+        remaining = "" if seconds is None else f", {duration(seconds)} left"
+        self.work.setText(text + remaining if text else "")
+        for widget in (self.bar, self.stop):
+            widget.setVisible(bool(text))
+        self.bar.setRange(0, 1000)
+        self.bar.setValue(round(share * 1000))
+
+
+def duration(seconds: float) -> str:
+    """A span of time in words."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

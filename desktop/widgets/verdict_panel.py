@@ -1,0 +1,154 @@
+"""The verdict on a case: buttons that show their keys, the reason of a rejection asked in place, the note."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QEvent, QObject, Qt, QTimer, pyqtSignal
+from PyQt6.QtGui import QAction, QKeyEvent
+from PyQt6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from desktop.session.verdicts import REASONS, State
+from desktop.theme import STATE_COLOURS
+from desktop.widgets.icons import state_icon
+
+SAVE_AFTER_MS = 500
+BUTTONS = (
+    ("accept", "Accept", State.ACCEPTED),
+    ("reject", "Reject", State.REJECTED),
+    ("flag", "Flag", State.FLAGGED),
+    ("clear", "Clear", State.TODO),
+)
+
+
+class VerdictPanel(QWidget):
+    """The top of the right column.
+
+    Signals:
+        reason_given(str): why a case is rejected.
+        note_written(str): the note, half a second after the last key.
+        left(): the reviewer is done typing.
+    """
+
+    reason_given = pyqtSignal(str)
+    note_written = pyqtSignal(str)
+    left = pyqtSignal()
+
+    def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.sign = QLabel()
+        self.sign.setFixedWidth(20)
+        grid = QGridLayout()
+        grid.setSpacing(8)
+        self.buttons: dict[str, QPushButton] = {}
+        for place, (name, text, state) in enumerate(BUTTONS):
+            action = actions[name]
+            button = QPushButton(f"{text}   {_key(action)}")
+            button.setIcon(state_icon(state))
+            button.setToolTip(action.toolTip())
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            button.clicked.connect(lambda _, a=action: a.trigger())
+            grid.addWidget(button, place // 2, place % 2)
+            self.buttons[name] = button
+        self.reasons = QWidget()
+        asked = QVBoxLayout(self.reasons)
+        asked.setContentsMargins(0, 0, 0, 0)
+        asked.setSpacing(6)
+        chips = QGridLayout()
+        chips.setSpacing(6)
+        for place, reason in enumerate(REASONS):
+            chip = QPushButton(f"{place + 1}  {reason}")
+            chip.setObjectName("chip")
+            chip.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            chip.clicked.connect(lambda _, r=reason: self._give(r))
+            chips.addWidget(chip, place // 2, place % 2)
+        self.reason = QLineEdit()
+        self.reason.setPlaceholderText("Why? 1 to 5, or a line of text")
+        self.reason.setAccessibleName("Reason of the rejection")
+        self.reason.installEventFilter(self)
+        self.reason.returnPressed.connect(lambda: self._give(self.reason.text().strip()))
+        asked.addLayout(chips)
+        asked.addWidget(self.reason)
+        self.reasons.hide()
+        self.note = QPlainTextEdit()
+        self.note.setAccessibleName("Note on this case")
+        self.note.setTabChangesFocus(True)
+        self.note.setFixedHeight(58)
+        self.note.setPlaceholderText(f"Note ({_key(actions['note'])})")
+        self.note.installEventFilter(self)
+        self._timer = QTimer(self, singleShot=True, interval=SAVE_AFTER_MS)
+        self._timer.timeout.connect(self.save_note)
+        self.note.textChanged.connect(self._timer.start)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        line = QHBoxLayout()
+        line.addWidget(self.sign)
+        line.addWidget(self.state, 1)
+        layout.addLayout(line)
+        layout.addLayout(grid)
+        layout.addWidget(self.reasons)
+        layout.addWidget(self.note)
+
+    def show_state(self, state: State, detail: str, note: str) -> None:
+        """Show a case's verdict and note, and ask for no reason any more."""
+        self.save_note()
+        self.sign.setPixmap(state_icon(state).pixmap(16, 16))
+        self.state.setText(f"<b style='color:{STATE_COLOURS[state]}'>{state.value.capitalize()}</b>{detail}")
+        self.reasons.hide()
+        if self.note.toPlainText() != note:
+            self.note.blockSignals(True)
+            self.note.setPlainText(note)
+            self.note.blockSignals(False)
+
+    def save_note(self) -> None:
+        """Hand over the note now, if a key was pressed since."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self.note_written.emit(self.note.toPlainText())
+
+    def ask_reason(self) -> None:
+        """Ask why; the rejection itself is recorded already."""
+        self.reason.clear()
+        self.reasons.show()
+        self.reason.setFocus()
+
+    def set_usable(self, usable: bool) -> None:
+        """Whether verdicts can be given."""
+        for widget in (*self.buttons.values(), self.note):
+            widget.setEnabled(usable)
+
+    def _give(self, reason: str) -> None:
+        self.reasons.hide()
+        if reason:
+            self.reason_given.emit(reason)
+        self.left.emit()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """A digit in the empty line picks a reason; Escape leaves, and keeps what was written."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() == Qt.Key.Key_Escape:
+                self.save_note()
+                self.reasons.hide()
+                self.left.emit()
+                return True
+            text = event.text()
+            if watched is self.reason and not self.reason.text() and text in "12345" and text:
+                self._give(REASONS[int(text) - 1])
+                return True
+        elif event is not None and event.type() == QEvent.Type.FocusOut and watched is self.note:
+            self.save_note()
+        return super().eventFilter(watched, event)
+
+
+def _key(action: QAction) -> str:
+    return action.shortcut().toString().replace("Return", "Enter").replace("Delete", "Del")

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from core.scan import ScanSource
+from desktop.session.cases import Case, Filter, Order, choose, counts, make_cases, neighbour, next_open
+from desktop.session.results import Summary
+from desktop.session.verdicts import State
+
+
+@pytest.fixture
+def cases() -> list[Case]:
+    made = make_cases([ScanSource(f"patient_{number}", (Path("x.tif"),)) for number in (10, 2, 1, 3)])
+    for case, state in zip(made, (State.ACCEPTED, State.REOPENED, State.FLAGGED, State.TODO), strict=True):
+        case.state = state
+    made[0].summary = Summary("m", 1, 10, 0.9, 0)
+    made[2].summary = Summary("m", 1, 50, 0.1, 0)
+    return made
+
+
+def names(cases: list[Case]) -> list[str]:
+    return [case.name for case in cases]
+
+
+def test_cases_are_numbered_as_people_count(cases: list[Case]) -> None:
+    assert names(cases) == ["patient_1", "patient_2", "patient_3", "patient_10"]
+    assert [case.label(names=False) for case in cases] == ["Case 1", "Case 2", "Case 3", "Case 4"]
+    assert cases[3].label(names=True) == "patient_10"
+
+
+def test_the_chips_count_and_take_states(cases: list[Case]) -> None:
+    assert list(counts(cases).values()) == [4, 2, 1, 1]
+    assert names(choose(cases, Filter.TODO, "", Order.NAME)) == ["patient_2", "patient_10"]
+    assert names(choose(cases, Filter.DONE, "", Order.NAME)) == ["patient_1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("patient_1", ["patient_1", "patient_10"]),
+        ("case 4", ["patient_10"]),
+        ("FLAG", ["patient_3"]),
+        ("none such", []),
+    ],
+)
+def test_a_search_takes_name_number_and_state(cases: list[Case], text: str, found: list[str]) -> None:
+    assert names(choose(cases, Filter.ALL, text, Order.NAME)) == found
+
+
+def test_sorting_puts_what_is_not_known_last(cases: list[Case]) -> None:
+    assert names(choose(cases, Filter.ALL, "", Order.BURDEN))[:2] == ["patient_3", "patient_1"]
+    assert names(choose(cases, Filter.ALL, "", Order.UNCERTAINTY))[:2] == ["patient_1", "patient_3"]
+
+
+def test_going_on_finds_the_next_case_that_waits(cases: list[Case]) -> None:
+    assert next_open(cases, cases[0]) is cases[1]
+    assert next_open(cases, cases[1]) is cases[3]
+    assert next_open(cases, cases[3]) is cases[1]
+    assert next_open([cases[0], cases[2]], cases[0]) is None
+
+
+def test_neighbours_end_where_the_list_does(cases: list[Case]) -> None:
+    assert neighbour(cases, cases[1], 1) is cases[2]
+    assert neighbour(cases, cases[3], 1) is None
+    assert neighbour(cases[:2], cases[3], 1) is cases[0]
+    assert neighbour([], None, 1) is None

@@ -1,0 +1,114 @@
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import Cancelled, OutputError, UsageError
+from core.io import find_scans, read_mask, read_scan
+from desktop.session.export import Entry, export_review
+from desktop.session.results import mask_hash
+from desktop.session.verdicts import Binding, Event, Kind
+
+
+@pytest.fixture
+def entries(scans: Path) -> list[Entry]:
+    made = []
+    for number, source in enumerate(find_scans(scans), 1):
+        scan, mask = read_scan(source), read_mask(source)
+        digest = mask_hash(mask)
+        about = Binding(scan.sha256, digest, "a model", "weights", 0.5)
+        event = Event(number, "2026-01-01T12:00:00+00:00", "someone", source.name, about, Kind.ACCEPT)
+        made.append(
+            Entry(
+                source,
+                f"Case {number}",
+                "accepted",
+                "=1+1",
+                event,
+                scan.sha256,
+                mask,
+                "a model",
+                0.5,
+                digest,
+                write=True,
+            )
+        )
+    made[1] = replace(made[1], state="rejected", write=False)
+    made[2] = replace(made[2], state="to do", event=None, mask=None, write=False)
+    return made
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_accepted_masks_tables_and_report_are_written(entries: list[Entry], scans: Path, tmp_path: Path) -> None:
+    import tifffile
+
+    done: list[tuple[int, int]] = []
+    exported = export_review(entries, [scans], tmp_path / "out", lambda *step: done.append(step))
+    assert (exported.masks, exported.problems, done[-1]) == (1, (), (3, 3))
+    names = [entry.source.name for entry in entries]
+    assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == [names[0]]
+    scan = read_scan(entries[0].source)
+    for stem, part in zip(scan.slice_names, entries[0].mask, strict=True):
+        written = tifffile.imread(tmp_path / "out" / "masks" / names[0] / f"{stem}_mask.tif")
+        assert np.array_equal(written, part.astype(np.uint8) * 255)
+    rows = table(tmp_path / "out" / "verdicts.csv")
+    assert [row["state"] for row in rows] == ["accepted", "rejected", "to do"]
+    assert [row["dice"] for row in rows] == ["1", "1", ""]
+    assert rows[0]["note"] == "'=1+1"  # no spreadsheet takes it for a formula
+    assert {row["case"] for row in table(tmp_path / "out" / "lesions.csv")} == set(names[:2])
+
+
+def test_the_report_is_one_file_that_asks_for_nothing_and_names_nobody(
+    entries: list[Entry], scans: Path, tmp_path: Path
+) -> None:
+    entries[0] = replace(entries[0], note="<script>alert(1)</script>")
+    export_review(entries, [scans], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 2
+    assert "http" not in page
+    assert "<script" not in page
+    assert "Research use only" in page
+    assert "Case 1" in page
+    assert not any(entry.source.name in page for entry in entries)
+
+
+def test_nothing_is_written_among_the_scans_or_over_something(
+    entries: list[Entry], scans: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError):
+        export_review(entries, [scans], scans / "out")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("keep")
+    with pytest.raises(OutputError, match="holds something"):
+        export_review(entries, [scans], tmp_path / "full")
+    (tmp_path / "file").write_text("keep")
+    with pytest.raises(OutputError):
+        export_review(entries, [scans], tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed"])
+def test_a_case_that_is_gone_or_changed_is_named_and_the_others_are_written(
+    entries: list[Entry], scans: Path, tmp_path: Path, harm: str
+) -> None:
+    entries[1] = replace(entries[1], state="accepted", write=True)
+    path = entries[0].source.paths[0]
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(entries[0].source.paths[1].read_bytes())
+    exported = export_review(entries, [scans], tmp_path / "out")
+    assert (exported.masks, exported.problems) == (1, ("Case 1",))
+    assert table(tmp_path / "out" / "verdicts.csv")[0]["problem"]
+
+
+def test_it_stops_when_asked(entries: list[Entry], scans: Path, tmp_path: Path) -> None:
+    stop: Callable[[], bool] = lambda: True  # noqa: E731
+    with pytest.raises(Cancelled):
+        export_review(entries, [scans], tmp_path / "out", cancelled=stop)

@@ -1,0 +1,148 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.io import find_scans
+from core.model_store import load_card
+from core.scan import Scan
+from desktop.session.places import session_folder
+from desktop.session.results import Finding, Result, find
+from desktop.session.review import Model, Review
+from desktop.session.store import DATABASE, Store
+from desktop.session.verdicts import Kind, State
+
+
+def finding(seed: int, threshold: float = 0.5) -> Finding:
+    probability = np.random.default_rng(seed).random((2, 8, 8), np.float32)
+    return find(Result(probability, (), {}), threshold, Scan("case", probability[:, None]))
+
+
+@pytest.fixture
+def review(scans: Path, tiny_model: Path) -> Iterator[Review]:
+    made = start(scans, tiny_model)
+    yield made
+    made.store.close()
+
+
+def start(scans: Path, model: Path) -> Review:
+    review = Review([scans], Store(session_folder([scans])), Model(model, load_card(model)))
+    review.set_cases(find_scans(scans))
+    return review
+
+
+def read_all(review: Review) -> None:
+    for case in review.cases:
+        review.was_read(case, "look", f"image of {case.name}")
+
+
+def test_a_verdict_is_kept_with_its_mask_and_there_the_next_time(review: Review, scans: Path, tiny_model: Path) -> None:
+    read_all(review)
+    case, found = review.cases[1], finding(1)
+    review.was_found(case, 0.5, found.summary)
+    assert review.decide(case, Kind.ACCEPT, found)
+    assert (case.state, review.saved) == (State.ACCEPTED, True)
+    review.store.close()
+    again = start(scans, tiny_model)
+    assert [case.state for case in again.cases] == [State.TODO, State.ACCEPTED, State.TODO]
+    assert np.array_equal(again.accepted_mask(again.cases[1]), found.mask)
+    again.store.close()
+
+
+def test_another_mask_reopens_the_case_and_the_old_one_settles_it_again(review: Review) -> None:
+    read_all(review)
+    case = review.cases[0]
+    review.was_found(case, 0.5, finding(1).summary)
+    review.decide(case, Kind.ACCEPT, finding(1))
+    review.was_found(case, 0.5, finding(2).summary)
+    assert case.state is State.REOPENED
+    review.was_found(case, 0.5, finding(1).summary)
+    assert case.state is State.ACCEPTED
+    review.set_choice(case, 0.7, None)
+    assert case.state is State.REOPENED
+
+
+def test_changed_files_reopen_the_case_until_their_content_proves_the_same(review: Review) -> None:
+    read_all(review)
+    case = review.cases[0]
+    review.decide(case, Kind.FLAG)
+    review.files_changed([case.name])
+    assert case.state is State.REOPENED
+    review.was_read(case, "another look", f"image of {case.name}")
+    assert case.state is State.FLAGGED
+    review.was_read(case, "another look", "another image")
+    assert case.state is State.REOPENED
+
+
+def test_undo_and_redo_reach_across_cases_and_restarts(review: Review, scans: Path, tiny_model: Path) -> None:
+    read_all(review)
+    for case in review.cases[:2]:
+        review.decide(case, Kind.ACCEPT, finding(1))
+    review.store.close()
+    again = start(scans, tiny_model)
+    assert again.undo().case == again.cases[1].name
+    assert again.undo().case == again.cases[0].name
+    assert again.undo() is None
+    assert again.redo().case == again.cases[0].name
+    assert [case.state for case in again.cases] == [State.ACCEPTED, State.TODO, State.TODO]
+    again.store.close()
+
+
+def test_nothing_is_accepted_without_a_mask_or_before_it_was_read(review: Review) -> None:
+    case = review.cases[0]
+    assert review.decide(case, Kind.REJECT) is None
+    read_all(review)
+    assert review.decide(case, Kind.ACCEPT) is None
+    assert review.decide(case, Kind.REJECT, reason="Poor image")
+    assert (case.state, review.last_event(case).reason) == (State.REJECTED, "Poor image")
+
+
+def test_a_locked_record_keeps_the_verdict_and_writes_it_later(review: Review, scans: Path) -> None:
+    read_all(review)
+    other = sqlite3.connect(session_folder([scans]) / DATABASE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert review.decide(review.cases[0], Kind.FLAG)
+    assert (review.cases[0].state, review.saved) == (State.FLAGGED, False)
+    assert "trying again" in review.problem
+    assert not review.save_again()
+    other.execute("ROLLBACK")
+    assert other.execute("SELECT count(*) FROM events").fetchone() == (0,)
+    assert review.save_again()
+    assert other.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    assert review.saved
+    other.close()
+
+
+def test_a_second_review_of_the_same_scans_is_read_only_and_follows(
+    review: Review, scans: Path, tiny_model: Path
+) -> None:
+    read_all(review)
+    second = start(scans, tiny_model)
+    assert second.read_only
+    assert second.decide(second.cases[0], Kind.FLAG) is None
+    review.decide(review.cases[0], Kind.FLAG)
+    second.reload()
+    assert second.cases[0].state is State.FLAGGED
+    second.store.close()
+
+
+def test_notes_belong_to_the_image(review: Review) -> None:
+    read_all(review)
+    case = review.cases[0]
+    review.set_note(case, "small one at the left edge")
+    review.was_read(case, "look", "another image")
+    assert case.note == ""
+    review.was_read(case, "look", f"image of {case.name}")
+    assert case.note == "small one at the left edge"
+
+
+def test_verdicts_lie_in_the_data_folder_and_nothing_beside_the_scans(review: Review, scans: Path) -> None:
+    before = sorted(scans.rglob("*"))
+    read_all(review)
+    review.decide(review.cases[0], Kind.FLAG)
+    assert sorted(scans.rglob("*")) == before
+    folder = session_folder([scans])
+    assert (folder / DATABASE).is_file()
+    assert "scans" not in folder.name

@@ -1,0 +1,42 @@
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+from desktop.shortcuts import SHORTCUTS, conflicts, sections, shortcut
+
+DESKTOP = Path(__file__).resolve().parents[2] / "desktop"
+OF_THE_BRIEF = {
+    "next_lesion": ".", "previous_lesion": ",", "next_case": "PgDown", "previous_case": "PgUp", "mask": "S",
+    "peek": "Space", "fainter": "A", "stronger": "D", "outline": "O", "crosshair": "X", "auto_window": "C",
+    "reset": "R", "accept": "Return", "accept_stay": "Shift+Return", "reject": "Delete", "flag": "G", "clear": "U",
+    "lesions": "L", "note": "T", "export": "Ctrl+E", "keys": "F1", "undo": "Ctrl+Z", "five_on": "Shift+Down",
+}  # fmt: skip
+
+
+def test_no_key_stands_for_two_things() -> None:
+    assert conflicts() == []
+    assert conflicts((SHORTCUTS[0], replace(SHORTCUTS[1], keys=SHORTCUTS[0].keys))) == list(SHORTCUTS[0].keys)
+
+
+def test_names_are_unique_and_the_keys_are_those_people_know() -> None:
+    assert len({entry.name for entry in SHORTCUTS}) == len(SHORTCUTS)
+    assert {name: shortcut(name).keys[0] for name in OF_THE_BRIEF} == OF_THE_BRIEF
+
+
+def test_what_a_laptop_lacks_has_a_second_key() -> None:
+    for entry in SHORTCUTS:
+        if {"PgUp", "PgDown", "Home", "End", "Delete"} & set(entry.keys):
+            assert len(entry.keys) > 1
+
+
+def test_every_verdict_is_marked_as_one() -> None:
+    verdicts = {entry.name for entry in SHORTCUTS if entry.verdict}
+    assert verdicts == {"accept", "accept_stay", "reject", "flag", "clear", "undo", "redo"}
+    assert set(sections()) == {"File", "Verdict", "Go", "View", "Help"}
+
+
+def test_no_other_file_binds_a_key() -> None:
+    for path in DESKTOP.rglob("*.py"):
+        if path.name not in ("shortcuts.py", "actions.py"):
+            names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+            assert names & {"QShortcut", "QKeySequence"} == set(), path.name
