@@ -19,7 +19,11 @@ FRONT = tuple(sorted(path.name for path in ROOT.glob("metseg*.py")))
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 # A room's extra has its name, save these; and what may be imported because an extra's packages cannot be without it.
 EXTRAS = {"benchmarks": "bench", "training": "train", "web_gradio": "web", "web_streamlit": "web"}
-COME_ALONG = {"api": {"anyio", "h11", "pydantic", "starlette"}, "benchmarks": {"pytest"}}
+COME_ALONG = {
+    "api": {"anyio", "h11", "pydantic", "starlette"},
+    "benchmarks": {"pytest"},
+    "desktop": {"pyqt6-sip"},
+}
 
 
 def normalised(name: str) -> str:

@@ -1,0 +1,244 @@
+"""The window among what goes wrong, and what it never does."""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
+from PyQt6.QtGui import QDropEvent, QKeyEvent
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication
+
+from core.io import find_scans
+from desktop.session.cases import Filter
+from desktop.session.verdicts import State
+from desktop.shortcuts import SHORTCUTS
+
+Key, Held = Qt.Key, Qt.KeyboardModifier
+OpenWindow = Callable[..., Any]
+
+
+def press(window: Any, key: Qt.Key | str, held: Qt.KeyboardModifier = Held.NoModifier) -> None:
+    """Press and release a key, wherever the focus is."""
+    focus = QApplication.focusWidget()
+    QTest.keyClick(focus if focus is not None and focus.window() is window else window, key, held)
+
+
+def settle(qtbot: Any, window: Any) -> None:
+    """Wait until the shown case is there with its mask."""
+    qtbot.waitUntil(lambda: bool(window.reader.opened and window.reader.opened.finding), timeout=20000)
+
+
+def states(window: Any) -> list[State]:
+    return [case.state for case in window.desk.review.cases]
+
+
+def shown(window: Any) -> int:
+    return window.reader.case.number
+
+
+def test_a_second_window_is_read_only_and_says_so(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    first = open_window(scans)
+    settle(qtbot, first)
+    second = open_window(scans)
+    settle(qtbot, second)
+    assert "another window" in second.reader.notice.text()
+    assert second.status.saved.text() == "Read-only"
+    assert not second.verdicts.buttons["accept"].isEnabled()
+    second.desk.judge.accept(go_on=True)
+    assert states(second) == [State.TODO] * 3
+    first.desk.judge.accept(go_on=False)
+    second.desk._seen_version = 0
+    second.desk._look_after()
+    assert states(second)[0] is State.ACCEPTED
+
+
+def test_ground_truth_lies_beside_the_mask_with_its_dice(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    assert f"Dice {window.reader.opened.overlap:.3f}" in window.overlap.text()
+    assert "count as 1" in window.overlap.text()
+    press(window, Key.Key_V)
+    assert window.reader.truth_pane.isVisible()
+    assert (window.reader.pane.title, window.reader.truth_pane.title) == ("Mask", "Ground truth")
+    window.reader.zoom(2.0)
+    assert window.reader.truth_pane.zoom == 2.0
+
+
+def test_search_and_chips_choose_what_is_listed(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_G)
+    press(window, Key.Key_F, Held.ControlModifier)
+    QTest.keyClicks(window.list.search, "case 2")
+    assert [case.number for case in window.list.cases] == [2]
+    press(window, Key.Key_Return)
+    assert window.reader.pane.hasFocus()
+    window.list.search.clear()
+    window.list._buttons[Filter.FLAGGED].click()
+    assert [case.number for case in window.list.cases] == [1]
+    assert window.list._buttons[Filter.FLAGGED].text() == "Flagged 1"
+
+
+def test_a_broken_case_says_why_and_the_others_go_on(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    find_scans(scans)[0].paths[1].write_bytes(b"no picture")
+    window = open_window(None)
+    window.open([scans])
+    qtbot.waitUntil(lambda: "cannot be shown" in window.reader.pane.message, timeout=20000)
+    assert window.reader.case.name not in window.reader.pane.message
+    press(window, Key.Key_PageDown)
+    settle(qtbot, window)
+    assert shown(window) == 2
+
+
+def test_a_folder_that_vanishes_ends_nothing(qtbot: Any, open_window: OpenWindow, scans: Path, results: Path) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_G)
+    qtbot.waitUntil(lambda: len(window.desk.in_memory) == 2, timeout=20000)  # the next one is read ahead
+    window.desk.in_memory.clear()
+    shutil.rmtree(scans)
+    press(window, Key.Key_End)
+    press(window, Key.Key_PageDown)
+    qtbot.waitUntil(lambda: "cannot be shown" in window.reader.pane.message, timeout=20000)
+    assert states(window)[0] is State.FLAGGED
+    window.close()
+    again = open_window(None)
+    again.open([scans])
+    qtbot.waitUntil(lambda: bool(again.start.message.text()) and "Looking" not in again.start.message.text())
+    assert again.pages.currentWidget() is again.start
+
+
+def test_the_empty_window_takes_drops_and_opens_the_bundled_cases(
+    qtbot: Any, open_window: OpenWindow, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(None)
+    assert window.pages.currentWidget() is window.start
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(scans))])
+    buttons = Qt.MouseButton.LeftButton
+    window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, buttons, Held.NoModifier))
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=20000)
+    assert len(window.desk.review.cases) == 3
+
+    other = open_window(None)
+    monkeypatch.setattr("core.demo.SEEDS", (1,))
+    other.start.buttons["bundled"].click()
+    qtbot.waitUntil(lambda: other.reader.opened is not None, timeout=30000)
+    assert other.reader.case.name.startswith("PHANTOM")
+
+
+def test_without_a_model_cases_can_still_be_looked_at_and_judged(
+    qtbot: Any, open_window: OpenWindow, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop.desk.shipped_models", tuple)
+    window = open_window(scans, model=None)
+    assert "No model is installed" in window.reader.notice.text()
+    press(window, Key.Key_G)
+    press(window, Key.Key_Return)
+    assert states(window)[0] is State.FLAGGED
+
+
+def test_the_sheet_holds_every_key_and_covers_them(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_F1)
+    assert window.sheet.isVisible()
+    text = html.unescape(" ".join(label.text() for label in window.sheet.labels))
+    assert all(entry.text in text for entry in SHORTCUTS if entry.keys)
+    assert all(entry.keys[0].replace("Return", "Enter") in text for entry in SHORTCUTS if entry.keys)
+    press(window, Key.Key_G)  # closes the sheet, and decides nothing
+    assert not window.sheet.isVisible()
+    assert states(window)[0] is State.TODO
+
+
+def test_menus_and_tooltips_come_from_the_table(qtbot: Any, open_window: OpenWindow) -> None:
+    window = open_window(None)
+    in_menus = {action.text() for menu in window.menuBar().actions() for action in menu.menu().actions()}
+    assert in_menus == {entry.text for entry in SHORTCUTS if not entry.held}
+    assert window.actions_["accept"].toolTip() == "Accept and go on (Enter)"
+    assert "Enter" in window.verdicts.buttons["accept"].text()
+
+
+def test_sources_are_never_opened_for_writing(qtbot: Any, open_window: OpenWindow, scans: Path, results: Path) -> None:
+    written: list[str] = []
+    listening = [True]
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        named = [part for part in arguments[:2] if isinstance(part, str)] if listening and event == "open" else []
+        if len(named) == 2 and named[0].startswith(str(scans)) and set(named[1]) & set("wax+"):
+            written.append(named[0])
+
+    sys.addaudithook(hear)
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return)
+    settle(qtbot, window)
+    window.close()
+    listening.clear()
+    assert written == []
+
+
+def test_a_remembered_view_that_makes_no_sense_is_forgotten(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    window.desk.review.store.set_view({"reader": json.dumps({"case": "gone", "slice": "x"}), "filter": "no json"})
+    window.desk.review.store.close()
+    window.desk.review = None
+    window.close()
+    again = open_window(scans)
+    settle(qtbot, again)
+    assert shown(again) == 1
+
+
+def test_the_window_works_where_every_way_out_is_blocked(
+    qtbot: Any, open_window: OpenWindow, scans: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    offline = Path(__file__).resolve().parents[1] / "offline"
+    notes = tmp_path / "outside.txt"
+    notes.touch()
+    monkeypatch.setenv("METSEG_TEST_OUTSIDE", str(notes))
+    monkeypatch.setenv("PYTHONPATH", str(offline))  # the worker's process is watched
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    window = open_window(scans, segment=True)
+    qtbot.waitUntil(lambda: all(case.summary for case in window.desk.review.cases), timeout=120000)
+    settle(qtbot, window)
+    press(window, Key.Key_Return)
+    assert states(window)[0] is State.ACCEPTED
+    assert window.status.device.text().endswith("on cpu")
+    assert notes.read_text() == ""
+
+
+def refuse(*_: object) -> None:
+    raise AssertionError("something asked for a connection")
+
+
+def test_the_guard_takes_what_a_keyboard_sends_first(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    window.list.search.setFocus()
+    assert window.list.search.hasFocus()
+    event = QKeyEvent(QEvent.Type.ShortcutOverride, Key.Key_G, Held.NoModifier, "g")
+    event.ignore()
+    assert window.guard.eventFilter(window.list.search, event)
+    assert event.isAccepted()
