@@ -56,7 +56,10 @@ def main() -> None:
 
 def _foot(settings: Settings, desk: Desk) -> None:
     where = "stay on this machine" if settings.is_local else f"are sent to the server at {settings.host}"
-    limits = "".join(f" {limit.rstrip('.')}." for card in desk.models[:1] for limit in card.limits)
+    said = RESEARCH_ONLY.partition(":")[0]
+    limits = "".join(
+        f" {limit.rstrip('.')}." for card in desk.models[:1] for limit in card.limits if not limit.startswith(said)
+    )
     st.divider()
     st.html(
         '<p class="foot">'

@@ -31,6 +31,7 @@ def show_batch(desk: Desk) -> None:
             on_select=lambda: _open(desk),
             selection_mode="single-cell",
             key="batch",
+            placeholder="–",
             height=36 * (min(len(rows), 9) + 1),
         )
         _notes_and_downloads(desk, rows)

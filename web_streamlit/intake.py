@@ -52,13 +52,14 @@ def show_reading(desk: Desk) -> None:
     elif reading.cases:
         slices = sum(case.scan.shape[0] for case in reading.cases)
         st.markdown(f"**{len(reading.cases)} cases**, {slices} slices")
-        st.dataframe([_row(case) for case in reading.cases], hide_index=True, height=_height(len(reading.cases)))
+        rows = [_row(case) for case in reading.cases]
+        shown = [name for name in rows[0] if any(row[name] for row in rows)]
+        st.dataframe(rows, hide_index=True, column_order=shown, height=_height(len(rows)))
     for note in reading.notes:
         st.caption(_plain(note))
     if reading.refused:
-        st.warning("Could not be read, and is left out:")
-        for refused in reading.refused:
-            st.markdown(f"- **{_plain(refused.name)}**: {_plain(refused.sentence)}")
+        lines = [f"- **{_plain(refused.name)}**: {_plain(refused.sentence)}" for refused in reading.refused]
+        st.warning("\n".join(["Could not be read, and is left out:\n", *lines]))
     if (reading.cases or reading.refused) and desk.source != BUNDLE:
         st.button("Remove these files", on_click=_remove, args=(desk,), type="tertiary", icon=":material/delete:")
 

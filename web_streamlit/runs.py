@@ -45,6 +45,11 @@ class Task:
         """The case's key and the model's name."""
         return self.case.key, self.card.name
 
+    @property
+    def work(self) -> float:
+        """Pixels that the network will see."""
+        return work_of(self.case.scan, self.card)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -141,14 +146,16 @@ class Run:
         stage = now.stage
         if now.until is not None:
             stage += f" Trying again in {max(1, round(now.until - clock))} s."
-        ahead = [self._guess(task) for task in self.tasks[done + 1 :]]
-        behind = sum(found.seconds for found in self.found)
-        if done == len(self.tasks):
+        if done >= len(self.tasks):
             return Progress("Done", done, done, 1.0, 0.0)
-        if now.guess is None or None in ahead:
+        if now.guess is None:
             return Progress(stage, done, len(self.tasks), done / len(self.tasks), None)
+        rate = now.guess / self.tasks[done].work  # of models that nobody has timed, until somebody has
+        guesses = ((self._guess(task), task.work * rate) for task in self.tasks[done + 1 :])
+        ahead = sum(stand_in if known is None else known for known, stand_in in guesses)
+        behind = sum(found.seconds for found in self.found)
         passed = min(clock - now.begun, ALMOST * now.guess) if now.begun else 0.0
-        rest = now.guess - passed + sum(seconds for seconds in ahead if seconds is not None)
+        rest = now.guess - passed + ahead
         late = bool(now.begun) and clock - now.begun > now.guess
         share = (behind + passed) / max(behind + passed + rest, 1e-9)
         return Progress(stage, done, len(self.tasks), share, None if late or now.until else rest)
@@ -200,7 +207,7 @@ class Run:
                 await asyncio.sleep(trouble.wait)
             else:
                 seconds = time.monotonic() - begun
-                self.pace.learn(task.card.name, task.options.tta, work_of(task.case.scan, task.card), seconds)
+                self.pace.learn(task.card.name, task.options.tta, task.work, seconds)
                 return Found(task, answer, seconds)
 
     async def _measure(self, task: Task) -> None:
@@ -228,7 +235,7 @@ class Run:
         return await fetch_probability(self.settings, content, fields, sent)
 
     def _guess(self, task: Task) -> float | None:
-        return self.pace.guess(task.card.name, task.options.tta, work_of(task.case.scan, task.card))
+        return self.pace.guess(task.card.name, task.options.tta, task.work)
 
     def _title(self, task: Task) -> str:
         number = len(self.found) + len(self.failed) + 1

@@ -3,6 +3,8 @@
 STYLE = """<style>
 .block-container { max-width: 1240px; padding: 1rem 1.5rem 3rem; }
 [data-testid="stHeader"] { background: transparent; }
+/* Its Stop would stop the page, not the run. */
+[data-testid="stStatusWidget"] { display: none; }
 h1 { font-size: 1.9rem !important; letter-spacing: -.02em; padding: 0 0 .5rem !important; }
 h2 { font-size: 1.2rem !important; padding: .2rem 0 !important; }
 .badge { display: inline-block; padding: .12rem .65rem; border: 1px solid currentColor; border-radius: 1rem;

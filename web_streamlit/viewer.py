@@ -124,7 +124,7 @@ def _numbers(result: Result, index: int) -> None:
         numbers["Dice"] = f"{result.dice:.3f}"
     if result.other is not None:
         numbers["Agreement"] = f"{result.agreement:.3f}"
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for label, value in numbers.items():
             st.metric(label, value, width="content")
     here = []

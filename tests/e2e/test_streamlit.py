@@ -43,7 +43,6 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page_url(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`metseg web`, in a process and a folder of its own."""
-    pytest.importorskip("streamlit", reason="the page's packages are missing; run: pip install '.[web]'")
     folder, port = tmp_path_factory.mktemp("web"), free_port()
     command = [sys.executable, ROOT / "metseg.py", "web", "--port", str(port), "--model", tiny_model]
     with (folder / "log").open("wb") as log:
@@ -90,6 +89,8 @@ def segment(tab: Any, path: Path) -> None:
     tab.get_by_text("random weights, for tests").wait_for()
     tab.get_by_role("button", name="Find lesions").click()
     tab.get_by_text("found by the model").wait_for()
+    # What stood there before is taken away a moment after the new is there.
+    tab.wait_for_function("document.querySelectorAll('input[aria-label=Slice]').length == 1")
 
 
 def picture(tab: Any, name: str = "Overlay") -> str:
@@ -139,13 +140,12 @@ def test_a_lesion_s_row_jumps_to_its_slice_and_the_threshold_redraws(
     tab.wait_for_function("before => document.querySelector('img[alt=Overlay]').src.indexOf(before) < 0", arg=before)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_telephone_nothing_sticks_out(open_page: Callable[..., Any], phantom: Path, scheme: str) -> None:
-    tab = open_page(width=390, height=800, scheme=scheme)
+def test_on_a_dark_telephone_nothing_sticks_out_or_glares(open_page: Callable[..., Any], phantom: Path) -> None:
+    tab = open_page(width=390, height=800, scheme="dark")
     segment(tab, phantom)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     box = tab.get_by_alt_text("Overlay", exact=True).bounding_box()
     assert box["x"] >= 0
     assert 250 < box["width"] <= 390
     background = tab.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
-    assert sum(map(int, background[4:-1].split(","))) < 128 * 3 if scheme == "dark" else "251" in background
+    assert sum(map(int, background[4:-1].split(","))) < 3 * 64

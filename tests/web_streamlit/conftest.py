@@ -16,9 +16,6 @@ import httpx
 import numpy as np
 import pytest
 import tifffile
-
-pytest.importorskip("streamlit", reason="the page's packages are missing; run: pip install '.[web]'")
-
 from streamlit.testing.v1 import AppTest
 
 from api.serve import make_server

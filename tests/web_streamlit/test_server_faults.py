@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -246,8 +247,22 @@ def test_progress_is_staged_and_estimates_from_what_was_measured(played: Played,
     progress = second.progress()
     assert progress.stage == "1 of 2 · scan with played: segmenting 6 slices."
     assert 0 <= progress.share < 1
+    assert progress.remaining is None or progress.remaining > 0
     played.slow.set()
     assert second.wait(30)
+
+
+def test_the_time_left_counts_what_is_ahead_models_without_a_measurement_included(played: Played, case: Case) -> None:
+    pace = Pace()
+    pace.learn("played", False, Task(case, CARD, Options()).work, 100.0)
+    played.slow.clear()
+    tasks = [Task(case, CARD, Options()), Task(case, CARD, Options()), Task(case, replace(CARD, name="new"), Options())]
+    going = Run(Settings(played.url), tasks, pace, lambda: True)
+    going.start()
+    wait_for(lambda: len(played.asked) == 1)
+    assert 290 < (going.progress().remaining or 0) <= 300
+    going.stop()
+    assert going.wait(10)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
