@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,30 @@ def build_app(room: Room) -> gr.Blocks:
     ) as page:
         asking, showing = lay_out(room)
         key = gr.State(None, time_to_live=settings.keep_seconds, delete_callback=room.shelf.drop)
-        chosen = gr.State(0)
-        _wire(room, asking, showing, key, chosen)
+        _wire(room, asking, showing, States(key, gr.State(0), gr.State(None)))
         add_endpoints(room, INFERENCE)
     page.queue(max_size=settings.queue, default_concurrency_limit=4, api_open=False)
     return page
 
 
-def _wire(room: Room, asking: Asking, showing: Showing, key: gr.State, chosen: gr.State) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class States:
+    """What the server remembers of a tab.
+
+    Attributes:
+        key: of its results on the shelf, or None.
+        chosen: which of them is on view.
+        asked: what was asked for last: files, model, mirrored, channel, and whether that is under way.
+    """
+
+    key: gr.State
+    chosen: gr.State
+    asked: gr.State
+
+
+def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
+    key, chosen, asked = states.key, states.chosen, states.asked
+
     def find(
         files: list[str] | None,
         model: str,
@@ -64,39 +81,51 @@ def _wire(room: Room, asking: Asking, showing: Showing, key: gr.State, chosen: g
             steps = find_in_files(
                 [Path(name) for name in files or []], find_predictor(room.models, model), wanted, room.settings
             )
-            yield {asking.find: gr.update(visible=False), asking.stop: gr.update(visible=True), **_nothing(showing)}
+            room.shelf.drop(known)
+            question = (list(files or ()), model, tta, channel)
+            yield {asked: (*question, True), key: None, **_busy(asking), **_nothing(showing)}
             for step in steps:
                 if isinstance(step, Step):
                     yield {showing.status: words.progress(step)}
                 else:
                     outcomes.append(step)
             first = next((index for index, outcome in enumerate(outcomes) if isinstance(outcome, Finding)), 0)
-            yield {key: room.shelf.put(tuple(outcomes), known), chosen: first, **_show(showing, outcomes, first)}
+            made = room.shelf.put(tuple(outcomes))
+            yield {
+                key: made, chosen: first, asked: (*question, False), **_idle(asking), **_show(showing, outcomes, first)
+            }  # fmt: skip
         except Exception as error:
             report_unforeseen(error)
-            yield {showing.status: words.trouble(sentence_of(error)), **_idle(asking)}
-        else:
-            yield _idle(asking)
+            yield {asked: None, showing.status: words.trouble(sentence_of(error)), **_idle(asking)}
 
-    def put_away(known: str | None) -> Updates:
+    def put_away(
+        files: list[str] | None,
+        model: str,
+        tta: bool,
+        channel: str,
+        question: tuple[Any, ...] | None,
+        known: str | None,
+    ) -> Any:
+        # A browser may tell of the new file only after the button was pressed; that file's result is the right one.
+        if question is not None and question[:-1] == (list(files or ()), model, tta, channel):
+            return gr.skip()
         room.shelf.drop(known)
-        return {key: None, chosen: 0, showing.status: words.EMPTY, **_idle(asking), **_nothing(showing)}
+        return {key: None, chosen: 0, asked: None, showing.status: words.EMPTY, **_nothing(showing)}
 
     def stop() -> Updates:
-        return {showing.status: words.trouble("stopped, as you asked"), **_idle(asking)}
+        return {asked: None, showing.status: words.trouble("stopped, as you asked"), **_idle(asking)}
 
-    def take_head(event: gr.SelectData) -> Any:
-        return [str(room.examples[event.index].path)]
+    def take_head(question: tuple[Any, ...] | None, event: gr.SelectData) -> Any:
+        under_way = question is not None and question[-1]
+        return gr.skip() if under_way else [str(room.examples[event.index].path)]
 
     def take_model(model: str) -> tuple[float, str]:
         card = find_predictor(room.models, model).card
         return card.threshold, words.about(card.limits)
 
-    def at_threshold(
-        known: str | None, index: int, place: float, threshold: float, min_lesion: float | None
-    ) -> Updates:
+    def at_threshold(known: str | None, index: int, place: float, threshold: float, min_lesion: float | None) -> Any:
         if known is None:
-            return {}
+            return gr.skip()
         with plainly():
             outcomes = [
                 outcome.at(threshold, int(min_lesion or 0)) if isinstance(outcome, Finding) else outcome
@@ -106,13 +135,15 @@ def _wire(room: Room, asking: Asking, showing: Showing, key: gr.State, chosen: g
 
     def take_case(known: str | None, event: gr.SelectData) -> Updates:
         with plainly():
-            index = event.index[0]
-            return {chosen: index, **_show(showing, room.shelf.get(known).outcomes, index)}
+            outcomes = room.shelf.get(known).outcomes
+            index = [outcome.name for outcome in outcomes].index(event.row_value[0])
+            return {chosen: index, **_show(showing, outcomes, index)}
 
     def take_lesion(known: str | None, index: int, event: gr.SelectData) -> Updates:
         with plainly():
             finding = _finding(room, known, index)
-            lesion = finding.result.lesions[event.index[0]]
+            # Not by the row's place, for visitors sort the table.
+            lesion = finding.result.lesions[int(event.row_value[0]) - 1]
             first, last = lesion.slices
             of_lesion = finding.numbers[first : last + 1] == min(lesion.label, OTHERS)
             place = first + int(of_lesion.sum(axis=(1, 2)).argmax())
@@ -135,20 +166,21 @@ def _wire(room: Room, asking: Asking, showing: Showing, key: gr.State, chosen: g
             return [gr.update(value=str(path), interactive=True) for path in paths]
 
     shown = [showing.status, showing.results, showing.cases, showing.slice, showing.annotated, showing.compare]
-    shown += [showing.lesions, *showing.buttons, key, chosen]
-    states = [asking.find, asking.stop]
+    shown += [showing.lesions, *showing.buttons, key, chosen, asked]
+    buttons = [asking.find, asking.stop, *asking.inputs]
     ask = [asking.files, asking.model, asking.threshold, asking.tta, asking.min_lesion, asking.channel, key]
     files = {"fn": write, "inputs": [key, chosen], "outputs": showing.buttons, **QUIET}
 
-    run = asking.find.click(find, ask, [*shown, *states], **QUIET, **INFERENCE)
+    run = asking.find.click(find, ask, [*shown, *buttons], **QUIET, **INFERENCE)
     run.then(**files)
-    asking.stop.click(stop, None, [showing.status, *states], cancels=[run], queue=False, **QUIET)
-    asking.heads.select(take_head, None, asking.files, **QUIET)
+    asking.stop.click(stop, None, [showing.status, asked, *buttons], cancels=[run], queue=False, **QUIET)
+    asking.heads.select(take_head, asked, asking.files, **QUIET)
     asking.model.change(take_model, asking.model, [asking.threshold, asking.limits], **QUIET)
+    question = [asking.files, asking.model, asking.tta, asking.channel, asked, key]
     # A result never stands beside a file or a setting that it did not come from.
     for changed in (asking.files, asking.model, asking.tta, asking.channel):
-        changed.change(put_away, key, [*shown, *states], cancels=[run], queue=False, **QUIET)
-    for moved in (asking.threshold.release, asking.min_lesion.change):
+        changed.change(put_away, question, shown, queue=False, **QUIET)
+    for moved in (asking.threshold.input, asking.min_lesion.change):
         again = moved(
             at_threshold,
             [key, chosen, showing.slice, asking.threshold, asking.min_lesion],
@@ -175,8 +207,15 @@ def _finding(room: Room, known: str | None, index: int) -> Finding:
     return outcome
 
 
+def _busy(asking: Asking) -> Updates:
+    """While files are segmented nothing can be changed, so that the result is that of what the page says."""
+    locked = {component: gr.update(interactive=False) for component in asking.inputs}
+    return {asking.find: gr.update(visible=False), asking.stop: gr.update(visible=True), **locked}
+
+
 def _idle(asking: Asking) -> Updates:
-    return {asking.find: gr.update(visible=True), asking.stop: gr.update(visible=False)}
+    free = {component: gr.update(interactive=True) for component in asking.inputs}
+    return {asking.find: gr.update(visible=True), asking.stop: gr.update(visible=False), **free}
 
 
 def _nothing(showing: Showing) -> Updates:

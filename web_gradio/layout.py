@@ -31,6 +31,11 @@ class Asking:
     find: gr.Button
     stop: gr.Button
 
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        """What a result depends on."""
+        return [self.files, self.model, self.threshold, self.min_lesion, self.tta, self.channel]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Showing:

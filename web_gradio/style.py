@@ -50,9 +50,9 @@ def make_theme() -> gr.themes.Base:
 
 
 STYLE = """
-.gradio-container { max-width: 1320px !important; margin: 0 auto !important; padding: 0 !important;
-  overflow: visible !important; }
-.gradio-container .main { padding: 0 24px !important; }
+.gradio-container { width: 100% !important; max-width: min(1320px, 100vw) !important; margin: 0 auto !important;
+  padding: 0 !important; overflow: visible !important; }
+.gradio-container .main { padding: 0 clamp(12px, 2.5vw, 24px) !important; }
 .html-container { padding: 0 !important; }
 .prose { color: inherit; }
 .top { padding: 22px 0 14px; display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 14px; }
@@ -100,11 +100,10 @@ STYLE = """
   border: 0 !important; border-radius: 0 !important; text-align: center; font-size: .72rem !important;
   background: rgb(0 0 0 / 65%) !important; color: #fff !important; }
 .showing, .showing .column { min-width: 0 !important; }
-#lesions :is(table, td, th, td *), #cases :is(table, td, th, td *) { font-family: var(--font) !important;
-  font-variant-numeric: tabular-nums; }
-#lesions td, #cases td { cursor: pointer; }
+@media (max-width: 860px) { .page { flex-direction: column; } .page > .column { width: 100%; flex: none !important; } }
+.table-wrap * { font-family: var(--font) !important; font-variant-numeric: tabular-nums; }
+#lesions .body-cell *, #cases .body-cell * { cursor: pointer; }
 @media (max-width: 640px) {
-  .gradio-container .main { padding: 0 12px !important; }
   .top { padding: 14px 0 8px; }
   .empty { padding: 28px 16px; }
   .headline { grid-template-columns: 1fr; }

@@ -1,0 +1,184 @@
+"""The page to show to others, as a person uses it: a real process, a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import metseg
+from core.io import encode_tiff
+from core.phantom import make_phantom
+
+pytest.importorskip("gradio", reason="the extra [web] is not installed: pip install 'metseg[web]'")
+
+
+@pytest.fixture(scope="module")
+def address(browser: Any, start_metseg: Callable[..., Any], tiny_models: dict[str, Path]) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    models = [part for folder in tiny_models.values() for part in ("--model", str(folder))]
+    fixed = ("--port", str(port), "--device", "cpu", "--precision", "fp32")
+    running = start_metseg("-m", "metseg", "gradio", *models, *fixed)
+    running.wait_for("The page is at")
+    yield f"http://127.0.0.1:{port}/"
+    assert running.stop() == 0
+    assert running.reached_outside() == []
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scans") / "stack.tif"
+    path.write_bytes(encode_tiff(make_phantom(7, 4, 64)[0].voxels[:, 0]))
+    return path
+
+
+def by_command(scan: Path, model: Path, out: Path, threshold: str) -> bytes:
+    fixed = ["--model", str(model), "--device", "cpu", "--precision", "fp32", "--threshold", threshold]
+    assert metseg.main(["segment", str(scan), "--out", str(out), *fixed]) == 0
+    return next(out.rglob("*_mask.*")).read_bytes()
+
+
+def upload(tab: Any, address: str, *paths: Path) -> None:
+    tab.goto(address)
+    tab.get_by_role("button", name="Find lesions").wait_for()
+    tab.locator("input[type=file]").first.set_input_files([str(path) for path in paths])
+    tab.wait_for_function("n => document.querySelectorAll('.file-preview tr.file').length === n", arg=len(paths))
+
+
+def find(tab: Any) -> Any:
+    tab.get_by_role("button", name="Find lesions").click()
+    headline = tab.locator(".headline")
+    headline.wait_for()
+    return headline
+
+
+def save(tab: Any, name: str, folder: Path) -> Path:
+    button = tab.locator(f"#save-{name}")
+    tab.wait_for_function(f"!document.querySelector('#save-{name}').hasAttribute('disabled')")
+    with tab.expect_download() as download:
+        button.click()
+    path = folder / str(download.value.suggested_filename)
+    download.value.save_as(path)
+    return path
+
+
+def picture(tab: Any) -> str:
+    tab.locator("#annotated img").first.wait_for()
+    return str(tab.locator("#annotated img").first.get_attribute("src"))
+
+
+def test_a_tiff_is_uploaded_looked_through_and_its_mask_taken_home(
+    address: str, open_tab: Callable[..., Any], stack: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    upload(tab, address, stack)
+    assert "Research use only" in tab.locator("header").inner_text()
+    told = find(tab).inner_text()
+    assert "4 slices" in told
+    assert tiny_model.name in told
+    number = tab.locator("#slice input[type=number]")
+    first, place = picture(tab), int(number.input_value())
+    slider = tab.locator("#slice input[type=range]")
+    slider.focus()
+    slider.press("ArrowLeft" if place > 1 else "ArrowRight")
+    tab.wait_for_function("src => document.querySelector('#annotated img').src !== src", arg=absolute(address, first))
+    assert int(number.input_value()) == (place - 1 if place > 1 else place + 1)
+    mask = save(tab, "mask", tmp_path)
+    assert mask.name == "stack_mask.tif"
+    assert mask.read_bytes() == by_command(stack, tiny_model, tmp_path / "out", "0.5")
+    report = json.loads(save(tab, "report", tmp_path).read_text(encoding="utf-8"))
+    assert f"{len(report['cases'][0]['lesions']):,} lesion" in told
+    with zipfile.ZipFile(save(tab, "everything", tmp_path)) as archive:
+        assert archive.read("stack/stack_mask.tif") == mask.read_bytes()
+
+
+def absolute(address: str, source: str) -> str:
+    return source if source.startswith("http") else address.rstrip("/") + "/" + source.lstrip("/")
+
+
+def test_another_threshold_redraws_at_once_and_changes_what_is_taken_home(
+    address: str, open_tab: Callable[..., Any], stack: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    tab = open_tab()
+    upload(tab, address, stack)
+    before = find(tab).inner_text()
+    threshold = tab.get_by_label(re.compile("Threshold")).locator("visible=true").first
+    threshold.fill("0.7")
+    threshold.press("Enter")
+    tab.get_by_text("at 0.7").wait_for()
+    assert tab.locator(".headline").inner_text() != before
+    mask = save(tab, "mask", tmp_path)
+    assert mask.read_bytes() == by_command(stack, tiny_model, tmp_path / "out", "0.7")
+
+
+def test_a_row_of_the_table_leads_to_its_slice(address: str, open_tab: Callable[..., Any], tmp_path: Path) -> None:
+    speckled = tmp_path / "speckled.tif"
+    speckled.write_bytes(encode_tiff(np.random.default_rng(5).integers(0, 255, (4, 64, 64), np.uint8)))
+    tab = open_tab()
+    upload(tab, address, speckled)
+    find(tab)
+    tab.locator("#lesions").get_by_test_id("cell-0-1").wait_for()
+    rows = tab.locator("#lesions [role=row][data-index]").count()
+    assert rows > 1
+    for index in (rows - 1, 0):
+        cell = tab.locator("#lesions").get_by_test_id(f"cell-{index}-1")
+        first, _, last = cell.inner_text().strip().partition("–")
+        cell.click()
+        tab.wait_for_function(
+            "([low, high]) => { const at = +document.querySelector('#slice input[type=number]').value;"
+            " return low <= at && at <= high; }",
+            arg=[int(first), int(last or first)],
+        )
+
+
+def test_two_tabs_keep_apart(
+    address: str, open_tab: Callable[..., Any], stack: Path, tmp_path: Path, tiny_models: dict[str, Path]
+) -> None:
+    other = tmp_path / "other.tif"
+    other.write_bytes(encode_tiff(make_phantom(9, 1, 96)[0].voxels[:, 0]))
+    model, second = tiny_models.values()
+    tabs = open_tab(), open_tab()
+    for tab, path in zip(tabs, (stack, other), strict=True):
+        upload(tab, address, path)
+    tabs[1].get_by_label("Model").click()
+    tabs[1].get_by_role("option", name=second.name).click()
+    for tab, name in zip(tabs, ("stack", "other"), strict=True):
+        assert name in find(tab).inner_text()
+    for tab, path, used in zip(tabs, (stack, other), (model, second), strict=True):
+        mask = save(tab, "mask", tmp_path)
+        assert mask.read_bytes() == by_command(path, used, tmp_path / path.stem, "0.5")
+
+
+def test_another_file_takes_the_old_result_away(address: str, open_tab: Callable[..., Any], stack: Path) -> None:
+    tab = open_tab()
+    upload(tab, address, stack)
+    find(tab)
+    tab.locator(".heads button").first.click()
+    tab.get_by_text("What is found will be shown here").wait_for()
+    assert not tab.locator("#annotated").is_visible()
+    assert "drawn-head" in find(tab).inner_text()
+
+
+def test_a_broken_file_among_others_is_told_in_plain_words(
+    address: str, open_tab: Callable[..., Any], stack: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"II*\0\xff\xff\xff\xff")
+    tab = open_tab(width=390, height=844, scheme="dark")
+    upload(tab, address, broken, stack)
+    assert "stack" in find(tab).inner_text()
+    tab.locator("#cases").get_by_test_id("cell-0-0").click()
+    trouble = tab.locator(".trouble")
+    trouble.wait_for()
+    assert "TIFF" in trouble.inner_text()
+    assert str(tmp_path) not in tab.content()
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
