@@ -9,7 +9,6 @@ from PyQt6.QtCore import QAbstractListModel, QModelIndex, QRectF, QSize, Qt, pyq
 from PyQt6.QtGui import QColor, QFont, QImage, QPainter
 from PyQt6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -24,6 +23,7 @@ from PyQt6.QtWidgets import (
 
 from desktop.session.cases import Case, Filter, Order
 from desktop.theme import HAIRLINE, LEFT_PX, MUTED, PANEL, PRESSED, RED, TEXT
+from desktop.widgets.combo import Combo
 from desktop.widgets.icons import draw_state
 
 ROW_PX, THUMBNAIL_PX = 64, 48
@@ -124,9 +124,7 @@ class CaseList(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search cases")
         self.search.textChanged.connect(lambda _: self.changed.emit())
-        self.order = QComboBox()
-        self.order.setAccessibleName("Sort cases by")
-        self.order.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.order = Combo("Sort cases by")
         self.order.addItems([f"Sort: {order.value.lower()}" for order in Order])
         self.order.currentIndexChanged.connect(lambda _: self.changed.emit())
         self._chips = QButtonGroup(self)

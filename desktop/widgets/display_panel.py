@@ -9,6 +9,7 @@ from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider, QWidget
 
 from desktop.session.display import PRESETS
+from desktop.widgets.combo import Combo
 
 STEPS = 100
 
@@ -96,9 +97,7 @@ class DisplayPanel(QWidget):
 
 
 def _combo(name: str, signal: object) -> QComboBox:
-    combo = QComboBox()
-    combo.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    combo.setAccessibleName(name)
+    combo = Combo(name)
     combo.setMinimumContentsLength(8)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.activated.connect(signal)

@@ -6,7 +6,7 @@ from html import escape
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent, QMouseEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from desktop.shortcuts import Shortcut, sections
 from desktop.theme import ACCENT, MUTED, PANEL, TEXT
@@ -22,8 +22,16 @@ class KeySheet(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet(f"KeySheet {{ background: {PANEL}; }} QLabel {{ background: {PANEL}; }}")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(40, 32, 40, 32)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(48, 32, 48, 32)
+        whole.setSpacing(16)
+        hint = f"<span style='color:{MUTED}'>any key closes</span>"
+        heading = QLabel(f"<span style='font-size:20px'><b>Keys</b></span> {hint}")
+        row = QHBoxLayout()
+        whole.addStretch(1)
+        whole.addWidget(heading)
+        whole.addLayout(row)
+        whole.addStretch(2)
         row.setSpacing(40)
         table = sections()
         self.labels = []

@@ -77,11 +77,13 @@ class LesionTable(QTableView):
         self.setSelectionMode(QTableView.SelectionMode.SingleSelection)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setShowGrid(False)
+        self.setCornerButtonEnabled(False)
         self.setAccessibleName("Lesions")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         vertical, horizontal = self.verticalHeader(), self.horizontalHeader()
         if vertical and horizontal:
             vertical.hide()
+            vertical.setFixedWidth(0)
             vertical.setDefaultSectionSize(26)
             horizontal.setMinimumSectionSize(20)
             horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)

@@ -6,7 +6,7 @@ from PyQt6.QtCore import QRectF, Qt
 from PyQt6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from desktop.theme import ACCENT, GROUND, HAIRLINE, MUTED
+from desktop.theme import ACCENT, GROUND, MUTED
 
 
 class StartPage(QWidget):
@@ -16,14 +16,14 @@ class StartPage(QWidget):
         super().__init__(parent)
         self.lit = False
         heading = QLabel("Drop a folder of brain MRI here")
-        heading.setStyleSheet("font-size: 22px; font-weight: 600;")
+        heading.setStyleSheet("font-size: 22px; font-weight: 600; background: transparent;")
         detail = QLabel(
             "TIFF, PNG or JPEG; a folder per patient, or files side by side.\n"
             "Scans are opened read-only, verdicts are kept in your own data folder, and nothing leaves this machine."
         )
-        detail.setStyleSheet(f"color: {MUTED};")
+        detail.setStyleSheet(f"color: {MUTED}; background: transparent;")
         self.message = QLabel("")
-        self.message.setStyleSheet("color: #FFD27A;")
+        self.message.setStyleSheet("color: #FFD27A; background: transparent;")
         self.message.setWordWrap(True)
         for label in (heading, detail, self.message):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -42,6 +42,7 @@ class StartPage(QWidget):
         buttons.addStretch()
         layout = QVBoxLayout(self)
         layout.setSpacing(16)
+        layout.setContentsMargins(48, 48, 48, 48)
         layout.addStretch()
         layout.addWidget(heading)
         layout.addWidget(detail)
@@ -54,5 +55,5 @@ class StartPage(QWidget):
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(GROUND))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(ACCENT if self.lit else HAIRLINE), 2, Qt.PenStyle.DashLine))
+        painter.setPen(QPen(QColor(ACCENT if self.lit else "#3A4452"), 2, Qt.PenStyle.DashLine))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(24, 24, -24, -24), 12, 12)

@@ -1,0 +1,31 @@
+"""A combo box that shows by its arrow that it can be opened, and leaves the keys to the window."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QPointF, Qt
+from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from PyQt6.QtWidgets import QComboBox, QWidget
+
+from desktop.theme import HAIRLINE, MUTED
+
+
+class Combo(QComboBox):
+    """The style sheet takes the arrow away; here it is drawn again."""
+
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(name)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        super().paintEvent(event)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(QColor(MUTED if self.isEnabled() else HAIRLINE), 1.5))
+        x, y = self.width() - 16.0, self.height() / 2
+        painter.drawPolyline(QPolygonF([QPointF(x - 4, y - 2), QPointF(x, y + 2), QPointF(x + 4, y - 2)]))
+
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
+        """Scrolling past it changes nothing by accident."""
+        if event:
+            event.ignore()
