@@ -166,7 +166,7 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
             return [gr.update(value=str(path), interactive=True) for path in paths]
 
     shown = [showing.status, showing.results, showing.cases, showing.slice, showing.annotated, showing.compare]
-    shown += [showing.lesions, *showing.buttons, key, chosen, asked]
+    shown += [showing.pictures, showing.lesions, *showing.buttons, key, chosen, asked]
     buttons = [asking.find, asking.stop, *asking.inputs]
     ask = [asking.files, asking.model, asking.threshold, asking.tta, asking.min_lesion, asking.channel, key]
     files = {"fn": write, "inputs": [key, chosen], "outputs": showing.buttons, **QUIET}
@@ -237,8 +237,7 @@ def _show(showing: Showing, outcomes: Any, index: int, place: int | None = None)
         return updates | {
             showing.status: words.trouble(outcome.sentence),
             showing.slice: gr.update(visible=False),
-            showing.annotated: gr.update(value=None, visible=False),
-            showing.compare: gr.update(value=None, visible=False),
+            showing.pictures: gr.update(visible=False),
             showing.lesions: gr.update(value=[], visible=False),
         }
     slices = outcome.scan.shape[0]
@@ -249,6 +248,7 @@ def _show(showing: Showing, outcomes: Any, index: int, place: int | None = None)
         # A slider from 1 to 1 is no slider.
         showing.slice: gr.update(minimum=1, maximum=max(2, slices), value=place + 1, visible=slices > 1),
         showing.lesions: gr.update(value=rows, visible=bool(rows)),
+        showing.pictures: gr.update(visible=True),
         **_pictures(showing, outcome, place),
     }
 
@@ -256,6 +256,6 @@ def _show(showing: Showing, outcomes: Any, index: int, place: int | None = None)
 def _pictures(showing: Showing, finding: Finding, place: int) -> Updates:
     place = min(max(place, 0), finding.scan.shape[0] - 1)
     return {
-        showing.annotated: gr.update(value=pictures.annotated(finding, place), visible=True),
-        showing.compare: gr.update(value=pictures.before_and_after(finding, place), visible=True),
+        showing.annotated: pictures.annotated(finding, place),
+        showing.compare: pictures.before_and_after(finding, place),
     }

@@ -15,6 +15,8 @@ from web_gradio.room import Room
 PICTURE = "png"
 """Gradio's own default would change the grey levels of what is shown and saved."""
 
+FILE_WIDTHS: list[str | int] = ["150px", "80px", "90px", "130px", "300px"]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asking:
@@ -45,6 +47,7 @@ class Showing:
     results: gr.Column
     cases: gr.Dataframe
     slice: gr.Slider
+    pictures: gr.Row
     annotated: gr.AnnotatedImage
     compare: gr.ImageSlider
     lesions: gr.Dataframe
@@ -91,7 +94,8 @@ def _asking(room: Room) -> Asking:
     )
     names = list(room.models)
     model = gr.Dropdown(names, value=names[0], label="Model", filterable=False, interactive=True)
-    limits = gr.HTML(words.about(card.limits), padding=False)
+    with gr.Accordion("What this model cannot do", open=False):
+        limits = gr.HTML(words.about(card.limits), padding=False)
     threshold = gr.Slider(
         0, 1, value=card.threshold, step=0.01, label="Threshold: a pixel this likely counts as lesion", buttons=[]
     )
@@ -110,11 +114,11 @@ def _showing() -> Showing:
     status = gr.HTML(words.EMPTY, padding=False, elem_id="status")
     with gr.Column(visible=False, elem_classes="results") as results:
         cases = gr.Dataframe(
-            headers=list(words.FILE_COLUMNS), label="Files: choose one to see it", interactive=False, visible=False,
-            wrap=True, buttons=[], elem_id="cases",
+            headers=list(words.FILE_COLUMNS), column_widths=FILE_WIDTHS, label="Files: choose one to see it",
+            interactive=False, visible=False, wrap=True, buttons=[], elem_id="cases",
         )  # fmt: skip
         slices = gr.Slider(1, 2, value=1, step=1, label="Slice", visible=False, buttons=[], elem_id="slice")
-        with gr.Row(equal_height=False):
+        with gr.Row(equal_height=False, elem_classes="pictures") as pictures:
             with gr.Column(min_width=280):
                 gr.HTML('<p class="title">Lesions, each in its colour</p>', padding=False)
                 annotated = gr.AnnotatedImage(
@@ -142,7 +146,7 @@ def _showing() -> Showing:
                 )
             )
     return Showing(
-        status, results, cases, slices, annotated, compare, lesions, mask, overlay, table, report, everything
+        status, results, cases, slices, pictures, annotated, compare, lesions, mask, overlay, table, report, everything
     )
 
 

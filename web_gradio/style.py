@@ -104,6 +104,8 @@ STYLE = """
 .table-wrap * { font-family: var(--font) !important; font-variant-numeric: tabular-nums; }
 #lesions .body-cell *, #cases .body-cell * { cursor: pointer; }
 @media (max-width: 640px) {
+  .pictures { flex-direction: column; }
+  .pictures > .column { width: 100%; flex: none !important; }
   .top { padding: 14px 0 8px; }
   .empty { padding: 28px 16px; }
   .headline { grid-template-columns: 1fr; }

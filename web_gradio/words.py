@@ -116,7 +116,7 @@ HEADER = (
 def about(limits: Sequence[str]) -> str:
     """HTML: what a model's card says that a visitor must read."""
     lines = "".join(f"<li>{escape(line)}</li>" for line in limits)
-    return f'<ul class="limits">{lines}</ul>' if lines else ""
+    return f'<ul class="limits">{lines or "<li>Its card does not say.</li>"}</ul>'
 
 
 def footer(keep_seconds: int) -> str:
