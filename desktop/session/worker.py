@@ -57,7 +57,7 @@ class Worker:
         from core.io import read_scan
         from core.model_store import find_model, load_card
         from core.scan import ScanSource
-        from desktop.session.results import Result, find, load_result, result_key, save_result
+        from desktop.session.results import Result, find, load_result, result_key, save_result, trim_results
 
         if job in self._cancelled:
             raise Cancelled("stopped as asked")
@@ -76,6 +76,7 @@ class Worker:
             )
             result = Result(found.probability, _beyond(found.warnings, scan), found.manifest)
             save_result(folder, key, result)
+            trim_results(folder)
         summary = find(result, card.threshold, scan).summary
         self._tell(job, "done", key=key, image=scan.sha256, threshold=card.threshold, summary=asdict(summary))
 

@@ -81,9 +81,8 @@ class LesionTable(QTableView):
         self.setAccessibleName("Lesions")
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         vertical, horizontal = self.verticalHeader(), self.horizontalHeader()
-        if vertical and horizontal:
+        if vertical is not None and horizontal is not None:  # an empty header counts as false
             vertical.hide()
-            vertical.setFixedWidth(0)
             vertical.setDefaultSectionSize(26)
             horizontal.setMinimumSectionSize(20)
             horizontal.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -107,7 +106,7 @@ class LesionTable(QTableView):
     def _fit(self) -> None:
         """Share the width out among the columns."""
         viewport, header = self.viewport(), self.horizontalHeader()
-        if viewport and header:
+        if viewport is not None and header is not None:
             for column, share in enumerate(SHARES):
                 header.resizeSection(column, viewport.width() * share // sum(SHARES))
 
