@@ -27,7 +27,7 @@ CHECKABLE = frozenset(
 WHILE_TYPING = frozenset({"F1", "F11", "Ctrl+O", "Ctrl+E", "Ctrl+Q", "Ctrl+F"})
 
 
-def make_actions(window: QMainWindow, handlers: Mapping[str, Callable[[], None]]) -> dict[str, QAction]:
+def make_actions(window: QMainWindow, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
     """An action for each entry of the table; a held one acts through `KeyGuard` instead of a shortcut."""
     actions = {}
     for entry in SHORTCUTS:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtWidgets import QMainWindow
 
 from core.errors import InputError, MetsegError
@@ -30,7 +30,7 @@ from desktop.session.opened import Opened, open_case
 from desktop.session.places import bundled_cases, results_folder, session_folder
 from desktop.session.review import Model, Review
 from desktop.session.store import Store
-from desktop.tasks import Tasks
+from desktop.tasks import Tasks, make_timer
 from desktop.thumbnails import Thumbnails
 
 SAVE_VIEW_MS, RETRY_MS = 700, 2000
@@ -92,18 +92,13 @@ class Desk(QObject):
         self._wanted: tuple[Case, dict[str, Any]] | None = None
         self._resume: dict[str, Any] = {}
         self._timers = {
-            "view": self._timer(SAVE_VIEW_MS, self.save_view, once=True),
-            "retry": self._timer(RETRY_MS, self._look_after, once=False),
+            "view": make_timer(self, SAVE_VIEW_MS, self.save_view),
+            "retry": make_timer(self, RETRY_MS, self._look_after, once=False),
         }
         self._timers["retry"].start()
         self._seen_version = -1
         for signal in (self.reader.slice_changed, self.reader.look_changed):
             signal.connect(lambda *_: self._timers["view"].start())
-
-    def _timer(self, interval: int, then: Any, once: bool) -> QTimer:
-        timer = QTimer(self, interval=interval, singleShot=once)
-        timer.timeout.connect(then)
-        return timer
 
     # Opening
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PyQt6.QtCore import QByteArray, Qt, QTimer
+from PyQt6.QtCore import QByteArray, Qt
 from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QResizeEvent
 from PyQt6.QtWidgets import (
     QApplication,
@@ -25,6 +25,7 @@ from desktop import facts
 from desktop.actions import KeyGuard, fill_menus, make_actions
 from desktop.desk import Desk, Settings
 from desktop.session.verdicts import Kind, State
+from desktop.tasks import make_timer
 from desktop.theme import PANEL, RIGHT_PX
 from desktop.widgets.case_list import CaseList
 from desktop.widgets.display_panel import DisplayPanel
@@ -65,13 +66,12 @@ class MainWindow(QMainWindow):
         application = QApplication.instance()
         if application:
             application.installEventFilter(self.guard)
-        self._message = QTimer(self, singleShot=True, interval=MESSAGE_MS)
-        self._message.timeout.connect(lambda: self.status.message.setText(""))
+        self._message = make_timer(self, MESSAGE_MS, lambda: self.status.message.setText(""))
         self._connect()
         self._show_look()
         self.refresh()
 
-    def _handlers(self) -> dict[str, object]:
+    def _handlers(self) -> dict[str, Callable[[], object]]:
         desk, reader = self.desk, self.desk.reader
         presets = {f"preset_{n + 1}": lambda n=n: reader.pick_preset(n) for n in range(5)}
         toggles = {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QTimer
-
 from core.measure.dice import dice
 from desktop.remembered import state_of
 from desktop.session.cases import Case
 from desktop.session.opened import Opened, kept_result
 from desktop.session.results import Finding, Result, find
 from desktop.session.review import Model, Review
+from desktop.tasks import make_timer
 
 if TYPE_CHECKING:
     from desktop.desk import Desk
@@ -25,8 +24,7 @@ class Masks:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._count = QTimer(desk, interval=COUNT_LESIONS_MS, singleShot=True)
-        self._count.timeout.connect(self._count_lesions)
+        self._count = make_timer(desk, COUNT_LESIONS_MS, self._count_lesions)
 
     def leave(self) -> None:
         """Another case will be shown: a threshold that was only tried is forgotten."""

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from PyQt6.QtCore import QObject, QRunnable, QThreadPool, pyqtSignal
+from PyQt6.QtCore import QObject, QRunnable, QThreadPool, QTimer, pyqtSignal
 
 T = TypeVar("T")
+
+
+def make_timer(parent: QObject, interval_ms: int, then: Callable[[], object], *, once: bool = True) -> QTimer:
+    """A timer that waits to be started."""
+    timer = QTimer(parent)
+    timer.setInterval(interval_ms)
+    timer.setSingleShot(once)
+    timer.timeout.connect(then)
+    return timer
 
 
 class _Bell(QObject):

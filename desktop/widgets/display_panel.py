@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtCore import Qt, pyqtBoundSignal, pyqtSignal
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider, QWidget
 
@@ -54,9 +54,9 @@ class DisplayPanel(QWidget):
             ("Channel", self.channel),
             ("Window", self.preset),
         ):
-            text = QLabel(label)
-            text.setObjectName("muted")
-            form.addRow(text, widget)
+            heading = QLabel(label)
+            heading.setObjectName("muted")
+            form.addRow(heading, widget)
         form.addRow(self.boxes)
 
     def set_models(self, names: Sequence[str], current: int) -> None:
@@ -96,7 +96,7 @@ class DisplayPanel(QWidget):
         return box
 
 
-def _combo(name: str, signal: object) -> QComboBox:
+def _combo(name: str, signal: pyqtBoundSignal) -> QComboBox:
     combo = Combo(name)
     combo.setMinimumContentsLength(8)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -104,7 +104,7 @@ def _combo(name: str, signal: object) -> QComboBox:
     return combo
 
 
-def _slider(name: str, signal: object) -> tuple[QSlider, QLabel]:
+def _slider(name: str, signal: pyqtBoundSignal) -> tuple[QSlider, QLabel]:
     slider, label = QSlider(Qt.Orientation.Horizontal), QLabel()
     slider.setRange(0, STEPS)
     slider.setAccessibleName(name)
@@ -112,7 +112,7 @@ def _slider(name: str, signal: object) -> tuple[QSlider, QLabel]:
     label.setFixedWidth(30)
     label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     slider.valueChanged.connect(lambda value: label.setText(f"{value / STEPS:.2f}"))
-    slider.valueChanged.connect(lambda value: signal.emit(value / STEPS))  # type: ignore[attr-defined]
+    slider.valueChanged.connect(lambda value: signal.emit(value / STEPS))
     return slider, label
 
 

@@ -76,7 +76,7 @@ class SliceView(QWidget):
         else:
             self._pixels = np.ascontiguousarray(picture)
             height, width, _ = picture.shape
-            self._image = QImage(self._pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+            self._image = QImage(self._pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
         self.update()
 
     def scale(self) -> tuple[float, float]:

@@ -37,8 +37,8 @@ class StatusLine(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 0, 12, 0)
         row.setSpacing(16)
-        for widget in (self.progress, self.saved, self.message):
-            row.addWidget(widget)
+        for label in (self.progress, self.saved, self.message):
+            row.addWidget(label)
         row.addStretch(1)
         for widget in (self.work, self.bar, self.stop, self.device, self.research):
             row.addWidget(widget)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QEvent, QObject, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QKeyEvent
 from PyQt6.QtWidgets import (
     QGridLayout,
@@ -16,6 +16,7 @@ from PyQt6.QtWidgets import (
 )
 
 from desktop.session.verdicts import REASONS, State
+from desktop.tasks import make_timer
 from desktop.theme import STATE_COLOURS
 from desktop.widgets.icons import state_icon
 
@@ -85,8 +86,7 @@ class VerdictPanel(QWidget):
         self.note.setFixedHeight(58)
         self.note.setPlaceholderText(f"Note ({_key(actions['note'])})")
         self.note.installEventFilter(self)
-        self._timer = QTimer(self, singleShot=True, interval=SAVE_AFTER_MS)
-        self._timer.timeout.connect(self.save_note)
+        self._timer = make_timer(self, SAVE_AFTER_MS, self.save_note)
         self.note.textChanged.connect(self._timer.start)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
