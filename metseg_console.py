@@ -32,8 +32,11 @@ def complain(text: object) -> None:
 def sentence_of(outcome: Outcome) -> str:
     """Why a case failed."""
     from core.batch.tables import failure
+    from core.errors import ChannelNeeded
 
     told = failure(outcome)
+    if told["code"] == ChannelNeeded.code:
+        told["message"] += " (with --channel)"
     # A file of the case may be to blame; the case itself is named by whoever shows this.
     culprit = Path(told["source"]).name if told["source"] else ""
     return told["message"] if culprit in ("", outcome.name) else f"{culprit}: {told['message']}"

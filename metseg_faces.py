@@ -23,7 +23,7 @@ def serve(
     if importlib.util.find_spec("fastapi") is None:
         from core.errors import UsageError
 
-        raise UsageError("the server needs packages that are not installed; run: pip install 'metseg[api]'")
+        raise UsageError("the server needs packages that are not installed; run: pip install '.[api]'")
     from api.serve import serve as run_server
     from api.settings import load_settings
 
@@ -41,7 +41,7 @@ def review(
     from core.errors import UsageError
 
     if importlib.util.find_spec("PyQt6") is None:
-        raise UsageError("the reviewer needs packages that are not installed; run: pip install 'metseg[desktop]'")
+        raise UsageError("the reviewer needs packages that are not installed; run: pip install '.[desktop]'")
     for path in paths or ():
         if not path.exists():
             raise UsageError("there is no such file or folder", source=str(path))
@@ -68,7 +68,7 @@ def gradio(
     if importlib.util.find_spec("gradio") is None:
         from core.errors import UsageError
 
-        raise UsageError("the page needs packages that are not installed; run: pip install 'metseg[web]'")
+        raise UsageError("the page needs packages that are not installed; run: pip install '.[web]'")
     from web_gradio.serve import serve as run_page
     from web_gradio.settings import Settings
 
@@ -87,7 +87,7 @@ def web(
     from core.errors import UsageError
 
     if importlib.util.find_spec("streamlit") is None or importlib.util.find_spec("fastapi") is None:
-        raise UsageError("the page needs packages that are not installed; run: pip install 'metseg[web]'")
+        raise UsageError("the page needs packages that are not installed; run: pip install '.[web]'")
     if api is not None and (model, device, precision) != (None, None, None):
         raise UsageError("model, device and precision are the server's affair; leave them out, or leave out --api")
     from web_streamlit.launch import port_problem, run_page, run_page_at

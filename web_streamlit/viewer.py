@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.errors import InputError
+from core.errors import ChannelNeeded, InputError
 from core.measure.dice import EMPTY_RULE
 from core.model_card import ModelCard, PreprocessSettings
 from core.scan import Lesion
@@ -54,7 +54,8 @@ def _before(desk: Desk, case: Case) -> None:
     try:
         images = desk.images(case, preprocessing, chosen_channel())
     except InputError as error:
-        st.info(error.detail[:1].upper() + error.detail[1:].replace("--channel", "Channel, under Options,") + ".")
+        where = " (above, under Options)." if isinstance(error, ChannelNeeded) else "."
+        st.info(error.detail[:1].upper() + error.detail[1:] + where)
         return
     views = _views(False, found=False)
     index = _slice_slider(desk, case)

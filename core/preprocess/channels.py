@@ -69,7 +69,7 @@ def select_channels(
         )
     kind = "this is a coloured picture" if lowered == COLOURS else f"the {count} channels of this scan differ"
     raise ChannelNeeded(
-        f"{kind}; say with --channel which one to take: {_listing(count, scan.channels)}", source=scan.name
+        f"{kind}; choose a channel: {_listing(count, scan.channels)}", source=scan.name
     )
 
 

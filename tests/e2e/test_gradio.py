@@ -17,7 +17,7 @@ import metseg
 from core.io import encode_tiff
 from core.phantom import make_phantom
 
-pytest.importorskip("gradio", reason="the extra [web] is not installed: pip install 'metseg[web]'")
+pytest.importorskip("gradio", reason="the extra [web] is not installed: pip install '.[web]'")
 
 
 @pytest.fixture(scope="module")

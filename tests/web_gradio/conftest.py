@@ -15,7 +15,7 @@ from core.io import encode_png, encode_tiff
 from core.phantom import make_phantom
 
 gradio_client = pytest.importorskip(
-    "gradio_client", reason="the extra [web] is not installed: pip install 'metseg[web]'"
+    "gradio_client", reason="the extra [web] is not installed: pip install '.[web]'"
 )
 
 

@@ -118,7 +118,7 @@ def test_without_its_packages_the_verb_says_what_to_install(
     find = metseg.importlib.util.find_spec
     monkeypatch.setattr(metseg.importlib.util, "find_spec", lambda name: None if name == "gradio" else find(name))
     assert metseg.main(["gradio"]) == 2
-    assert "metseg[web]" in capsys.readouterr().err
+    assert "'.[web]'" in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_there_is_told_before_the_page_opens(capsys: pytest.CaptureFixture[str]) -> None:

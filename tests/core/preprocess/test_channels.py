@@ -102,7 +102,8 @@ def test_wide_values_have_no_jpeg_noise() -> None:
 def test_a_coloured_picture_needs_a_choice_and_is_told_which() -> None:
     with pytest.raises(ChannelNeeded) as caught:
         select_channels(Scan("secret-name", noise(3), channels=COLOURS), FLAIR)
-    assert "--channel" in caught.value.detail
+    assert "choose a channel" in caught.value.detail
+    assert "--" not in caught.value.detail  # a page has no options of a command line
     assert "0 (red), 1 (green), 2 (blue)" in caught.value.detail
     assert "coloured" in caught.value.detail
     assert "secret-name" not in caught.value.detail
