@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from core.errors import ChannelNeeded, InputError
 from core.scan import Note, Scan
+from core.sequence import same_sequence
 
 LGG_LAYOUT = ("pre", "flair", "post")
 COLOURS = ("red", "green", "blue")
+OTHER_SEQUENCE = "other-sequence"
+"""Code of the note that a scan is of another sequence than the model learnt."""
 JPEG_NOISE = 8
 """Grey levels by which the channels of a grey JPEG may differ; only 8-bit pictures are ever JPEGs."""
 
@@ -50,7 +53,7 @@ def select_channels(
                 f"a single channel cannot be chosen for a model that takes {len(inputs)}; leave the choice out",
                 source=scan.name,
             )
-        return _take(scan, (_resolve(scan, names, channel),)), ()
+        return _take(scan, (_resolve(scan, names, channel),)), _doubt_sequence(scan, inputs[0]) if count == 1 else ()
     if count == 1 and len(inputs) == 1:
         return scan.voxels, _doubt_sequence(scan, inputs[0])
     lowered = tuple(name.lower() for name in names)
@@ -60,7 +63,7 @@ def select_channels(
         return _take(scan, tuple(lowered.index(name) for name in wanted)), notes
     if len(inputs) == 1 and _is_grey(scan.voxels):
         # In a JPEG, green is the channel nearest to brightness.
-        return _take(scan, (1,)), ()
+        return _take(scan, (1,)), _doubt_sequence(scan, inputs[0])
     if len(inputs) > 1:
         raise InputError(
             f"the model takes the channels {', '.join(inputs)}, and the scan has {_listing(count, names)}; "
@@ -68,25 +71,23 @@ def select_channels(
             source=scan.name,
         )
     kind = "this is a coloured picture" if lowered == COLOURS else f"the {count} channels of this scan differ"
-    raise ChannelNeeded(
-        f"{kind}; choose a channel: {_listing(count, scan.channels)}", source=scan.name
-    )
+    raise ChannelNeeded(f"{kind}; choose a channel: {_listing(count, scan.channels)}", source=scan.name)
 
 
 _LGG_CHANNELS = Note(
     "lgg-channels",
     "the three channels differ and were taken as pre-contrast, FLAIR and post-contrast, as in the LGG set",
 )
-_OTHER_SEQUENCE = Note(
-    "other-sequence",
-    "this scan seems to be of another sequence than the model learnt from; do not rely on what it finds",
-)
 
 
 def _doubt_sequence(scan: Scan, wanted: str) -> tuple[Note, ...]:
-    if scan.sequence is None or wanted.lower() in scan.sequence.lower():
+    """A note where a scan is known to be of another sequence than the model's input."""
+    if same_sequence(scan.sequence, wanted) is not False:
         return ()
-    return (_OTHER_SEQUENCE,)
+    message = (
+        f"this scan seems to be {scan.sequence} and the model learnt {wanted.upper()}; do not rely on what it finds"
+    )
+    return (Note(OTHER_SEQUENCE, message),)
 
 
 def _take(scan: Scan, indices: tuple[int, ...]) -> NDArray[Any]:

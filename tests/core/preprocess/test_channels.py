@@ -173,8 +173,25 @@ def test_unnamed_channels_are_no_lgg_layout_for_a_model_of_other_sequences() -> 
 
 @pytest.mark.parametrize(("sequence", "doubted"), [(None, False), ("FLAIR", False), ("T2-FLAIR", False), ("T1w", True)])
 def test_another_sequence_is_doubted(sequence: str | None, doubted: bool) -> None:
-    notes = select_channels(Scan("case", noise(1), sequence=sequence), FLAIR)[1]
-    assert codes(notes) == (["other-sequence"] if doubted else [])
+    scan = Scan("case", noise(1), sequence=sequence)
+    for choice in (None, 0):
+        notes = select_channels(scan, FLAIR, choice)[1]
+        assert codes(notes) == (["other-sequence"] if doubted else [])
+        assert not doubted or ("T1w" in notes[0].message and "FLAIR" in notes[0].message)
+
+
+def test_another_sequence_is_doubted_in_a_grey_picture_of_three_channels_too() -> None:
+    grey = np.repeat(noise(1), 3, axis=1)
+    assert codes(select_channels(Scan("case", grey, channels=COLOURS, sequence="CT"), FLAIR)[1]) == ["other-sequence"]
+
+
+def test_a_sequence_among_several_channels_says_nothing_of_the_one_that_is_taken() -> None:
+    scan = Scan("case", noise(3), sequence="T1w")
+    assert "other-sequence" not in codes(select_channels(scan, FLAIR)[1] + select_channels(scan, FLAIR, 1)[1])
+
+
+def test_a_model_whose_input_is_no_known_sequence_doubts_nothing() -> None:
+    assert select_channels(Scan("case", noise(1), sequence="T1w"), ("image",))[1] == ()
 
 
 @given(st.integers(1, 4), st.integers(1, 6), st.one_of(st.none(), st.integers(-2, 7), st.text(max_size=3)))
