@@ -6,6 +6,7 @@ MetsegError
 │   ├── BrokenFile             the right kind, but damaged or impossible
 │   ├── TooLarge               beyond a limit; found before the memory was taken
 │   ├── ChannelNeeded          a coloured picture, and nobody said which channel to take
+│   ├── AmbiguousSeries        several series or volumes, and nobody said which one to take
 │   ├── PairMismatch           an image and its mask do not belong together
 │   └── NothingFound           a folder without anything to read
 ├── UsageError                 options that do not go together
@@ -21,6 +22,8 @@ MetsegError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -62,6 +65,33 @@ class TooLarge(InputError):
 
 class ChannelNeeded(InputError):
     code = "channel-needed"
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesChoice:
+    """One of several series or volumes that lie in what was given.
+
+    Attributes:
+        key: what to choose it by; unique among the choices, and the same whenever the same files are read.
+        description: what it is ("FLAIR, 24 slices of 256×256"), without any text about the patient.
+    """
+
+    key: str
+    description: str
+
+
+class AmbiguousSeries(InputError):
+    """Several series, and none or an unknown one was chosen.
+
+    Attributes:
+        choices: what there is to choose from.
+    """
+
+    code = "ambiguous-series"
+
+    def __init__(self, detail: str, choices: Sequence[SeriesChoice] = (), *, source: str | None = None) -> None:
+        super().__init__(detail, source=source)
+        self.choices = tuple(choices)
 
 
 class PairMismatch(InputError):

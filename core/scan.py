@@ -69,6 +69,9 @@ class Scan:
         slices_per_path: how many slices each of `paths` gave.
         sha256: over the bytes of the files, in order.
         notes: what the reader noticed.
+        format: the name of the format it was read from, as `core.io.interface.Format.NAME`; "" where it was not read.
+        header: what that format needs to write a mask back to where the scan lies: a frozen value that nobody else
+            looks into; None where there is nothing of the kind.
     """
 
     name: str
@@ -83,6 +86,8 @@ class Scan:
     slices_per_path: tuple[int, ...] = ()
     sha256: str = ""
     notes: tuple[Note, ...] = ()
+    format: str = ""
+    header: object | None = None
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 4 or 0 in self.voxels.shape:

@@ -1,15 +1,15 @@
-"""What a format is: a module with the attributes of `Format`.
+"""What a format is: a module with the attributes of `Format`; and what writes results: one with those of `Writer`.
 
-It works on bytes in memory, so that an upload and a file on the disk take the same way, and what was hashed is what was
-decoded. Whether its files are slices of a case each (then `core.io.slices` does most of it), a volume each, or a series
-that only makes sense together, is the format's own affair.
+A format works on bytes in memory, so that an upload and a file on the disk take the same way, and what was hashed is
+what was decoded. Whether its files are slices of a case each (then `core.io.slices` does most of it), a volume each, or
+a series that only makes sense together, is the format's own affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from core.errors import InputError, TooLarge
 from core.io.limits import ReadLimits, Size
-from core.scan import UNKNOWN_SPACING, Note, Spacing
+from core.scan import UNKNOWN_SPACING, Note, Scan, Spacing
 
 ALPHA_DROPPED = Note("alpha-dropped", "the file states an opacity for each pixel; it was ignored")
 
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """The bytes of one file, and the name that a message may call it by."""
+    """The bytes of one file: one that is read, with the name that a message may call it by, or one to be written."""
 
     name: str
     content: bytes
@@ -35,8 +35,10 @@ class Decoded:
     """What one file, or several that belong together, hold; the attributes mean what they mean in `Scan`.
 
     Attributes:
-        files: what `voxels` came from, in slice order of their first slice: a format may sort what it was given.
+        files: what `voxels` came from, in slice order of their first slice: a format may sort what it was given, and
+            leave out what does not belong to the series.
         slices_per_file: how many slices each of `files` gave.
+        header: what the format's writer needs, see `Scan.header`.
     """
 
     voxels: NDArray[Any]
@@ -48,6 +50,28 @@ class Decoded:
     channels: tuple[str, ...] = ()
     sequence: str | None = None
     notes: tuple[Note, ...] = ()
+    header: object | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Described:
+    """What the headers of a case say: all of `Decoded` but the pixels.
+
+    Attributes:
+        size: what `Decoded.voxels` would be.
+        dtype: of the values as stored, as NumPy calls it.
+        facts: what else a person may want to know, as lines of a name and a value, without text about the patient.
+    """
+
+    size: Size
+    dtype: str
+    spacing_mm: Spacing = UNKNOWN_SPACING
+    affine: NDArray[np.float64] | None = None
+    slice_positions_mm: tuple[float, ...] | None = None
+    channels: tuple[str, ...] = ()
+    sequence: str | None = None
+    notes: tuple[Note, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 class Format(Protocol):
@@ -76,12 +100,59 @@ class Format(Protocol):
         """
         ...
 
-    def read(self, files: Sequence[RawFile], limits: ReadLimits) -> Decoded:
+    def read(self, files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Decoded:
         """Decode the files of one case, given in slice order as far as it is known.
 
+        Args:
+            files: all of this format.
+            limits: for the case as a whole.
+            series: which one to take where there may be several, see `core.io.series`; pictures have none.
+
         Raises:
+            AmbiguousSeries: there are several series, and none of them, or one that is not there, was chosen.
             InputError: they are damaged, of a kind that is not read, beyond a limit, or do not fit each other.
         """
+        ...
+
+    def describe(self, files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Described:
+        """What `read` would give, from headers alone as far as the format allows; arguments and errors are the same."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a mask comes from, for files that can say so.
+
+    Attributes:
+        model: the model's name.
+        version: the model's version.
+        manifest: the segmentation's manifest, JSON-ready, or {}.
+        deidentify: replace what says whose scan it is, in files that carry it.
+    """
+
+    model: str = "metseg"
+    version: str = ""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    deidentify: bool = False
+
+
+class Writer(Protocol):
+    """What a module must offer to write results; all of it works in memory, so that a server needs no disk."""
+
+    def obstacle(self, scan: Scan) -> str | None:
+        """Why results for this scan cannot be written in this form, as a sentence; None where they can."""
+        ...
+
+    def encode_mask(self, mask: NDArray[np.bool_], scan: Scan, origin: Origin) -> tuple[RawFile, ...]:
+        """(slices, height, width) on the scan's grid, as the files to be written: their names and bytes.
+
+        Raises:
+            OutputError: it cannot be written in this form.
+        """
+        ...
+
+    def encode_probability(self, probability: NDArray[np.float32], scan: Scan, origin: Origin) -> tuple[RawFile, ...]:
+        """The same for probabilities, float32 in [0, 1]."""
         ...
 
 
@@ -93,7 +164,8 @@ def naming(name: str) -> Iterator[None]:
     except InputError as error:
         if error.source is not None:
             raise
-        raise type(error)(error.detail, source=name) from error
+        error.source = name  # the very error: some carry more than their sentence
+        raise
     except MemoryError as error:
         raise TooLarge(
             "there is not enough memory to read it; close other programs or split it", source=name

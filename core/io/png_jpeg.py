@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, UnsupportedFormat
-from core.io.interface import ALPHA_DROPPED, Decoded, RawFile
+from core.io.interface import ALPHA_DROPPED, Decoded, Described, RawFile
 from core.io.jpeg_header import is_jpeg, parse_jpeg
 from core.io.limits import ReadLimits, Size, check_size
 from core.io.orientation import TURNED, swaps_axes, upright
 from core.io.png_stream import is_png, parse_png, purify
-from core.io.slices import read_slices
+from core.io.slices import describe_slices, read_slices
 from core.scan import UNKNOWN_SPACING, Note, Spacing
 
 NAME = "PNG/JPEG"
@@ -36,10 +36,17 @@ def measure(content: bytes, limits: ReadLimits) -> Size:
     return size
 
 
-def read(files: Sequence[RawFile], limits: ReadLimits) -> Decoded:
+def read(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Decoded:
     """Decode pictures, one slice each. Colours are named, so that they are never taken for sequences."""
     decoded = read_slices(files, limits, measure, _read_one)
     return replace(decoded, channels=COLOURS) if decoded.voxels.shape[1] == len(COLOURS) else decoded
+
+
+def describe(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Described:
+    """What `read` would give, by the headers alone."""
+    deep = any(is_png(file.content) and parse_png(file.content).depth > 8 for file in files)
+    described = describe_slices(files, limits, measure, "uint16" if deep else "uint8")
+    return replace(described, channels=COLOURS) if described.size.channels == len(COLOURS) else described
 
 
 def _measure_jpeg(content: bytes) -> Size:

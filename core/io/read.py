@@ -19,39 +19,43 @@ from core.scan import Note, Scan, ScanSource
 DEFAULT_LIMITS = ReadLimits()
 
 
-def read_scan(source: str | Path | ScanSource, limits: ReadLimits = DEFAULT_LIMITS) -> Scan:
+def read_scan(source: str | Path | ScanSource, limits: ReadLimits = DEFAULT_LIMITS, series: str | None = None) -> Scan:
     """Read one case.
 
     Args:
         source: a file, or what `find_scans` found.
         limits: checked before memory is taken.
+        series: which series or volume to take where there are several, by the key that the error lists.
 
     Returns:
         The scan, its values as the files hold them.
 
     Raises:
         NothingFound: there is no such file.
+        AmbiguousSeries: there are several series; its `choices` say which.
         InputError: it cannot be read; the message says why.
     """
     if not isinstance(source, ScanSource):
         path = Path(source)
         source = ScanSource(name=path.stem, paths=(path,))
-    return _scan(source.name, source.paths, _load(source.paths, limits), limits, source.notes)
+    return _scan(source.name, source.paths, _load(source.paths, limits), limits, source.notes, series)
 
 
-def read_scan_bytes(content: bytes, name: str, limits: ReadLimits = DEFAULT_LIMITS) -> Scan:
+def read_scan_bytes(content: bytes, name: str, limits: ReadLimits = DEFAULT_LIMITS, series: str | None = None) -> Scan:
     """Read one file that lies in memory, an upload for instance.
 
     Args:
         content: the whole file.
         name: of the case; it stands in the scan and in no message.
         limits: checked before memory is taken.
+        series: which series or volume to take where there are several, by the key that the error lists.
 
     Raises:
+        AmbiguousSeries: there are several series; its `choices` say which.
         InputError: it cannot be read; the message says why.
     """
     check_limit(len(content), limits.file_bytes, "bytes")
-    return _scan(name, (), [RawFile(name, content)], limits, ())
+    return _scan(name, (), [RawFile(name, content)], limits, (), series)
 
 
 def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS) -> NDArray[np.bool_]:
@@ -93,13 +97,18 @@ def missing_masks(source: ScanSource) -> tuple[Path, ...]:
 
 
 def _scan(
-    name: str, paths: Sequence[Path], files: Sequence[RawFile], limits: ReadLimits, notes: tuple[Note, ...]
+    name: str,
+    paths: Sequence[Path],
+    files: Sequence[RawFile],
+    limits: ReadLimits,
+    notes: tuple[Note, ...],
+    series: str | None,
 ) -> Scan:
     if not files:
         raise NothingFound("the case has no files", source=name)
     form = _common_format(files)
     with naming(name):
-        decoded = form.read(files, limits)
+        decoded = form.read(files, limits, series)
     notes = (*notes, *decoded.notes)
     digest = hashlib.sha256()
     for file in decoded.files:
@@ -118,6 +127,8 @@ def _scan(
         slices_per_path=decoded.slices_per_file if paths else (),
         sha256=digest.hexdigest(),
         notes=tuple(dict.fromkeys(notes)),
+        format=form.NAME,
+        header=decoded.header,
     )
 
 

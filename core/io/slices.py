@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, PairMismatch
-from core.io.interface import Decoded, RawFile, naming
+from core.io.interface import Decoded, Described, RawFile, naming
 from core.io.limits import ReadLimits, Size, check_size
 from core.scan import UNKNOWN_SPACING, Note, Spacing
 
@@ -32,15 +32,8 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
         PairMismatch: the slices differ in size, channels or data type.
         TooLarge: together they are beyond a limit.
     """
-    sizes: list[Size] = []
-    count = 0
-    for file in files:
-        with naming(file.name):
-            size = measure(file.content, limits)
-            sizes.append(size)
-            _check_alike(sizes[0], size)
-            count += size.slices
-            check_size(replace(size, slices=count), limits)
+    sizes = _measure_all(files, limits, measure)
+    count = sum(size.slices for size in sizes)
     voxels: NDArray[Any] | None = None
     start, spacings, notes = 0, set(), dict[Note, None]()
     for file, size in zip(files, sizes, strict=True):
@@ -59,8 +52,7 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
         start += len(part)
         spacings.add(spacing)
         notes.update(dict.fromkeys(found))
-    if voxels is None:
-        raise BrokenFile("there is no file to read; give at least one")
+    assert voxels is not None  # noqa: S101
     return Decoded(
         voxels=voxels,
         files=tuple(files),
@@ -69,6 +61,27 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
         spacing_mm=spacing if len(files) == 1 else (None, *spacing[1:]) if len(spacings) == 1 else UNKNOWN_SPACING,
         notes=tuple(notes),
     )
+
+
+def describe_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, dtype: str) -> Described:
+    """What `read_slices` would give, by the headers alone; errors are the same."""
+    sizes = _measure_all(files, limits, measure)
+    return Described(replace(sizes[0], slices=sum(size.slices for size in sizes)), dtype)
+
+
+def _measure_all(files: Sequence[RawFile], limits: ReadLimits, measure: Measure) -> list[Size]:
+    sizes: list[Size] = []
+    count = 0
+    for file in files:
+        with naming(file.name):
+            size = measure(file.content, limits)
+            sizes.append(size)
+            _check_alike(sizes[0], size)
+            count += size.slices
+            check_size(replace(size, slices=count), limits)
+    if not sizes:
+        raise BrokenFile("there is no file to read; give at least one")
+    return sizes
 
 
 def _check_alike(first: Size, other: Size) -> None:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile
-from core.io.interface import ALPHA_DROPPED, Decoded, RawFile
+from core.io.interface import ALPHA_DROPPED, Decoded, Described, RawFile
 from core.io.limits import ReadLimits, Size, check_limit, check_size
 from core.io.orientation import TURNED, swaps_axes, upright
-from core.io.slices import read_slices
+from core.io.slices import describe_slices, read_slices
 from core.io.tiff_header import is_tiff, walk
 from core.io.tiff_layout import Layout, layout_of
 from core.io.tiff_page import PALETTE, WHITE_IS_ZERO, Page, decode_page, parse_page
-from core.scan import Note, Spacing
+from core.scan import UNKNOWN_SPACING, Note, Spacing
 
 NAME = "TIFF"
 SUFFIXES = (".tif", ".tiff")
@@ -41,16 +41,28 @@ def measure(content: bytes, limits: ReadLimits) -> Size:
     return _stack(content, limits).size
 
 
-def read(files: Sequence[RawFile], limits: ReadLimits) -> Decoded:
+def read(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Decoded:
     """Decode one or several TIFFs; pages are slices, or channels of slices where the file says so."""
     return read_slices(files, limits, measure, _read_one)
+
+
+def describe(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Described:
+    """What `read` would give, by the tags alone."""
+    stacks = [_stack(file.content, limits) for file in files]
+    described = describe_slices(files, limits, measure, str(_dtype(stacks[0])))
+    spacing = stacks[0].layout.spacing_mm if len(stacks) == 1 else UNKNOWN_SPACING
+    notes = dict.fromkeys(note for stack in stacks for note in stack.notes)
+    return replace(described, spacing_mm=spacing, notes=tuple(notes))
+
+
+def _dtype(stack: _Stack) -> np.dtype[Any]:
+    return np.dtype("u1") if stack.pages[0].photometric == PALETTE else stack.pages[0].dtype
 
 
 def _read_one(content: bytes, limits: ReadLimits) -> tuple[NDArray[Any], Spacing, tuple[Note, ...]]:
     stack = _stack(content, limits)
     layout, size = stack.layout, stack.size
-    dtype = np.dtype("u1") if stack.pages[0].photometric == PALETTE else stack.pages[0].dtype
-    voxels = np.empty((size.slices, size.channels, size.height, size.width), dtype)
+    voxels = np.empty((size.slices, size.channels, size.height, size.width), _dtype(stack))
     step = stack.pages[0].channels
     for index in range(layout.slices):
         for channel in range(layout.channels):

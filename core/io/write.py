@@ -1,75 +1,118 @@
-"""Masks and probabilities as files, one for each file that the scan came from, named as the LGG set names its masks."""
+"""Masks and probabilities as files, in the form that fits what the scan was read from, or in the one asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import OutputError
 from core.io.atomic import write_atomic
-from core.io.encode import encode_png, encode_tiff, mask_values
+from core.io.interface import Origin, RawFile, Writer
 from core.scan import Scan
 
-PNG_SUFFIXES = (".png", ".jpg", ".jpeg")
+Form = Literal["auto", "nifti", "seg", "tiff"]
+"""How results are written: NIfTI, DICOM SEG, pictures; "auto" goes by what the scan was read from."""
+
+UNKNOWN_ORIGIN = Origin()
 
 
-def write_mask(mask: NDArray[np.bool_], scan: Scan, folder: Path) -> tuple[Path, ...]:
-    """Write a mask in the form of the scan's files: `STEM_mask.tif`, or `STEM_mask.png` for a PNG or JPEG.
+def encode_mask(
+    mask: NDArray[np.bool_], scan: Scan, form: Form = "auto", origin: Origin = UNKNOWN_ORIGIN
+) -> tuple[RawFile, ...]:
+    """A mask as files in memory.
+
+    By itself a NIfTI gives NIfTI, DICOM gives a SEG and, where the geometry allows it, NIfTI too, and pictures give
+    pictures: `STEM_mask.tif` with a page for each slice, or `STEM_mask.png` for a PNG or JPEG.
 
     Args:
         mask: (slices, height, width), on the scan's grid.
-        scan: what it belongs to. One without files gives a single TIFF that bears the scan's name.
-        folder: where to; it exists.
+        scan: what it belongs to.
+        form: how to write it.
+        origin: what made it.
 
     Returns:
-        The files written: uint8, 0 and 255, losslessly compressed, a page for each slice.
+        The files' names and bytes; the first is the one that a reader wants.
 
     Raises:
         ValueError: mask is not on the scan's grid.
-        OutputError: a file cannot be written, or two would bear one name. No half file is left.
+        OutputError: it cannot be written in this form, or two files would bear one name.
     """
-    return _write(mask_values(mask), scan, folder, "_mask", png=True)
+    _check_grid(mask.shape, scan)
+    return tuple(file for writer in _writers(scan, form) for file in writer.encode_mask(mask, scan, origin))
 
 
-def write_probability(probability: NDArray[np.float32], scan: Scan, folder: Path) -> tuple[Path, ...]:
-    """Write probabilities as `STEM_probability.tif`, float32, losslessly compressed, a page for each slice.
+def encode_probability(
+    probability: NDArray[np.float32], scan: Scan, form: Form = "auto", origin: Origin = UNKNOWN_ORIGIN
+) -> tuple[RawFile, ...]:
+    """Probabilities as files in memory, float32: NIfTI where the geometry is known, else a TIFF of pages.
 
-    Args, result and errors are those of `write_mask`.
+    Args, result and errors are those of `encode_mask`; no DICOM is made of probabilities.
     """
-    return _write(np.asarray(probability, np.float32), scan, folder, "_probability", png=False)
+    _check_grid(probability.shape, scan)
+    if form in ("auto", "seg") and scan.format == "DICOM":
+        form = "tiff" if writer_of("nifti").obstacle(scan) else "nifti"
+    (writer,) = _writers(scan, form)
+    return writer.encode_probability(probability, scan, origin)
 
 
-def _write(values: NDArray[Any], scan: Scan, folder: Path, end: str, *, png: bool) -> tuple[Path, ...]:
-    if values.shape != scan.shape:
-        raise ValueError(f"{values.shape} is not the scan's grid {scan.shape}")
-    targets = []
-    for stem, suffix, slices in _parts(scan):
-        as_png = png and suffix in PNG_SUFFIXES and slices.stop - slices.start == 1
-        targets.append((folder / f"{stem}{end}{'.png' if as_png else '.tif'}", slices, as_png))
-    if len({path.name.casefold() for path, _, _ in targets}) < len(targets):
-        raise OutputError(
-            "two files of the case have one name and would overwrite each other; rename one", source=scan.name
-        )
-    for path, slices, as_png in targets:
-        write_atomic(path, encode_png(values[slices.start]) if as_png else encode_tiff(values[slices]))
-    return tuple(path for path, _, _ in targets)
+def write_mask(
+    mask: NDArray[np.bool_], scan: Scan, folder: Path, form: Form = "auto", origin: Origin = UNKNOWN_ORIGIN
+) -> tuple[Path, ...]:
+    """Write a mask into a folder that exists; see `encode_mask`.
+
+    Returns:
+        The files written. No half file is left where one cannot be.
+    """
+    return _write(encode_mask(mask, scan, form, origin), folder)
 
 
-def _parts(scan: Scan) -> Iterator[tuple[str, str, slice]]:
-    """For each file of the scan its stem, its suffix, and its slices."""
-    if not scan.paths:
-        yield _file_stem(scan.name), "", slice(0, scan.shape[0])
-    start = 0
-    for path, count in zip(scan.paths, scan.slices_per_path, strict=True):
-        yield path.stem, path.suffix.lower(), slice(start, start + count)
-        start += count
+def write_probability(
+    probability: NDArray[np.float32],
+    scan: Scan,
+    folder: Path,
+    form: Form = "auto",
+    origin: Origin = UNKNOWN_ORIGIN,
+) -> tuple[Path, ...]:
+    """Write probabilities into a folder that exists; see `encode_probability`."""
+    return _write(encode_probability(probability, scan, form, origin), folder)
 
 
-def _file_stem(name: str) -> str:
-    """A name that came with an upload, made into one that is safe as a file's."""
-    kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
-    return kept.strip(".")[:100] or "scan"
+def writer_of(form: Form) -> Writer:
+    """The module that writes this form.
+
+    Raises:
+        OutputError: there is no such form.
+    """
+    if form == "tiff":
+        from core.io import picture_write
+
+        return picture_write
+    raise OutputError("results are written as tiff; choose that")
+
+
+def _writers(scan: Scan, form: Form) -> Sequence[Writer]:
+    """Whoever writes results for this scan; the first is never optional."""
+    if form == "auto":
+        return (writer_of("tiff"),)
+    writer = writer_of(form)
+    if reason := writer.obstacle(scan):
+        raise OutputError(reason, source=scan.name)
+    return (writer,)
+
+
+def _check_grid(shape: tuple[int, ...], scan: Scan) -> None:
+    if shape != scan.shape:
+        raise ValueError(f"{shape} is not the scan's grid {scan.shape}")
+
+
+def _write(files: Sequence[RawFile], folder: Path) -> tuple[Path, ...]:
+    paths = []
+    for file in files:
+        path = folder / file.name
+        write_atomic(path, file.content)
+        paths.append(path)
+    return tuple(paths)

@@ -1,0 +1,31 @@
+"""File names: what of them is the name of a scan, and what may be the name of a file."""
+
+from __future__ import annotations
+
+import os
+
+from core.scan import Scan
+
+DOUBLE_SUFFIXES = (".nii.gz",)
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".dcm", ".zip")
+
+
+def stem_of(name: str) -> str:
+    """A file's name without its suffix; `.nii.gz` counts as one."""
+    for suffix in DOUBLE_SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return os.path.splitext(name)[0]  # noqa: PTH122
+
+
+def file_stem(scan: Scan) -> str:
+    """What results of a volume are named after: its one file, or else the case.
+
+    A name that came with an upload, or is made of several files, is made safe as a file's.
+    """
+    if len(scan.paths) == 1:
+        return stem_of(scan.paths[0].name)
+    # A case may be called "sub.01"; only what is surely a suffix is taken off.
+    name = stem_of(scan.name) if scan.name.lower().endswith(VOLUME_SUFFIXES) else scan.name
+    kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+    return kept.strip(".")[:100] or "scan"
