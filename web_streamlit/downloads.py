@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from core.batch.results import RESEARCH_ONLY
 from core.batch.sheet import overlay_sheet
-from core.batch.tables import FORMULA_STARTS, lesions_csv
+from core.batch.tables import lesions_csv
+from core.csv_text import csv_text
 from core.io import encode_png, write_mask
 from core.measure.dice import EMPTY_RULE, dice
 from core.scan import Note
@@ -152,12 +152,7 @@ def batch_row(result: Result) -> dict[str, Any]:
 
 def batch_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Rows for a spreadsheet; what is not known stays empty, and no text is taken for a formula."""
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, BATCH_COLUMNS, lineterminator="\r\n", restval="")
-    table.writeheader()
-    for row in rows:
-        table.writerow({column: _cell(row.get(column)) for column in BATCH_COLUMNS})
-    return text.getvalue().encode("utf-8", errors="replace")
+    return csv_text(BATCH_COLUMNS, rows).encode("utf-8", errors="replace")
 
 
 def zip_file(results: Sequence[Result], rows: Iterable[Mapping[str, Any]]) -> bytes:
@@ -179,11 +174,3 @@ def zip_file(results: Sequence[Result], rows: Iterable[Mapping[str, Any]]) -> by
         archive.writestr("lesions.csv", lesions_csv(record(result) for result in results).encode(errors="replace"))
         archive.writestr("README.txt", f"Made by metseg {VERSION}. {RESEARCH_ONLY}\n{EMPTY_RULE}\n")
     return buffer.getvalue()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return "" if value is None else value

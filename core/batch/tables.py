@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.batch.results import CASE_KIND, LESIONS, RESEARCH_ONLY, SUMMARY, read_manifest, write_json, write_text
+from core.csv_text import csv_text
 from core.errors import MetsegError
 from core.measure.dice import EMPTY_RULE
 from core.scan import Note
@@ -21,7 +20,6 @@ LESION_COLUMNS = (
     "first_slice", "last_slice", "centroid_slice", "centroid_row", "centroid_column",
     "peak_probability", "mean_probability", "model", "threshold",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,14 +125,14 @@ def summary_row(outcome: Outcome) -> dict[str, Any]:
 
 def lesions_csv(manifests: Iterable[Mapping[str, Any]]) -> str:
     """One row per lesion; slices, rows and columns count from 0, unknown values stay empty."""
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, LESION_COLUMNS, lineterminator="\r\n")
-    table.writeheader()
+    return csv_text(LESION_COLUMNS, _lesion_rows(manifests))
+
+
+def _lesion_rows(manifests: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, object]]:
     for manifest in manifests:
         for lesion in manifest["result"]["lesions"]:
             centroid = lesion["centroid"]
-            row = {column: lesion.get(column) for column in LESION_COLUMNS}
-            row |= {
+            yield lesion | {
                 "case": manifest["name"],
                 "lesion": lesion["label"],
                 "first_slice": lesion["slices"][0],
@@ -145,17 +143,6 @@ def lesions_csv(manifests: Iterable[Mapping[str, Any]]) -> str:
                 "model": manifest["model"]["name"],
                 "threshold": manifest["settings"]["threshold"],
             }
-            table.writerow({column: _cell(value) for column, value in row.items()})
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    """A value as a spreadsheet may see it: text is never taken for a formula, numbers stay short."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
 
 
 def _earlier(out: Path, names: set[str]) -> Iterable[Outcome]:

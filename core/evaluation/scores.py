@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.csv_text import csv_text
 from core.errors import BrokenFile, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
@@ -34,7 +33,6 @@ SIZE_LIMIT = 256 << 20
 LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
 COUNTS = ("true_voxels", "found_voxels", "true_ml", "found_ml", *LESION_COUNTS)
 COLUMNS = ("patient", "site", "held_out", "slices", "slices_with_lesion", *COUNTS, "slices_measured")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def build_scores(about: Mapping[str, Any], patients: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -102,14 +100,8 @@ def save_scores(scores: Mapping[str, Any], out: Path) -> None:
 def patients_csv(scores: Mapping[str, Any]) -> str:
     """One row per patient; what is not defined stays empty."""
     shown = [key for key in METRIC if key in scores["figures"]]
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\r\n")
     columns = (*COLUMNS, "slices_without_distance", *shown)
-    table.writerow(columns)
-    for row in scores["patients"]:
-        values = {**row, "held_out": scores["held_out"]}
-        table.writerow([_cell(values[column]) for column in columns])
-    return text.getvalue()
+    return csv_text(columns, ({**row, "held_out": scores["held_out"]} for row in scores["patients"]), digits=None)
 
 
 def table_markdown(scores: Mapping[str, Any]) -> str:
@@ -146,13 +138,6 @@ def lesions_sentence(totals: Mapping[str, int]) -> str:
 def settings_sentence(settings: Mapping[str, Any]) -> str:
     """Settings as words."""
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items()) + "."
-
-
-def _cell(value: object) -> object:
-    """A value as a spreadsheet may see it: text is never taken for a formula."""
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return "" if value is None else value
 
 
 def table_name(text: str) -> str:

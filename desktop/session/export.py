@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,13 @@ from numpy.typing import NDArray
 from core.batch.jobs import refuse_overlap, unique_names
 from core.batch.results import write_text
 from core.batch.tables import lesions_csv
+from core.csv_text import csv_text
 from core.errors import Cancelled, InputError, MetsegError, OutputError
 from core.io import read_mask, read_scan, write_mask
 from core.measure.dice import dice
-from core.measure.lesions import find_lesions
 from core.scan import Lesion, Scan, ScanSource
 from desktop.session.report import Page, picture_of, write_page
+from desktop.session.results import lesions_in
 from desktop.session.verdicts import Event
 
 MASKS, VERDICTS, LESIONS, REPORT = "masks", "verdicts.csv", "lesions.csv", "report.html"
@@ -27,7 +26,6 @@ VERDICT_COLUMNS = (
     "case", "state", "reason", "note", "when", "who", "lesions", "voxels", "volume_ml", "dice", "model", "threshold",
     "mask_sha256", "image_sha256", "problem",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +113,7 @@ def export_review(
         pages.append(Page(entry.label, entry.state, entry.event, entry.note, len(lesions), overlap, problem, picture))
         if progress:
             progress(index + 1, len(entries))
-    write_text(folder / VERDICTS, _table(rows))
+    write_text(folder / VERDICTS, csv_text(VERDICT_COLUMNS, rows))
     write_text(folder / LESIONS, lesions_csv(lesion_rows))
     write_page(folder / REPORT, pages)
     return Exported(folder, masks, tuple(problems))
@@ -127,8 +125,7 @@ def _lesions(entry: Entry, scan: Scan) -> tuple[Lesion, ...]:
     assert entry.mask is not None  # noqa: S101
     if entry.mask.shape != scan.shape:
         raise InputError("the mask is of another size than the images")
-    even = scan.slice_positions_mm is None
-    return find_lesions(entry.mask, spacing_mm=scan.spacing_mm, evenly_spaced=even)[1]
+    return lesions_in(entry.mask, None, scan)[1]
 
 
 def _overlap(entry: Entry) -> float | None:
@@ -174,21 +171,3 @@ def _manifest(name: str, entry: Entry, lesions: Sequence[Lesion]) -> dict[str, o
         "settings": {"threshold": entry.threshold},
         "result": {"lesions": [asdict(lesion) for lesion in lesions]},
     }
-
-
-def _table(rows: Sequence[dict[str, object]]) -> str:
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, VERDICT_COLUMNS, lineterminator="\r\n")
-    table.writeheader()
-    for row in rows:
-        table.writerow({column: _cell(value) for column, value in row.items()})
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    """A value as a spreadsheet may see it: what somebody typed is never taken for a formula."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value

@@ -139,16 +139,24 @@ def trim_results(folder: Path, keep_bytes: int = KEEP_BYTES) -> None:
 
 def find(result: Result, threshold: float, scan: Scan) -> Finding:
     """The mask at a threshold and what is in it, exactly as `metseg segment` gives it."""
-    mask, lesions = find_lesions(
-        result.probability >= np.float32(threshold),
-        result.probability,
-        spacing_mm=scan.spacing_mm,
-        evenly_spaced=scan.slice_positions_mm is None,
-    )
+    mask, lesions = lesions_in(result.probability >= np.float32(threshold), result.probability, scan)
     digest, voxels = mask_hash(mask), int(np.count_nonzero(mask))
     unsure = int(np.count_nonzero(np.abs(result.probability - np.float32(threshold)) < UNSURE))
     summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(mask))
     return Finding(mask, lesions, digest, summary)
+
+
+def lesions_in(
+    mask: NDArray[np.bool_], probability: NDArray[np.float32] | None, scan: Scan
+) -> tuple[NDArray[np.bool_], tuple[Lesion, ...]]:
+    """The lesions of a mask on a scan's grid, measured as far as its spacing, gaps and order of slices allow."""
+    return find_lesions(
+        mask,
+        probability,
+        spacing_mm=scan.spacing_mm,
+        evenly_spaced=scan.slice_positions_mm is None,
+        contiguous=scan.contiguous,
+    )
 
 
 def best_slice(mask: NDArray[np.bool_]) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model_store import load_card
-from core.scan import Lesion, Note, Scan
+from core.scan import SLICE_GAP, Lesion, Note, Scan
 from desktop.session.results import (
     Result,
     best_slice,
@@ -104,3 +104,14 @@ def test_the_best_slice_is_the_one_with_most_lesion_else_the_middle() -> None:
     assert best_slice(mask) == 3
     lesion = Lesion(1, 5, (1, 3), ((1, 3), (0, 1), (0, 1)), (2.0, 0.5, 0.5), 2.0)
     assert slice_of(lesion, mask) == 3
+
+
+def test_lesions_end_where_slices_are_missing_and_have_no_volume_where_they_are_uneven() -> None:
+    probability = np.ones((2, 4, 4), np.float32)
+    voxels, known = np.zeros((2, 1, 4, 4), np.uint8), (5.0, 1.0, 1.0)
+    result = Result(probability, (), {})
+    (whole,) = find(result, 0.5, Scan("a", voxels, known)).lesions
+    assert (whole.slices, whole.volume_ml) == ((0, 1), 0.16)
+    assert len(find(result, 0.5, Scan("a", voxels, known, notes=(Note(SLICE_GAP, "a gap"),))).lesions) == 2
+    (uneven,) = find(result, 0.5, Scan("a", voxels, known, slice_positions_mm=(0.0, 7.0))).lesions
+    assert uneven.volume_ml is None
