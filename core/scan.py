@@ -17,6 +17,14 @@ Spacing = tuple[float | None, float | None, float | None]
 UNKNOWN_SPACING: Spacing = (None, None, None)
 SLICE_GAP = "slice-gap"
 """Code of the note that slices are missing between others."""
+SLICE_TILT = "slice-tilt"
+"""Code of the note that the stack of slices leans."""
+SLICES_UNEVEN = "slices-uneven"
+"""Code of the note that neighbouring slices lie at differing distances."""
+GEOMETRY_MISSING = "geometry-missing"
+"""Code of the note that slices do not say where they lie."""
+NO_NEIGHBOURS = frozenset({SLICE_GAP, SLICE_TILT, GEOMETRY_MISSING})
+"""Codes of notes after which a slice is taken for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +111,7 @@ class Scan:
     @property
     def contiguous(self) -> bool:
         """Whether every slice is the next one's neighbour, so that lesions may be followed from slice to slice."""
-        return not any(note.code == SLICE_GAP for note in self.notes)
+        return not any(note.code in NO_NEIGHBOURS for note in self.notes)
 
     @property
     def shape(self) -> tuple[int, int, int]:
