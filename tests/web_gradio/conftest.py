@@ -14,9 +14,7 @@ import pytest
 from core.io import encode_png, encode_tiff
 from core.phantom import make_phantom
 
-gradio_client = pytest.importorskip(
-    "gradio_client", reason="the extra [web] is not installed: pip install '.[web]'"
-)
+gradio_client = pytest.importorskip("gradio_client", reason="the extra [web] is not installed: pip install '.[web]'")
 
 
 @dataclass
