@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from core.errors import BrokenFile, UnsupportedFormat
-from core.io import png_jpeg, tiff
+from core.io import nifti, png_jpeg, tiff
 from core.io.interface import Format
 
-FORMATS: tuple[Format, ...] = (tiff, png_jpeg)
+FORMATS: tuple[Format, ...] = (tiff, png_jpeg, nifti)
 # By these a search through a folder goes, which opens no file.
 SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.SUFFIXES)
 

@@ -91,13 +91,17 @@ def writer_of(form: Form) -> Writer:
         from core.io import picture_write
 
         return picture_write
-    raise OutputError("results are written as tiff; choose that")
+    if form == "nifti":
+        from core.io import nifti_write
+
+        return nifti_write
+    raise OutputError("results are written as nifti or tiff; choose one of them")
 
 
 def _writers(scan: Scan, form: Form) -> Sequence[Writer]:
     """Whoever writes results for this scan; the first is never optional."""
     if form == "auto":
-        return (writer_of("tiff"),)
+        return (writer_of("nifti" if scan.format == "NIfTI" else "tiff"),)
     writer = writer_of(form)
     if reason := writer.obstacle(scan):
         raise OutputError(reason, source=scan.name)
