@@ -7,6 +7,9 @@ MetsegError
 │   ├── TooLarge               beyond a limit; found before the memory was taken
 │   ├── ChannelNeeded          a coloured picture, and nobody said which channel to take
 │   ├── AmbiguousSeries        several series or volumes, and nobody said which one to take
+│   │   ├── MixedSizes         slices of several sizes in what calls itself one series
+│   │   └── MixedOrientations  slices of several directions in what calls itself one series
+│   ├── DifferingDuplicates    two slices at one place that are not equal
 │   ├── PairMismatch           an image and its mask do not belong together
 │   └── NothingFound           a folder without anything to read
 ├── UsageError                 options that do not go together
@@ -92,6 +95,18 @@ class AmbiguousSeries(InputError):
     def __init__(self, detail: str, choices: Sequence[SeriesChoice] = (), *, source: str | None = None) -> None:
         super().__init__(detail, source=source)
         self.choices = tuple(choices)
+
+
+class MixedSizes(AmbiguousSeries):
+    code = "mixed-sizes"
+
+
+class MixedOrientations(AmbiguousSeries):
+    code = "mixed-orientations"
+
+
+class DifferingDuplicates(InputError):
+    code = "differing-duplicates"
 
 
 class PairMismatch(InputError):

@@ -1,0 +1,274 @@
+"""What the header of one DICOM file says of its image: a frame or several, each with its place in the patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import BrokenFile, UnsupportedFormat
+from core.io.dicom.stream import BIG_ENDIAN, EXPLICIT, IMPLICIT, Parsed, parse
+from core.io.dicom.tags import NEEDED, first, integer, items, number, numbers, text, texts
+from core.io.interface import RawFile, naming
+from core.io.limits import ReadLimits, Size, check_size
+
+NATIVE = (IMPLICIT, EXPLICIT, BIG_ENDIAN)
+EXPANSION = 4096
+"""No codec makes more bytes than this of one, not of an empty picture either."""
+# Segmentations, label maps, parametric maps, surface and dose hold pixels or voxels, but no picture of a patient.
+_NO_PICTURE = {
+    "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.5", "1.2.840.10008.5.1.4.1.1.66.7",
+    "1.2.840.10008.5.1.4.1.1.30", "1.2.840.10008.5.1.4.1.1.481.2",
+}  # fmt: skip
+_MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# What tells frames at one place apart, in the order in which it is tried; each with where Enhanced images keep it.
+_TRAITS = (
+    ("ImageType", "", ""),
+    ("EchoTime", "MREchoSequence", "EffectiveEchoTime"),
+    ("DiffusionBValue", "MRDiffusionSequence", "DiffusionBValue"),
+    ("TemporalPositionIdentifier", "FrameContentSequence", "TemporalPositionIndex"),
+    ("AcquisitionNumber", "FrameContentSequence", "FrameAcquisitionNumber"),
+    ("TriggerTime", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
+    ("InversionTime", "MRTimingAndRelatedParametersSequence", "InversionTime"),
+    ("FlipAngle", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
+)
+_SEQUENCE_TAGS = (
+    "Modality", "ImageType", "AcquisitionContrast", "SeriesDescription", "ProtocolName", "SequenceName",
+    "ScanningSequence", "SequenceVariant", "ContrastBolusAgent",
+)  # fmt: skip
+_SEQUENCE_NUMBERS = ("EchoTime", "RepetitionTime", "InversionTime", "DiffusionBValue")
+
+Mapping = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a file.
+
+    Attributes:
+        number: from 0 within its file.
+        position: of the first pixel's centre, in millimetres of the patient (left, posterior, superior), or None.
+        orientation: direction of rows, then of columns, or None.
+        spacing: between rows and between columns in millimetres, or None.
+        thickness: nominal, or the stated distance between slices, in millimetres; or None.
+        rescale: slope and intercept from stored values to the modality's.
+        real_world: slope and intercept from stored values to physical ones, or None.
+        traits: what may tell it apart from another at the same place.
+    """
+
+    number: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing: tuple[float, ...] | None
+    thickness: float | None
+    rescale: Mapping
+    real_world: Mapping | None
+    traits: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """One file that holds a picture.
+
+    Attributes:
+        file: its bytes and name.
+        header: the bytes before its pixels.
+        pixels: see `core.io.dicom.stream.Parsed`.
+        series, sop: the UIDs of its series and of itself.
+        high: place of a pixel's highest bit among those allocated.
+        inverted: high values mean dark.
+        describing: what `core.sequence` looks at.
+    """
+
+    file: RawFile
+    syntax: str
+    little_endian: bool
+    header: bytes
+    pixels: memoryview
+    series: str
+    sop: str
+    series_number: int
+    number: int | None
+    rows: int
+    columns: int
+    samples: int
+    planar: int
+    photometric: str
+    inverted: bool
+    allocated: int
+    stored: int
+    high: int
+    signed: bool
+    frames: tuple[Frame, ...]
+    describing: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> Size:
+        """What it gives to a scan."""
+        return Size(len(self.frames), self.samples, self.rows, self.columns)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of one decoded frame."""
+        return self.rows * self.columns * self.samples * self.allocated // 8
+
+
+def read_instance(file: RawFile, limits: ReadLimits) -> Instance | None:
+    """Read one file's header.
+
+    Returns:
+        None where the file is DICOM, but holds no picture (a report, a directory, a segmentation).
+
+    Raises:
+        BrokenFile: it is damaged, or its pixels are fewer than it states.
+        UnsupportedFormat: its pixels are of a kind that is not read.
+        TooLarge: it is beyond a limit.
+    """
+    with naming(file.name):
+        parsed = parse(file.content, limits, NEEDED)
+        dataset = parsed.dataset
+        if text(dataset, "SOPClassUID") in _NO_PICTURE or text(dataset, "Modality") == "SEG":
+            return None
+        if integer(dataset, "Rows") is None and parsed.pixels is None:
+            return None
+        if parsed.pixels is None:
+            raise BrokenFile("the DICOM file has no pixels, or ends before them; copy or export it again")
+        if parsed.floating:
+            raise UnsupportedFormat("the DICOM file holds floating-point values, a kind that is not read")
+        return _instance(file, parsed, parsed.pixels, limits)
+
+
+def _instance(file: RawFile, parsed: Parsed, pixels: memoryview, limits: ReadLimits) -> Instance:
+    dataset = parsed.dataset
+    rows, columns = integer(dataset, "Rows") or 0, integer(dataset, "Columns") or 0
+    samples, photometric = integer(dataset, "SamplesPerPixel") or 1, text(dataset, "PhotometricInterpretation")
+    photometric = photometric or "MONOCHROME2"
+    allocated = integer(dataset, "BitsAllocated") or 0
+    stored = integer(dataset, "BitsStored") or allocated
+    high = integer(dataset, "HighBit")
+    high = stored - 1 if high is None else high
+    count = 1 if (stated := integer(dataset, "NumberOfFrames")) is None else stated
+    check_size(Size(count, samples, rows, columns), limits)
+    if photometric not in (_MONOCHROME if samples == 1 else _COLOUR if samples == 3 else ()):
+        raise UnsupportedFormat("the DICOM file is of an uncommon colour model; export it as grey")
+    if allocated not in (8, 16, 32):
+        raise UnsupportedFormat("the DICOM file's pixels are not of 8, 16 or 32 bits; export it as 16 bits")
+    if not 1 <= stored <= allocated or not stored - 1 <= high < allocated:
+        raise BrokenFile("the DICOM file contradicts itself about the bits of a pixel; export it again")
+    if parsed.encapsulated == (parsed.syntax in NATIVE):
+        raise BrokenFile("the DICOM file contradicts itself about its compression; export it again")
+    instance = Instance(
+        file=file,
+        syntax=parsed.syntax,
+        little_endian=parsed.little_endian,
+        header=parsed.header,
+        pixels=pixels,
+        series=text(dataset, "SeriesInstanceUID"),
+        sop=text(dataset, "SOPInstanceUID"),
+        series_number=integer(dataset, "SeriesNumber") or 0,
+        number=integer(dataset, "InstanceNumber"),
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        planar=integer(dataset, "PlanarConfiguration") or 0,
+        photometric=photometric,
+        inverted=photometric == "MONOCHROME1" or text(dataset, "PresentationLUTShape") == "INVERSE",
+        allocated=allocated,
+        stored=stored,
+        high=high,
+        signed=integer(dataset, "PixelRepresentation") == 1,
+        frames=_frames(dataset, count),
+        describing=_describing(dataset),
+    )
+    if not parsed.encapsulated:
+        stated_bytes = instance.frame_bytes * count
+        if photometric == "YBR_FULL_422":
+            raise UnsupportedFormat("the DICOM file's colours are subsampled; export it as grey")
+        if len(pixels) < stated_bytes:
+            raise BrokenFile("the DICOM file holds fewer pixels than it states; copy or export it again")
+    elif instance.frame_bytes * count > EXPANSION * len(pixels):
+        raise BrokenFile("the DICOM file holds fewer pixels than it states; copy or export it again")
+    return instance
+
+
+def _frames(dataset: Any, count: int) -> tuple[Frame, ...]:
+    per_frame = items(dataset, "PerFrameFunctionalGroupsSequence")
+    shared = first(dataset, "SharedFunctionalGroupsSequence")
+    if not per_frame and shared is None:
+        # Several frames with one position between them are not at one place; of such, none is known.
+        alone = count == 1
+        return tuple(_plain_frame(dataset, number, placed=alone) for number in range(count))
+    if len(per_frame) not in (0, count):
+        raise BrokenFile("the DICOM file describes another number of frames than it states; export it again")
+    groups = per_frame or [None] * count
+    return tuple(_grouped_frame(dataset, number, (own, shared)) for number, own in enumerate(groups))
+
+
+def _plain_frame(dataset: Any, index: int, *, placed: bool) -> Frame:
+    return Frame(
+        number=index,
+        position=numbers(dataset, "ImagePositionPatient", 3) if placed else None,
+        orientation=numbers(dataset, "ImageOrientationPatient", 6) if placed else None,
+        spacing=numbers(dataset, "PixelSpacing", 2),
+        thickness=number(dataset, "SpacingBetweenSlices") or number(dataset, "SliceThickness"),
+        rescale=_rescale(dataset),
+        real_world=_real_world(dataset),
+        traits=tuple(texts(dataset, keyword) for keyword, _, _ in _TRAITS),
+    )
+
+
+def _grouped_frame(dataset: Any, index: int, groups: tuple[Any, Any]) -> Frame:
+    """A frame of an Enhanced image; what its own functional groups do not hold, the shared ones do."""
+
+    def group(keyword: str) -> Any:
+        found = (first(place, keyword) for place in groups if place is not None)
+        return next((item for item in found if item is not None), {})
+
+    measures = group("PixelMeasuresSequence")
+    kind = group("MRImageFrameTypeSequence") or group("CTImageFrameTypeSequence")
+    traits = [texts(kind, "FrameType") or texts(dataset, "ImageType")]
+    traits += [texts(group(sequence), keyword) for _, sequence, keyword in _TRAITS[1:]]
+    values = group("PixelValueTransformationSequence")
+    mapped: Any = next(
+        (place for place in groups if place is not None and items(place, "RealWorldValueMappingSequence")), {}
+    )
+    return Frame(
+        number=index,
+        position=numbers(group("PlanePositionSequence"), "ImagePositionPatient", 3),
+        orientation=numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
+        spacing=numbers(measures, "PixelSpacing", 2),
+        thickness=number(measures, "SpacingBetweenSlices") or number(measures, "SliceThickness"),
+        rescale=_rescale(values),
+        real_world=_real_world(mapped),
+        traits=tuple(traits),
+    )
+
+
+def _rescale(dataset: Any) -> Mapping:
+    slope, intercept = number(dataset, "RescaleSlope"), number(dataset, "RescaleIntercept")
+    # A slope of 0 would make all values one; writers mean by it that there is none.
+    return (slope or 1.0, intercept or 0.0)
+
+
+def _real_world(dataset: Any) -> Mapping | None:
+    """The first linear mapping to physical values; one by a table is left to the rescaling."""
+    for item in items(dataset, "RealWorldValueMappingSequence"):
+        slope, intercept = number(item, "RealWorldValueSlope"), number(item, "RealWorldValueIntercept")
+        if slope and intercept is not None:
+            return slope, intercept
+    return None
+
+
+def _describing(dataset: Any) -> dict[str, Any]:
+    """What tells of the sequence, with an Enhanced image's own places for it."""
+    told: dict[str, Any] = {keyword: texts(dataset, keyword) for keyword in _SEQUENCE_TAGS}
+    told |= {keyword: number(dataset, keyword) for keyword in _SEQUENCE_NUMBERS}
+    if text(dataset, "EchoPlanarPulseSequence") == "YES":
+        told["ScanningSequence"] = ("EP",)
+    places = [first(dataset, "SharedFunctionalGroupsSequence"), first(dataset, "PerFrameFunctionalGroupsSequence")]
+    for place in (place for place in places if place is not None):
+        timing = first(place, "MRTimingAndRelatedParametersSequence") or {}
+        told["RepetitionTime"] = told["RepetitionTime"] or number(timing, "RepetitionTime")
+        told["InversionTime"] = told["InversionTime"] or number(timing, "InversionTime")
+        told["EchoTime"] = told["EchoTime"] or number(first(place, "MREchoSequence") or {}, "EffectiveEchoTime")
+    return {keyword: entry for keyword, entry in told.items() if entry not in ((), None)}
