@@ -1,4 +1,4 @@
-"""Finds the cases in a folder by names alone, so that ten thousand of them take about a second.
+"""Finds the cases in a folder by names, so that ten thousand of them take about a second.
 
 What is understood, at any depth:
 
@@ -7,6 +7,10 @@ What is understood, at any depth:
     1.png, 2.png, …                              one case, named as its folder
     images/NAME.png and masks/NAME.png           pairs by equal names; numbered names form cases as above
     NAME.tif                                     a case of its own; and so is each file of several pages
+    NAME.nii.gz, NAME.nii                        a case of its own; its truth is NAME_mask.nii.gz or, named as BIDS
+                                                 has it, sub-…_label-L_desc-…_mask.nii.gz
+    *.dcm, or files without a suffix             one case, named as its folder: the DICOM files in it
+    NAME.zip                                     a case of its own
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ from pathlib import Path
 
 from core.errors import NothingFound
 from core.io.folders import IMAGE_FOLDERS, Folder, is_picture, masks_beside, scan_folder, walk_folders
+from core.io.formats import ARCHIVE_SUFFIXES
+from core.io.names import bids_entities, stem_of
+from core.io.nifti import SUFFIXES as NIFTI_SUFFIXES
 from core.io.tiff import SUFFIXES as TIFF_SUFFIXES
 from core.io.tiff_header import has_several_pages
 from core.scan import SLICE_GAP, Note, ScanSource
@@ -29,7 +36,9 @@ MISSING_MASKS = "missing-masks"
 STRAY_MASKS = "masks-without-image"
 
 MASK_END = "_mask"
-OUTPUT_ENDS = ("_probability", "_overlay")
+SEG_ENDS = ("-seg", "_seg")
+OUTPUT_ENDS = ("_probability", "_overlay", "_probseg")
+VOLUMES = (*NIFTI_SUFFIXES, *ARCHIVE_SUFFIXES)
 # More than five digits are a date or a patient, not the number of a slice.
 NUMBERED = re.compile(r"(?:(?P<prefix>.+)_)?(?P<number>\d{1,5})", re.DOTALL)
 DIGITS = re.compile(r"(\d+)")
@@ -68,7 +77,7 @@ def find_scans(folder: str | Path) -> tuple[ScanSource, ...]:
     """
     root = Path(folder)
     if root.is_file():
-        return (ScanSource(root.stem, (root,), (_mask_of(root),)),)
+        return (ScanSource(stem_of(root.name), (root,), (_mask_of(root),)),)
     cases, _, results = _survey(root)
     if not cases:
         what = "results of metseg and no scan" if results else "no picture that can be read"
@@ -128,15 +137,46 @@ def _survey(root: Path) -> tuple[list[_Case], list[str], bool]:
 def _masks_by_image(folder: Folder, truth: tuple[str, ...]) -> dict[str, list[str]]:
     """Paths of the masks for a folder's pictures, by the picture's stem."""
     masks: dict[str, list[str]] = {}
-    for name in folder.pictures:
-        stem = _stem(name)
-        if stem.lower().endswith(MASK_END):
-            masks.setdefault(stem[: -len(MASK_END)], []).append(os.path.join(folder.path, name))  # noqa: PTH118
+    stems = {name: stem_of(name) for name in folder.pictures}
+    images = [stem for name, stem in stems.items() if not _is_no_image(stem, name)]
+    subjects: dict[str, list[tuple[str, frozenset[str]]]] = {}
+    for image in images:
+        if entities := bids_entities(image):
+            subjects.setdefault(entities[0], []).append((image, frozenset(entities)))
+    for name, stem in stems.items():
+        if _is_mask(stem, name):
+            for image in _images_of(stem, images, subjects):
+                masks.setdefault(image, []).append(os.path.join(folder.path, name))  # noqa: PTH118
     for name in truth:
-        stem = _stem(name)
+        stem = stem_of(name)
         stem = stem[: -len(MASK_END)] if stem.lower().endswith(MASK_END) else stem
         masks.setdefault(stem, []).append(os.path.join(folder.truth or "", name))  # noqa: PTH118
     return masks
+
+
+def _images_of(mask: str, images: list[str], subjects: dict[str, list[tuple[str, frozenset[str]]]]) -> list[str]:
+    """The stems of the images that a mask's stem speaks of, or what would be one if it were there.
+
+    A mask as BIDS or BraTS names it belongs to every sequence of its subject, session and so on.
+    """
+    if mask.lower().endswith(SEG_ENDS):
+        prefix = mask[: -len(SEG_ENDS[0]) + 1]
+        return [image for image in images if image.startswith(prefix)] or [prefix[:-1]]
+    entities = bids_entities(mask)
+    if entities and any(entity.startswith("label-") for entity in entities):
+        own = {entity for entity in entities if not entity.startswith(("label-", "desc-"))}
+        if found := [image for image, known in subjects.get(entities[0], ()) if own <= known]:
+            return found
+    return [mask[: -len(MASK_END)]]
+
+
+def _is_mask(stem: str, file: str) -> bool:
+    """Whether a file's name says that it is truth; `-seg` counts for volumes alone."""
+    return stem.lower().endswith((MASK_END, *SEG_ENDS) if file.lower().endswith(VOLUMES) else MASK_END)
+
+
+def _is_no_image(stem: str, file: str) -> bool:
+    return _is_mask(stem, file) or stem.lower().endswith(OUTPUT_ENDS)
 
 
 def _cases_in(folder: Folder, masks: dict[str, list[str]]) -> list[_Case]:
@@ -150,11 +190,17 @@ def _cases_in(folder: Folder, masks: dict[str, list[str]]) -> list[_Case]:
 def _groups(folder: Folder) -> Iterator[tuple[str, list[_Picture]]]:
     """The pictures of a folder as cases: their name, their slices in order."""
     own_name = os.path.basename(os.path.abspath(folder.path)) or "scan"  # noqa: PTH100, PTH119
+    if folder.instances:
+        names = sorted(folder.instances, key=natural_key)
+        yield own_name, [_Picture(number, stem_of(name), name) for number, name in enumerate(names)]
     holds_patients = folder.truth is not None or own_name.lower() in IMAGE_FOLDERS
     groups: dict[tuple[str | None, bool], list[_Picture]] = {}
     for file in folder.pictures:
-        stem = _stem(file)
-        if stem.lower().endswith((MASK_END, *OUTPUT_ENDS)):
+        stem = stem_of(file)
+        if _is_no_image(stem, file):
+            continue
+        if file.lower().endswith(VOLUMES):
+            yield stem, [_Picture(0, stem, file)]
             continue
         match = NUMBERED.fullmatch(stem)
         # Bare numbers below images/ are patients as a rule; elsewhere they are slices.
@@ -175,22 +221,19 @@ def _groups(folder: Folder) -> Iterator[tuple[str, list[_Picture]]]:
 
 def _mask_of(image: Path) -> Path | None:
     """The mask of one file: NAME_mask beside it, or of equal name in the masks/ beside its images/."""
-    named = image.stem + MASK_END
-    found = [entry.path for entry in scan_folder(image.parent) if _stem(entry.name) == named]
-    if not found and (truth := masks_beside(image.parent)):
-        found = [entry.path for entry in scan_folder(truth) if _stem(entry.name) in (image.stem, named)]
-    mask = _pick([path for path in found if is_picture(path)], image.name)
+    names = tuple(entry.name for entry in scan_folder(image.parent) if is_picture(entry.name))
+    beside = _masks_by_image(Folder(str(image.parent), names), ()).get(stem_of(image.name), [])
+    if not beside and (truth := masks_beside(image.parent)):
+        named = (stem_of(image.name), stem_of(image.name) + MASK_END)
+        beside = [entry.path for entry in scan_folder(truth) if is_picture(entry.name) and stem_of(entry.name) in named]
+    mask = _pick(beside, image.name)
     return Path(mask) if mask else None
 
 
 def _pick(masks: list[str], image: str) -> str | None:
     """Of several masks of one name, the one of the image's own suffix, else the first."""
-    suffix = os.path.splitext(image)[1].lower()  # noqa: PTH122
+    suffix = image[len(stem_of(image)) :].lower()
     return min(masks, key=lambda path: (not path.lower().endswith(suffix), path), default=None)
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(name)[0]  # noqa: PTH122
 
 
 def _make_unique(cases: list[_Case], root: Path) -> None:

@@ -1,17 +1,25 @@
-"""Walks through folders and lists their pictures; pairs images/ with the masks/ beside it; opens no picture."""
+"""Walks through folders and lists what may be scans; pairs images/ with the masks/ beside it; opens no picture.
+
+DICOM files often have no suffix. So of a folder with such files a few are looked into, as far as the mark that DICOM
+puts near their beginning.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InputError, NothingFound
-from core.io.formats import SUFFIXES
+from core.io.formats import ARCHIVE_SUFFIXES, DICOM_SUFFIXES, SUFFIXES
 
 IMAGE_FOLDERS = frozenset({"images", "image", "imgs"})
 MASK_FOLDERS = frozenset({"masks", "mask", "labels"})
+# What has only digits behind its last point has no suffix: instances are often named by their UIDs.
+UNSUFFIXED = re.compile(r"[^.]+|.*\.\d+", re.DOTALL)
+PREAMBLE, MARK = 128, b"DICM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,8 @@ class Folder:
 
     Attributes:
         path: as text, for there may be very many.
-        pictures: their file names, sorted; hidden ones left out.
+        pictures: names of the files that each hold slices or a volume, sorted; hidden ones left out.
+        instances: names of the files that may be a series' DICOM instances, sorted.
         truth: its counterpart below masks/ (which may not exist), or None where it is not below images/.
         is_truth: it lies below masks/ itself.
         is_result: metseg wrote it; nothing in it is listed, and no folder below it is walked.
@@ -29,6 +38,7 @@ class Folder:
 
     path: str
     pictures: tuple[str, ...] = ()
+    instances: tuple[str, ...] = ()
     truth: str | None = None
     is_truth: bool = False
     is_result: bool = False
@@ -68,7 +78,8 @@ def walk_folders(root: Path) -> Iterator[Folder]:
             continue
         below = {entry.name: entry.path for entry in entries if _is_folder(entry)}
         pictures = tuple(entry.name for entry in entries if is_picture(entry.name) and entry.name not in below)
-        yield Folder(path, pictures, truth, is_truth)
+        files = [entry.name for entry in entries if entry.name not in below]
+        yield Folder(path, pictures, _instances(path, files), truth, is_truth)
         images = next((name for name in below if name.lower() in IMAGE_FOLDERS), None)
         masks = next((name for name in below if name.lower() in MASK_FOLDERS), None) if images else None
         for name, place in below.items():
@@ -103,8 +114,30 @@ def masks_beside(folder: Path) -> str | None:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name ends as one of the formats that are read."""
-    return name.lower().endswith(SUFFIXES)
+    """Whether a file's name ends as one that is a case, or a slice of one, by itself: all but DICOM."""
+    return name.lower().endswith((*SUFFIXES, *ARCHIVE_SUFFIXES)) and not is_instance(name)
+
+
+def is_instance(name: str) -> bool:
+    """Whether a file's name ends as DICOM's instances do, those that have an ending."""
+    return name.lower().endswith(DICOM_SUFFIXES)
+
+
+def _instances(folder: str, files: list[str]) -> tuple[str, ...]:
+    """The files of a folder that may be DICOM: those with its suffix; those without any if a few of them look so."""
+    bare = [name for name in files if UNSUFFIXED.fullmatch(name) and name.upper() != "DICOMDIR"]
+    looks = dict.fromkeys((bare[0], bare[len(bare) // 2], bare[-1])) if bare else ()
+    if not any(_is_marked(os.path.join(folder, name)) for name in looks):  # noqa: PTH118
+        bare = []
+    return tuple(sorted([*(name for name in files if is_instance(name)), *bare]))
+
+
+def _is_marked(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read(PREAMBLE + len(MARK))[PREAMBLE:] == MARK
+    except OSError:
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -7,8 +7,10 @@ from core.io import nifti, png_jpeg, tiff
 from core.io.interface import Format
 
 FORMATS: tuple[Format, ...] = (tiff, png_jpeg, nifti)
-# By these a search through a folder goes, which opens no file.
+# By these a search through a folder goes, which opens hardly any file.
 SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.SUFFIXES)
+DICOM_SUFFIXES = (".dcm", ".ima")
+ARCHIVE_SUFFIXES = (".zip",)
 
 
 def format_of(content: bytes) -> Format:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 
 from core.scan import Scan
 
 DOUBLE_SUFFIXES = (".nii.gz",)
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".dcm", ".zip")
+
+_BIDS = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[A-Za-z0-9]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
 
 
 def stem_of(name: str) -> str:
@@ -29,3 +32,9 @@ def file_stem(scan: Scan) -> str:
     name = stem_of(scan.name) if scan.name.lower().endswith(VOLUME_SUFFIXES) else scan.name
     kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
     return kept.strip(".")[:100] or "scan"
+
+
+def bids_entities(stem: str) -> tuple[str, ...] | None:
+    """Of a stem as BIDS has it, `sub-01_ses-2_FLAIR`, what stands before its last word; None for any other stem."""
+    match = _BIDS.fullmatch(stem)
+    return tuple(match["entities"].split("_")) if match else None

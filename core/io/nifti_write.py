@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from core.errors import OutputError
 from core.io.interface import Origin, RawFile
-from core.io.names import file_stem
+from core.io.names import bids_entities, file_stem
 from core.io.nifti_header import NiftiGeometry
 from core.scan import Scan
 from core.system import VERSION
 
-BIDS = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[a-z]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
 OWN_ENTITIES = ("label-", "desc-")
 MASK_LEVEL, PROBABILITY_LEVEL = 6, 1
 """Of zlib: probabilities hardly shrink, whatever it takes."""
@@ -56,12 +55,12 @@ def encode_probability(probability: NDArray[np.float32], scan: Scan, origin: Ori
 
 def bids_stem(stem: str, model: str) -> str | None:
     """What results of a scan named as BIDS has it begin with; None for other names."""
-    match = BIDS.fullmatch(stem)
-    if match is None:
+    entities = bids_entities(stem)
+    if entities is None:
         return None
-    entities = [entity for entity in match["entities"].split("_") if not entity.startswith(OWN_ENTITIES)]
+    kept = [entity for entity in entities if not entity.startswith(OWN_ENTITIES)]
     short = re.sub("[^A-Za-z0-9]", "", model) or "metseg"
-    return "_".join([*entities, "label-L", f"desc-{short}"])
+    return "_".join([*kept, "label-L", f"desc-{short}"])
 
 
 def _encode(values: NDArray[Any], scan: Scan, origin: Origin, plain: str, bids: str, level: int) -> tuple[RawFile, ...]:

@@ -10,20 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, InputError, NothingFound, PairMismatch
+from core.io.find import find_scans
 from core.io.formats import format_of
-from core.io.interface import Decoded, Format, RawFile, naming
+from core.io.interface import Decoded, Described, Format, RawFile, naming
 from core.io.jpeg_header import is_jpeg
 from core.io.limits import ReadLimits, check_limit
+from core.io.names import stem_of
 from core.scan import Note, Scan, ScanSource
 
 DEFAULT_LIMITS = ReadLimits()
+SAME_PLACE = 0.5
+"""Part of the smallest spacing by which the corners of a mask may lie off those of its image."""
 
 
 def read_scan(source: str | Path | ScanSource, limits: ReadLimits = DEFAULT_LIMITS, series: str | None = None) -> Scan:
     """Read one case.
 
     Args:
-        source: a file, or what `find_scans` found.
+        source: a file, a folder that holds one case, or what `find_scans` found.
         limits: checked before memory is taken.
         series: which series or volume to take where there are several, by the key that the error lists.
 
@@ -36,8 +40,7 @@ def read_scan(source: str | Path | ScanSource, limits: ReadLimits = DEFAULT_LIMI
         InputError: it cannot be read; the message says why.
     """
     if not isinstance(source, ScanSource):
-        path = Path(source)
-        source = ScanSource(name=path.stem, paths=(path,))
+        source = _source(Path(source))
     return _scan(source.name, source.paths, _load(source.paths, limits), limits, source.notes, series)
 
 
@@ -58,14 +61,19 @@ def read_scan_bytes(content: bytes, name: str, limits: ReadLimits = DEFAULT_LIMI
     return _scan(name, (), [RawFile(name, content)], limits, (), series)
 
 
-def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS) -> NDArray[np.bool_]:
+def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS, series: str | None = None) -> NDArray[np.bool_]:
     """Read the ground truth of a case.
+
+    Args:
+        source: what `find_scans` found.
+        limits: checked before memory is taken.
+        series: which series or volume of the image was taken.
 
     Returns:
         (slices, height, width) bool on the scan's grid: values above 0, in a JPEG above 127; in any channel.
 
     Raises:
-        PairMismatch: a file has no mask, or one of another size.
+        PairMismatch: a file has no mask, or one of another size or place in space.
         InputError: a mask, or the header of its image, cannot be read.
     """
     missing = sum(path is None for path in source.mask_paths)
@@ -75,15 +83,10 @@ def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS) -> NDArra
     parts = []
     for image, mask in zip(_load(source.paths, limits), _load(masks, limits), strict=True):
         with naming(image.name):
-            expected = format_of(image.content).measure(image.content, limits)
+            expected = format_of(image.content).describe([image], limits, series)
         with naming(mask.name):
             form = format_of(mask.content)
-            size = form.measure(mask.content, limits)
-            if (size.slices, size.height, size.width) != (expected.slices, expected.height, expected.width):
-                raise PairMismatch(
-                    f"the mask is {size.slices} × {size.height} × {size.width} and its image {expected.slices} × "
-                    f"{expected.height} × {expected.width} (slices × height × width); they must be equal"
-                )
+            _check_pair(expected, form.describe([mask], limits))
             # JPEG smears the edge of a mask over all values, so only there the middle decides.
             limit = 127 if is_jpeg(mask.content) else 0
             parts.append((form.read([mask], limits).voxels > limit).any(axis=1))
@@ -94,6 +97,31 @@ def missing_masks(source: ScanSource) -> tuple[Path, ...]:
     """The files of a case that have no ground truth."""
     masks = source.mask_paths or (None,) * len(source.paths)
     return tuple(path for path, mask in zip(source.paths, masks, strict=True) if mask is None)
+
+
+def _check_pair(image: Described, mask: Described) -> None:
+    size, expected = mask.size, image.size
+    if (size.slices, size.height, size.width) != (expected.slices, expected.height, expected.width):
+        raise PairMismatch(
+            f"the mask is {size.slices} × {size.height} × {size.width} and its image {expected.slices} × "
+            f"{expected.height} × {expected.width} (slices × height × width); they must be equal"
+        )
+    if image.affine is not None and mask.affine is not None:
+        corners = np.array(
+            [(c, r, s, 1.0) for c in (0, size.width) for r in (0, size.height) for s in (0, size.slices)]
+        )
+        apart = np.linalg.norm(corners @ (image.affine - mask.affine).T, axis=1).max()
+        if apart > SAME_PLACE * np.linalg.norm(image.affine[:3, :3], axis=0).min():
+            raise PairMismatch("the mask lies elsewhere in space than its image; bring it onto the image's grid")
+
+
+def _source(path: Path) -> ScanSource:
+    if not path.is_dir():
+        return ScanSource(stem_of(path.name), (path,))
+    found = find_scans(path)
+    if len(found) > 1:
+        raise InputError(f"the folder holds {len(found)} cases; name one of them", source=str(path))
+    return found[0]
 
 
 def _scan(
@@ -170,6 +198,6 @@ def _common_format(files: Sequence[RawFile]) -> Format:
 def _slice_names(decoded: Decoded) -> tuple[str, ...]:
     names = []
     for file, count in zip(decoded.files, decoded.slices_per_file, strict=True):
-        stem = Path(file.name).stem
+        stem = stem_of(Path(file.name).name)
         names += [stem] if count == 1 else [f"{stem}_{frame}" for frame in range(1, count + 1)]
     return tuple(names)
