@@ -175,13 +175,22 @@ def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -
     print(f"torch {machine['versions']['torch']}, {counted(machine['torch_threads'], 'thread')}", end="")
     print(f", load average {machine['load_average']}" if machine["load_average"] is not None else "")
     print("Milliseconds a picture: median, and quartiles in brackets.")
-    columns = ("subject", "what", "device", "precision", "batch", "size")
-    cells = []
-    for row in rows:
-        ratio = f"{row['ratio']:.2f} × {row['ratio_to']}" if row["ratio"] is not None else ""
-        told = [str(row[column]) if row[column] is not None else "" for column in columns]
-        cells.append((*told, milliseconds(row), ratio, row["note"]))
-    print_table((*columns, "ms", "compared", "note"), cells, right=("batch", "ms"))
+    notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
+    for subject in dict.fromkeys(row["subject"] for row in rows):
+        cells = []
+        for row in rows:
+            if row["subject"] == subject:
+                batch = f"batch {row['batch']}" if row["batch"] is not None else None
+                how = " ".join(part for part in (row["device"], row["precision"], row["size"], batch) if part)
+                ratio = f"{row['ratio']:.2f} × {row['ratio_to']}" if row["ratio"] is not None else ""
+                mark = f" [{notes.index(row['note']) + 1}]" if row["note"] else ""
+                cells.append((row["what"] + mark, how, milliseconds(row), ratio))
+        print()
+        print_table((subject, "on", "ms", "compared"), cells, right=("ms",))
+    if notes:
+        print()
+    for number, note in enumerate(notes, 1):
+        print(f"[{number}] {clean(note)}")
 
 
 def milliseconds(row: Mapping[str, Any]) -> str:
