@@ -19,6 +19,7 @@ class ReadLimits:
         voxels: slices × channels × height × width of the whole case.
         ifds: pages that a TIFF may list.
         tiles: tiles or strips of one TIFF page.
+        entries: files that an archive may list.
     """
 
     file_bytes: int = 2**30
@@ -28,6 +29,7 @@ class ReadLimits:
     voxels: int = 2**28
     ifds: int = 16384
     tiles: int = 2**16
+    entries: int = 2**14
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ NEEDED = (
     "Modality", "ImageType", "SeriesDescription", "ProtocolName", "SequenceName", "ScanningSequence",
     "SequenceVariant", "AcquisitionContrast", "EchoTime", "RepetitionTime", "InversionTime", "DiffusionBValue",
     "DiffusionGradientOrientation", "ContrastBolusAgent", "TemporalPositionIdentifier", "AcquisitionNumber",
-    "TriggerTime", "FlipAngle", "EchoPlanarPulseSequence", "SliceThickness", "SpacingBetweenSlices", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID", "Rows", "Columns", "NumberOfFrames",
-    "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation", "PresentationLUTShape", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RealWorldValueMappingSequence",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "TriggerTime", "FlipAngle", "EchoPlanarPulseSequence", "SliceThickness", "SpacingBetweenSlices",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID", "Rows", "Columns",
+    "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation", "PresentationLUTShape",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
+    "RealWorldValueMappingSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 """All tags that reading takes; no other is looked at."""
 
