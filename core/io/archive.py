@@ -1,11 +1,13 @@
 """Zip archives of scans: unpacked in memory, member by member, against limits; nothing touches the disk.
 
-What an archive says of itself is not believed: members are counted before the directory is read, and bytes as they come.
+What an archive says of itself is not believed: members are counted before its directory is read, and bytes as they
+come.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import stat
 import struct
 import zipfile
@@ -62,7 +64,7 @@ def read_archive(
                 _check(entry, name)
                 if entry.is_dir() or _is_hidden(entry.filename):
                     continue
-                parts = []
+                parts: list[bytes] = []
                 for part in _blocks(archive, entry):
                     if not parts and not _is_scan(part, wanted):
                         break
@@ -86,8 +88,8 @@ def read_archive(
 
 
 def _check(entry: zipfile.ZipInfo, name: str) -> None:
-    path = PurePosixPath(entry.filename)
-    if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename or not path.parts:
+    path = PurePosixPath(entry.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts or re.match("[A-Za-z]:", entry.filename):
         raise BrokenFile("the archive holds a name that leads out of it; make it again from the scans", source=name)
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
