@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from core.batch.results import LESIONS, RESEARCH_ONLY
 from core.batch.sheet import overlay_sheet
 from core.batch.tables import lesions_csv
 from core.io import encode_png, write_mask
+from core.measure.totals import sum_up
 from core.system import VERSION
 from web_gradio.findings import Failure, Finding, Outcome
 
@@ -76,16 +75,7 @@ def report_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def totals(finding: Finding) -> dict[str, Any]:
     """How much was found; area and volume only where the scan says how large a voxel is."""
-    scan, voxels = finding.scan, int(np.count_nonzero(finding.result.mask))
-    between, row, column = scan.spacing_mm
-    pixel_mm2 = row * column if row is not None and column is not None else None
-    even = between is not None and scan.slice_positions_mm is None and scan.contiguous
-    return {
-        "lesions": len(finding.result.lesions),
-        "voxels": voxels,
-        "area_mm2": voxels * pixel_mm2 if pixel_mm2 is not None and scan.shape[0] == 1 else None,
-        "volume_ml": voxels * pixel_mm2 * between / 1000 if pixel_mm2 is not None and between and even else None,
-    }
+    return {"lesions": len(finding.result.lesions), **asdict(sum_up(finding.result.mask, finding.scan))}
 
 
 def _case(outcome: Outcome) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from core.errors import MetsegError, TooLarge, UsageError
 from core.inference.case import Case
 from core.inference.predictor import Predictor
 from core.io import read_scan
-from core.measure.lesions import neighbourhood
+from core.measure.lesions import number_lesions
 from core.preprocess.channels import select_channels
 from core.preprocess.intensity import to_uint8
 from core.scan import Scan, Segmentation
@@ -77,7 +77,7 @@ class Finding:
             raise UsageError("the minimum lesion must not be negative")
         case = replace(self.case, settings=replace(self.case.settings, threshold=threshold, min_lesion=min_lesion))
         result = self.predictor.finish(case)
-        return replace(self, case=case, result=result, numbers=number_lesions(result.mask, self.scan.contiguous))
+        return replace(self, case=case, result=result, numbers=number_colours(result.mask, self.scan.contiguous))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def find_in_file(
     voxels, _ = select_channels(scan, card.channels, channel)
     images, _, _ = to_uint8(voxels[:, :1], card.percentiles)
     result = predictor.finish(case)
-    yield Finding(name, predictor, case, images[:, 0], result, number_lesions(result.mask, scan.contiguous))
+    yield Finding(name, predictor, case, images[:, 0], result, number_colours(result.mask, scan.contiguous))
 
 
 def find_in_files(
@@ -168,20 +168,6 @@ def report_unforeseen(error: Exception) -> None:
         logging.getLogger("metseg.gradio").error("something unforeseen went wrong", exc_info=error)
 
 
-def number_lesions(mask: NDArray[np.bool_], contiguous: bool) -> NDArray[np.uint8]:
-    """Each voxel's lesion as `find_lesions` counts them, from the largest to the smallest.
-
-    Args:
-        mask: (slices, height, width), without the lesions that were dropped.
-        contiguous: whether the slices are neighbours.
-
-    Returns:
-        (slices, height, width): 1, 2, … up to `OTHERS`, 0 where there is none.
-    """
-    from scipy import ndimage  # type: ignore[import-untyped]
-
-    labels, count = ndimage.label(mask, structure=neighbourhood(contiguous))
-    sizes = np.bincount(labels[mask], minlength=count + 1)[1:]
-    rank = np.zeros(count + 1, np.uint8)
-    rank[np.argsort(-sizes, kind="stable") + 1] = np.minimum(np.arange(1, count + 1), OTHERS)
-    return np.asarray(rank[labels], np.uint8)
+def number_colours(mask: NDArray[np.bool_], contiguous: bool) -> NDArray[np.uint8]:
+    """Each voxel's lesion by its label, `OTHERS` for all further ones, 0 for none."""
+    return np.minimum(number_lesions(mask, contiguous), OTHERS).astype(np.uint8)

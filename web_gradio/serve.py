@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
 from core.batch.results import RESEARCH_ONLY
 from core.errors import UsageError
+from core.io.private import private_folder
 from web_gradio.offline import Seal, refuse_addresses, seal_environment
 from web_gradio.room import UPLOADS, Room, open_room
 from web_gradio.settings import USER, Settings
@@ -50,15 +50,13 @@ def serve(settings: Settings, say: Say, stop: threading.Event | None = None) -> 
         settings = replace(settings, password=make_password())
         say(f"Visitors need the name {USER} and this password: {settings.password}")
     end = stop or threading.Event()
-    with _ending(end), TemporaryDirectory(prefix="metseg-gradio-") as name:
-        folder = Path(name)
-        with opened(settings, folder) as page:
-            say(f"The page is at {page.url} (Ctrl-C ends it)")
-            say(RESEARCH_ONLY)
-            if settings.share:
-                _share(page, folder, say)
-            while not end.wait(SWEEP_SECONDS):
-                page.room.shelf.sweep()
+    with _ending(end), private_folder("metseg-gradio-") as folder, opened(settings, folder) as page:
+        say(f"The page is at {page.url} (Ctrl-C ends it)")
+        say(RESEARCH_ONLY)
+        if settings.share:
+            _share(page, folder, say)
+        while not end.wait(SWEEP_SECONDS):
+            page.room.shelf.sweep()
 
 
 def check_port(settings: Settings) -> None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from core.io import (
     read_scan_bytes,
 )
 from core.io.jpeg_header import is_jpeg
+from core.io.private import private_folder
 from core.model_card import PreprocessSettings
 from core.phantom import make_phantom
 from core.preprocess.channels import select_channels
@@ -86,8 +86,8 @@ def read_uploads(files: Sequence[RawFile], settings: Settings) -> Reading:
 
     The files are in a private temporary folder while this runs, and gone from there when it returns.
     """
-    with TemporaryDirectory(prefix="metseg-web-") as folder:
-        root = Path(folder) / "upload"
+    with private_folder("metseg-web-") as folder:
+        root = folder / "upload"
         contents: dict[Path, bytes] = {}
         taken: set[Path] = set()
         folders: set[Path] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from core.errors import BrokenFile
 from core.io import ReadLimits, read_scan_bytes
 from core.measure.dice import dice
 from core.measure.lesions import find_lesions
+from core.measure.totals import sum_up
 from core.model_card import PreprocessSettings
 from core.preprocess.channels import select_channels
 from core.preprocess.clahe import clahe, tile_grid
@@ -102,16 +103,7 @@ def find(probability: NDArray[np.float32], scan: Scan, threshold: float, min_les
 
 def totals(finding: Finding, scan: Scan) -> dict[str, Any]:
     """Number and size of all lesions together: an area for a lone slice, millilitres for an even stack, if known."""
-    voxels = int(np.count_nonzero(finding.mask))
-    between, row, column = scan.spacing_mm
-    pixel = row * column if row is not None and column is not None else None
-    even = between is not None and scan.slice_positions_mm is None and scan.contiguous
-    return {
-        "lesions": len(finding.lesions),
-        "voxels": voxels,
-        "area_mm2": voxels * pixel if pixel is not None and scan.shape[0] == 1 else None,
-        "volume_ml": voxels * pixel * between / 1000 if pixel is not None and between and even else None,
-    }
+    return {"lesions": len(finding.lesions), **asdict(sum_up(finding.mask, scan))}
 
 
 def overlap(a: Mask, b: Mask, index: int) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from core.batch.resume import hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
 from core.io import read_mask, read_scan, write_mask
 from core.measure.dice import EMPTY_RULE, dice
+from core.measure.totals import sum_up
 from core.scan import Note, Scan, Segmentation
 from core.system import VERSION
 
@@ -203,17 +204,11 @@ def _result(loaded: Loaded, found: Segmentation) -> dict[str, Any]:
     """What the tables say of a case. Millimetres only where the scan knows them."""
     scan = loaded.scan
     slices, height, width = scan.shape
-    voxels = int(np.count_nonzero(found.mask))
-    between, row, column = scan.spacing_mm
-    pixel_mm2 = row * column if row is not None and column is not None else None
-    even = between is not None and scan.slice_positions_mm is None
     return {
         "slices": slices,
         "height": height,
         "width": width,
-        "voxels": voxels,
-        "area_mm2": voxels * pixel_mm2 if pixel_mm2 is not None and slices == 1 else None,
-        "volume_ml": voxels * pixel_mm2 * between / 1000 if pixel_mm2 is not None and between and even else None,
+        **asdict(sum_up(found.mask, scan)),
         "dice": None if loaded.truth is None else dice(found.mask, loaded.truth),
         "dice_rule": None if loaded.truth is None else EMPTY_RULE,
         "lesions": [asdict(lesion) for lesion in found.lesions],

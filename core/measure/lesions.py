@@ -42,21 +42,26 @@ def find_lesions(
         raise ValueError(f"mask must be (slices, height, width) and bool, not {mask.shape} {mask.dtype}")
     if probability is not None and probability.shape != mask.shape:
         raise ValueError(f"probability of {probability.shape} does not lie on a mask of {mask.shape}")
-    from scipy import ndimage  # type: ignore[import-untyped]
-
-    labels, count = ndimage.label(mask, structure=neighbourhood(contiguous))
-    if count == 0:
-        return mask, ()
-    sizes = np.bincount(labels[mask], minlength=count + 1)[1:]  # of the mask alone: bincount copies to int64
-    order = np.argsort(-sizes, kind="stable")  # equally large ones in the order in which they are met
-    order = order[sizes[order] >= min_voxels]
-    rank = np.full(count + 1, -1)  # a component's place among the lesions; -1 drops it
-    rank[order + 1] = np.arange(len(order))
-    if len(order) < count:
+    labels, rank = _rank(mask, min_voxels, contiguous)
+    if rank[1:].min(initial=0) < 0:
         mask = (rank >= 0)[labels]
-    if not len(order):
+    if rank.max() < 0:
         return mask, ()
     return mask, _measure(_find_runs(mask, labels, rank), probability, spacing_mm, evenly_spaced and contiguous)
+
+
+def number_lesions(mask: NDArray[np.bool_], contiguous: bool = True) -> NDArray[np.int32]:
+    """Each voxel's lesion, as `find_lesions` numbers them in the same mask.
+
+    Args:
+        mask: (S, H, W) bool, without the lesions that were dropped.
+        contiguous: as for `find_lesions`.
+
+    Returns:
+        (S, H, W): `Lesion.label`, 0 where there is none.
+    """
+    labels, rank = _rank(mask, 0, contiguous)
+    return np.asarray((rank + 1)[labels], np.int32)
 
 
 def neighbourhood(contiguous: bool = True) -> NDArray[np.bool_]:
@@ -65,6 +70,19 @@ def neighbourhood(contiguous: bool = True) -> NDArray[np.bool_]:
     if not contiguous:
         around[[0, 2]] = False
     return around
+
+
+def _rank(mask: NDArray[np.bool_], min_voxels: int, contiguous: bool) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Components by number (S, H, W), and for each number its place among the lesions: 0, 1, …, or -1 for none."""
+    from scipy import ndimage  # type: ignore[import-untyped]
+
+    labels, count = ndimage.label(mask, structure=neighbourhood(contiguous))
+    sizes = np.bincount(labels[mask], minlength=count + 1)[1:]  # of the mask alone: bincount copies to int64
+    order = np.argsort(-sizes, kind="stable")  # equally large ones in the order in which they are met
+    order = order[sizes[order] >= min_voxels]
+    rank = np.full(count + 1, -1)
+    rank[order + 1] = np.arange(len(order))
+    return labels, rank
 
 
 @dataclass(frozen=True, slots=True, eq=False)

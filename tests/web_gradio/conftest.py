@@ -44,7 +44,7 @@ def open_page(
         port, place = free_port(), tmp_path_factory.mktemp("page")
         settings = {"models": models, "device": "cpu", "precision": "fp32", "port": port} | given
         program = f"from web_gradio import serve, settings\nserve.serve(settings.Settings(**{settings!r}), print)"
-        running = start_metseg("-c", program, TMPDIR=str(place), **(environment or {}))
+        running = start_metseg("-c", program, **{"TMPDIR": str(place), **(environment or {})})
         running.wait_for("The page is at")
         return Page(f"http://127.0.0.1:{port}/", port, running, place)
 

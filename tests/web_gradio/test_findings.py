@@ -15,7 +15,7 @@ from core.measure.lesions import find_lesions
 from core.overlay import draw_overlay
 from core.scan import Scan
 from web_gradio import pictures, words
-from web_gradio.findings import OTHERS, Failure, Finding, Step, Wanted, find_in_files, number_lesions, sentence_of
+from web_gradio.findings import OTHERS, Failure, Finding, Step, Wanted, find_in_files, number_colours, sentence_of
 from web_gradio.settings import Settings
 
 
@@ -57,7 +57,7 @@ def test_a_threshold_that_makes_no_sense_is_refused(
 def test_lesions_bear_the_numbers_of_the_table() -> None:
     mask = np.random.default_rng(3).random((4, 40, 40)) > 0.9
     mask, lesions = find_lesions(mask, min_voxels=3)
-    numbers = number_lesions(mask, contiguous=True)
+    numbers = number_colours(mask, contiguous=True)
     assert len(lesions) > OTHERS
     np.testing.assert_array_equal(numbers > 0, mask)
     for lesion in lesions[: OTHERS - 1]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from core.measure.lesions import find_lesions
+from core.measure.lesions import find_lesions, number_lesions
 from core.scan import Lesion
 
 Voxel = tuple[int, int, int]
@@ -143,6 +143,20 @@ def test_only_what_the_spacing_allows_is_stated(spacing: Any, even: bool, known:
         assert (getattr(lesion, name) is not None) == (name in known), name
     assert lesion.longest_diameter_px == pytest.approx(math.sqrt(8))
     assert lesion.peak_probability is None
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_each_voxel_bears_its_lesion_s_number(contiguous: bool) -> None:
+    mask, lesions = find_lesions(
+        np.random.default_rng(4).random((3, 30, 30)) > 0.85, min_voxels=2, contiguous=contiguous
+    )
+    numbers = number_lesions(mask, contiguous)
+    assert numbers.max() == len(lesions) > 5
+    np.testing.assert_array_equal(numbers > 0, mask)
+    for lesion in lesions:
+        own = np.argwhere(numbers == lesion.label)
+        assert len(own) == lesion.voxels
+        np.testing.assert_allclose(own.mean(axis=0), lesion.centroid)
 
 
 def test_equally_large_lesions_keep_the_order_in_which_they_are_met() -> None:

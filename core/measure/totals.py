@@ -1,0 +1,39 @@
+"""How much a mask covers altogether."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.scan import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Over all lesions.
+
+    Attributes:
+        voxels: how many.
+        area_mm2: of a lone slice; None without in-plane spacing, and for a stack.
+        volume_ml: None unless all three spacings are known and even, and every slice is the next one's neighbour.
+    """
+
+    voxels: int
+    area_mm2: float | None
+    volume_ml: float | None
+
+
+def sum_up(mask: NDArray[np.bool_], scan: Scan) -> Totals:
+    """The size of a mask (slices, height, width) on its scan's grid, as far as the scan says how large a voxel is."""
+    voxels = int(np.count_nonzero(mask))
+    between, row, column = scan.spacing_mm
+    if row is None or column is None:
+        return Totals(voxels, None, None)
+    even = scan.slice_positions_mm is None and scan.contiguous
+    return Totals(
+        voxels,
+        voxels * row * column if scan.shape[0] == 1 else None,
+        voxels * row * column * between / 1000 if between is not None and even else None,
+    )

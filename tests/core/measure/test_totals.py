@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.measure.totals import Totals, sum_up
+from core.scan import GEOMETRY_MISSING, SLICE_GAP, SLICE_TILT, Note, Scan
+
+MASK = np.zeros((4, 5, 6), bool)
+MASK[1:3, 1:4, 2:4] = True  # 12 voxels
+
+
+def of(slices: int = 4, **known: Any) -> Totals:
+    return sum_up(MASK[:slices], Scan("a", np.zeros((slices, 1, 5, 6), np.uint8), **known))
+
+
+def test_a_volume_is_told_in_millilitres_where_all_spacings_are_known() -> None:
+    assert of(spacing_mm=(5.0, 0.5, 2.0)) == Totals(12, None, 0.06)
+
+
+def test_a_lone_slice_has_an_area_and_a_volume_only_with_a_thickness() -> None:
+    assert sum_up(MASK[1:2], Scan("a", np.zeros((1, 1, 5, 6), np.uint8), (None, 0.5, 2.0))) == Totals(6, 6.0, None)
+
+
+@pytest.mark.parametrize("spacing", [(None, None, None), (5.0, None, 1.0), (5.0, 1.0, None)])
+def test_without_in_plane_spacing_voxels_are_all_there_is(spacing: Any) -> None:
+    assert of(spacing_mm=spacing) == Totals(12, None, None)
+
+
+@pytest.mark.parametrize("code", [SLICE_GAP, SLICE_TILT, GEOMETRY_MISSING])
+def test_slices_that_are_no_neighbours_have_no_volume(code: str) -> None:
+    assert of(spacing_mm=(5.0, 1.0, 1.0), notes=(Note(code, "x"),)).volume_ml is None
+
+
+def test_uneven_slices_have_no_volume() -> None:
+    assert of(spacing_mm=(5.0, 1.0, 1.0), slice_positions_mm=(0.0, 5.0, 11.0, 16.0)).volume_ml is None
