@@ -82,11 +82,12 @@ def test_bench_shows_times_and_what_was_not_measured(asked: list[Any], capsys: p
     assert metseg.main(["bench"]) == 0
     assert asked == [(True, ("cpu", "cuda"))]
     captured = capsys.readouterr()
-    measured, missing = (line for line in captured.out.splitlines() if line.startswith("network"))
+    measured, missing = (line for line in captured.out.splitlines() if line.startswith("nested-unet"))
     assert "12.5 (12–13.25)" in measured
     assert "0.50 × other" in measured
     assert "not measured" in missing
-    assert "why" in missing
+    assert missing.startswith("nested-unet [1]")
+    assert "[1] why" in captured.out
     assert "Some CPU" in captured.out
     assert len(captured.err.splitlines()) == 2
 
