@@ -54,10 +54,10 @@ class Loaded:
     seconds: float
 
 
-def load_case(job: Job) -> Loaded:
+def load_case(job: Job, series: str | None = None) -> Loaded:
     """Read a case's images, and its truth where every image has one.
 
-    Truth that cannot be used costs the Dice, not the case.
+    Truth that cannot be used costs the Dice, not the case. Where the files hold several series, `series` says which.
 
     Raises:
         InputError: the images cannot be read.
@@ -67,12 +67,12 @@ def load_case(job: Job) -> Loaded:
         look = look_of(job.source)
     except OSError as error:
         raise BrokenFile("a file of this case cannot be read any more; check the disk", source=job.name) from error
-    scan = read_scan(job.source)
+    scan = read_scan(job.source, series=series)
     truth, truth_sha256 = None, None
     notes: list[Note] = []
     if job.source.has_truth:
         try:
-            truth, truth_sha256 = read_mask(job.source), hash_truth(job.source)
+            truth, truth_sha256 = read_mask(job.source, series=series), hash_truth(job.source)
             if truth.shape != scan.shape:
                 truth = None
                 notes.append(Note("truth-unusable", f"{NO_DICE}: their size differs"))
