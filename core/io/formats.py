@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from core.errors import BrokenFile, UnsupportedFormat
-from core.io import nifti, png_jpeg, tiff
+from core.io import archive, dicom, nifti, png_jpeg, tiff
 from core.io.interface import Format
 
-FORMATS: tuple[Format, ...] = (tiff, png_jpeg, nifti)
+FORMATS: tuple[Format, ...] = (dicom, tiff, png_jpeg, nifti)
 # By these a search through a folder goes, which opens hardly any file.
 SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.SUFFIXES)
-DICOM_SUFFIXES = (".dcm", ".ima")
-ARCHIVE_SUFFIXES = (".zip",)
+DICOM_SUFFIXES, ARCHIVE_SUFFIXES = dicom.SUFFIXES, archive.SUFFIXES
 
 
 def format_of(content: bytes) -> Format:

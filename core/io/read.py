@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BrokenFile, InputError, NothingFound, PairMismatch
+from core.errors import InputError, NothingFound, PairMismatch
 from core.io.find import find_scans
 from core.io.formats import format_of
-from core.io.interface import Decoded, Described, Format, RawFile, naming
+from core.io.gather import gather
+from core.io.interface import Decoded, Described, RawFile, naming
 from core.io.jpeg_header import is_jpeg
 from core.io.limits import ReadLimits, check_limit
 from core.io.names import stem_of
@@ -134,14 +135,18 @@ def _scan(
 ) -> Scan:
     if not files:
         raise NothingFound("the case has no files", source=name)
-    form = _common_format(files)
+    gathered = gather(files, limits)
     with naming(name):
-        decoded = form.read(files, limits, series)
-    notes = (*notes, *decoded.notes)
+        decoded = gathered.form.read(gathered.files, limits, series)
+    owner_of = {id(file): owner for file, owner in zip(gathered.files, gathered.owners, strict=True)}
+    # Slices of each given file: those in an archive are the archive's.
+    slices: dict[int, int] = {}
+    for file, count in zip(decoded.files, decoded.slices_per_file, strict=True):
+        owner = owner_of[id(file)]
+        slices[owner] = slices.get(owner, 0) + count
     digest = hashlib.sha256()
-    for file in decoded.files:
-        digest.update(file.content)
-    path_of = {id(file): path for file, path in zip(files, paths, strict=False)}
+    for owner in slices:
+        digest.update(files[owner].content)
     return Scan(
         name=name,
         voxels=decoded.voxels,
@@ -151,11 +156,11 @@ def _scan(
         channels=decoded.channels,
         sequence=decoded.sequence,
         slice_names=_slice_names(decoded),
-        paths=tuple(path_of[id(file)] for file in decoded.files) if paths else (),
-        slices_per_path=decoded.slices_per_file if paths else (),
+        paths=tuple(paths[owner] for owner in slices) if paths else (),
+        slices_per_path=tuple(slices.values()) if paths else (),
         sha256=digest.hexdigest(),
-        notes=tuple(dict.fromkeys(notes)),
-        format=form.NAME,
+        notes=tuple(dict.fromkeys((*notes, *gathered.notes, *decoded.notes))),
+        format=gathered.form.NAME,
         header=decoded.header,
     )
 
@@ -181,18 +186,6 @@ def _load(paths: Sequence[Path], limits: ReadLimits) -> list[RawFile]:
             check_limit(len(content), limits.file_bytes, "bytes")
             files.append(RawFile(str(path), content))
     return files
-
-
-def _common_format(files: Sequence[RawFile]) -> Format:
-    first: Format | None = None
-    for file in files:
-        with naming(file.name):
-            form = format_of(file.content)
-            if first is not None and form is not first:
-                raise BrokenFile(f"this slice is {form.NAME} and the first {first.NAME}; export all slices alike")
-            first = form
-    assert first is not None  # noqa: S101
-    return first
 
 
 def _slice_names(decoded: Decoded) -> tuple[str, ...]:
