@@ -130,9 +130,10 @@ class Lesion:
         slices: first and last slice it lies in, both included.
         box: (first, last) along slices, rows, columns, both included.
         centroid: (slice, row, column) in voxels.
-        longest_diameter_px: longest in-plane distance between two of its pixels' outer edges, in pixels.
+        longest_diameter_px: longest in-plane distance between two of its pixels' outer edges, in pixels. The plane is
+            the one that the model saw (see `core.preprocess.plane`), which may not be that of the scan's slices.
         longest_diameter_mm: the same in millimetres; None without in-plane spacing.
-        area_mm2: area in its largest slice; None without in-plane spacing.
+        area_mm2: area in its largest slice of that plane; None without in-plane spacing.
         volume_ml: None unless all three spacings are known and even.
         peak_probability, mean_probability: over its voxels, in [0, 1]; None where only a mask was given.
     """

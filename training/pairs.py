@@ -140,7 +140,7 @@ def pair_on_grid(
     flat = prepared.images.reshape(-1, height, width)
     if settings.clip_limit >= 0:
         flat = clahe(flat, settings.clip_limit, tile_grid(height, width, settings.tile_px))
-    on_grid = truth_on_grid(truth, prepared.grid)
+    on_grid = truth_on_grid(prepared.plane.to_plane(truth), prepared.grid)
     top, left = (settings.size - height) // 2, (settings.size - width) // 2
     margins = ((top, settings.size - height - top), (left, settings.size - width - left))
     images = np.pad(flat.reshape(slices, channels, height, width), ((0, 0), (0, 0), *margins), mode="edge")

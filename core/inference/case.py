@@ -30,11 +30,12 @@ class Case:
 
     Attributes:
         scan: what was read.
-        prepared: its slices on the network's grid, before CLAHE.
+        prepared: the slices of its plane on the network's grid, before CLAHE.
         tiles: how each slice is cut into windows.
         settings: what was asked.
         done: slices that have their answer.
-        probability: (slices, height, width) float32 on the scan's grid, filled up to `done`; None before the first.
+        probability: (slices, height, width) float32 on the scan's grid, filled for the first `done` slices of the
+            plane; None before the first.
         watch: seconds spent on it.
         fallbacks: how often something had to be done otherwise in a batch that it was part of.
     """
@@ -68,8 +69,9 @@ class Case:
         return self.prepared.images[self.done : self.done + most]
 
     def put(self, answer: NDArray[np.float32]) -> None:
-        """Keep the (n, H, W) answer to the next n slices."""
+        """Keep the (n, H, W) answer to the next n slices of the plane."""
         if self.probability is None:
-            self.probability = np.empty((self.slices, *self.prepared.grid.source), np.float32)
-        self.probability[self.done : self.done + len(answer)] = answer
+            self.probability = np.empty(self.scan.shape, np.float32)
+        # A view, so that what is written into the plane's slices lies at once where the scan has them.
+        self.prepared.plane.to_plane(self.probability)[self.done : self.done + len(answer)] = answer
         self.done += len(answer)

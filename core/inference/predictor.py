@@ -205,6 +205,7 @@ class Predictor:
                 min_voxels=case.settings.min_lesion,
                 evenly_spaced=scan.slice_positions_mm is None,
                 contiguous=scan.contiguous,
+                axes=case.prepared.plane.axes,
             )
         return Segmentation(
             probability=case.probability,
@@ -273,6 +274,7 @@ class Predictor:
                     "clip_limit": card.preprocessing.clip_limit,
                     "tile_px": card.preprocessing.tile_px,
                 },
+                "plane": asdict(prepared.plane),
                 "grid": asdict(prepared.grid),
                 "intensity": [asdict(entry) for entry in prepared.ranges],
                 "tiling": {"blend": self._blend, "tiles": len(tiles), "window": tiles[0].window.shape},

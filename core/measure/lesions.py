@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ def find_lesions(
     min_voxels: int = 0,
     evenly_spaced: bool = True,
     contiguous: bool = True,
+    axes: tuple[int, int, int] = (0, 1, 2),
 ) -> tuple[NDArray[np.bool_], tuple[Lesion, ...]]:
     """Separate a mask into its components, drop the small ones, and measure the others.
 
@@ -30,6 +31,8 @@ def find_lesions(
         min_voxels: components with fewer voxels are dropped.
         evenly_spaced: False where the slices do not follow each other at equal distances; no volume is stated then.
         contiguous: False where slices are missing between others; a component then ends with its slice.
+        axes: which axes of the mask are slices, rows and columns of the plane in which diameter and area are taken,
+            see `core.preprocess.plane`; all else is told along the mask's own axes.
 
     Returns:
         the mask without the dropped components (the very array given where none was), and the lesions from the
@@ -47,7 +50,12 @@ def find_lesions(
         mask = (rank >= 0)[labels]
     if rank.max() < 0:
         return mask, ()
-    return mask, _measure(_find_runs(mask, labels, rank), probability, spacing_mm, evenly_spaced and contiguous)
+    runs = _find_runs(mask.transpose(axes), labels.transpose(axes), rank)
+    if probability is not None:
+        probability = probability.transpose(axes)
+    across = (spacing_mm[axes[0]], spacing_mm[axes[1]], spacing_mm[axes[2]])
+    lesions = _measure(runs, probability, across, evenly_spaced and contiguous)
+    return mask, lesions if axes == (0, 1, 2) else tuple(_turned_back(lesion, axes) for lesion in lesions)
 
 
 def number_lesions(mask: NDArray[np.bool_], contiguous: bool = True) -> NDArray[np.int32]:
@@ -101,10 +109,12 @@ class _Runs:
 def _find_runs(mask: NDArray[np.bool_], labels: NDArray[np.int32], rank: NDArray[np.int64]) -> _Runs:
     opens = mask.copy()
     opens[..., 1:] &= ~mask[..., :-1]
-    closes = mask.copy()
-    closes[..., :-1] &= ~mask[..., 1:]
-    begin, end = np.flatnonzero(opens), np.flatnonzero(closes)
-    lesion = rank[labels.ravel()[begin]]
+    begin = np.flatnonzero(opens)
+    opens[...] = mask
+    opens[..., :-1] &= ~mask[..., 1:]
+    end = np.flatnonzero(opens)
+    # Flat indices count along the axes as given; the arrays may be turned in memory, so they are not flattened.
+    lesion = rank[labels[np.unravel_index(begin, mask.shape)]]
     by_lesion = np.argsort(lesion, kind="stable")
     begin, end = begin[by_lesion], end[by_lesion]
     slices, rows, first = np.unravel_index(begin, mask.shape)
@@ -171,13 +181,21 @@ def _measure(
     )
 
 
+def _turned_back(lesion: Lesion, axes: tuple[int, int, int]) -> Lesion:
+    """A lesion that was measured along other axes, told along the mask's own."""
+    place = [axes.index(axis) for axis in range(3)]
+    box = (lesion.box[place[0]], lesion.box[place[1]], lesion.box[place[2]])
+    centroid = (lesion.centroid[place[0]], lesion.centroid[place[1]], lesion.centroid[place[2]])
+    return replace(lesion, slices=box[0], box=box, centroid=centroid)
+
+
 def _summarise(
     probability: NDArray[np.float32], begin: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Each run's largest value and sum."""
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
     index = np.repeat(begin - starts, lengths) + np.arange(int(lengths.sum()))
-    values = probability.ravel()[index]
+    values = probability[np.unravel_index(index, probability.shape)]
     return np.maximum.reduceat(values, starts), np.add.reduceat(values, starts, dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Takes a scan through the steps before CLAHE: channels, intensity, grid."""
+"""Takes a scan through the steps before CLAHE: plane, channels, intensity, grid."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.model_card import GridMode, PreprocessSettings
 from core.preprocess.channels import select_channels
 from core.preprocess.grid import Grid, plan_grid, to_grid
 from core.preprocess.intensity import IntensityRange, to_uint8
+from core.preprocess.plane import AS_STORED, Plane, plan_plane
 from core.scan import Note, Scan
 
 SMALLEST_SIDE = 32
@@ -23,13 +24,15 @@ class Prepared:
     """A scan as CLAHE takes it.
 
     Attributes:
-        images: (N, C, h, w) uint8 on the network's grid, one for each slice.
-        grid: how they lie on it, for the way back.
+        images: (N, C, h, w) uint8 on the network's grid, one for each slice of the plane.
+        plane: how the scan was turned to these slices, for the way back.
+        grid: how they lie on the network's grid, for the way back.
         ranges: for each channel the values that became 0 and 255.
         notes: what was assumed or noticed.
     """
 
     images: NDArray[np.uint8]
+    plane: Plane
     grid: Grid
     ranges: tuple[IntensityRange, ...]
     notes: tuple[Note, ...]
@@ -38,7 +41,7 @@ class Prepared:
 def prepare(
     scan: Scan, settings: PreprocessSettings, channel: int | str | None = None, grid: GridMode | None = None
 ) -> Prepared:
-    """Choose channels, bring intensities to 8 bit, and slices onto the network's grid, in that order.
+    """Turn a scan to its plane, choose channels, bring intensities to 8 bit and slices onto the network's grid.
 
     CLAHE, the division by 255 and the padding follow where the network runs.
 
@@ -51,17 +54,20 @@ def prepare(
     Raises:
         InputError: the scan cannot be taken by this model (see `select_channels` and `plan_grid`).
     """
-    _, height, width = scan.shape
+    plane, plane_notes = plan_plane(scan)
+    _, height, width = plane.shape(scan.shape)
     try:
-        plan = plan_grid((height, width), scan.spacing_mm[1:], settings, grid)
+        plan = plan_grid((height, width), plane.turned(scan.spacing_mm)[1:], settings, grid)
     except InputError as error:
         raise InputError(error.detail, source=scan.name) from error
     voxels, channel_notes = select_channels(scan, settings.channels, channel)
+    if plane != AS_STORED:  # a copy, for slices across memory are slow to read one by one
+        voxels = np.ascontiguousarray(plane.to_plane(voxels))
     images, ranges, intensity_notes = to_uint8(voxels, settings.percentiles)
-    notes = channel_notes + intensity_notes
+    notes = plane_notes + channel_notes + intensity_notes
     if plan.mode == "spacing" and max(plan.target) < SMALLEST_SIDE:
         notes += (_SMALL_FIELD,)
-    return Prepared(to_grid(images, plan), plan, ranges, notes)
+    return Prepared(to_grid(images, plan), plane, plan, ranges, notes)
 
 
 _SMALL_FIELD = Note(
