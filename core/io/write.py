@@ -95,13 +95,19 @@ def writer_of(form: Form) -> Writer:
         from core.io import nifti_write
 
         return nifti_write
-    raise OutputError("results are written as nifti or tiff; choose one of them")
+    if form == "seg":
+        from core.io.dicom import seg
+
+        return seg
+    raise OutputError("results are written as nifti, seg or tiff; choose one of them")
 
 
 def _writers(scan: Scan, form: Form) -> Sequence[Writer]:
     """Whoever writes results for this scan; the first is never optional."""
     if form == "auto":
-        return (writer_of("nifti" if scan.format == "NIfTI" else "tiff"),)
+        wanted: dict[str, tuple[Form, ...]] = {"NIfTI": ("nifti",), "DICOM": ("seg", "nifti")}
+        fitting = [writer_of(each) for each in wanted.get(scan.format, ())]
+        return [writer for writer in fitting if writer.obstacle(scan) is None] or [writer_of("tiff")]
     writer = writer_of(form)
     if reason := writer.obstacle(scan):
         raise OutputError(reason, source=scan.name)

@@ -74,7 +74,7 @@ class Instance:
         file: its bytes and name.
         header: the bytes before its pixels.
         pixels: see `core.io.dicom.stream.Parsed`.
-        series, sop: the UIDs of its series and of itself.
+        series, sop_class, sop: the UIDs of its series, its kind, and itself.
         high: place of a pixel's highest bit among those allocated.
         inverted: high values mean dark.
         describing: what `core.sequence` looks at.
@@ -86,6 +86,7 @@ class Instance:
     header: bytes
     pixels: memoryview
     series: str
+    sop_class: str
     sop: str
     series_number: int
     number: int | None
@@ -164,6 +165,7 @@ def _instance(file: RawFile, parsed: Parsed, pixels: memoryview, limits: ReadLim
         header=parsed.header,
         pixels=pixels,
         series=text(dataset, "SeriesInstanceUID"),
+        sop_class=text(dataset, "SOPClassUID"),
         sop=text(dataset, "SOPInstanceUID"),
         series_number=integer(dataset, "SeriesNumber") or 0,
         number=integer(dataset, "InstanceNumber"),

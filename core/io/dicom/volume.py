@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.errors import DifferingDuplicates, UnsupportedFormat
 from core.io.dicom.decoder import Decoder
 from core.io.dicom.geometry import Placement, place
+from core.io.dicom.header import DicomHeader, SourceSlice
 from core.io.dicom.instance import NATIVE, Instance, Mapping, read_instance
 from core.io.dicom.pixels import decode, mapped, mappings, value_type
 from core.io.dicom.stacks import Slice, Stack, choose_stack, stacks_of
@@ -24,40 +25,6 @@ COLOURS = ("red", "green", "blue")
 DUPLICATES = Note("equal-duplicates", "some slices were there twice, and equal; each was taken once")
 INVERTED = Note("inverted", "the file stores white as zero; it was inverted, so that bright is bright")
 PASSED_OVER = Note("no-pictures", "some DICOM files hold no picture (a report or a segmentation); they were left out")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSlice:
-    """Where a slice of a scan comes from.
-
-    Attributes:
-        file: index in `DicomHeader.headers`.
-        frame: from 0 within that file.
-        position: of its first pixel in millimetres (left, posterior, superior), or None.
-    """
-
-    file: int
-    frame: int
-    position: tuple[float, ...] | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DicomHeader:
-    """What writing a segmentation needs of its source.
-
-    Attributes:
-        headers: the bytes of each file before its pixels.
-        slices: in the scan's order.
-        orientation: direction of rows and of columns, or None where any slice lacks its place.
-        spacing: between rows and columns, in millimetres, or None.
-        thickness: of a slice, in millimetres, or None.
-    """
-
-    headers: tuple[bytes, ...]
-    slices: tuple[SourceSlice, ...]
-    orientation: tuple[float, ...] | None
-    spacing: tuple[float, ...] | None
-    thickness: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +68,16 @@ def read_volume(files: Sequence[RawFile], limits: ReadLimits, series: str | None
         sequence=plan.stack.sequence,
         notes=plan.notes,
         header=DicomHeader(
-            tuple(instance.header for instance in instances),
-            tuple(SourceSlice(numbers[entry.instance], entry.frame.number, entry.frame.position) for entry in kept),
+            instances[0].header,
+            tuple(
+                SourceSlice(
+                    entry.instance.sop_class,
+                    entry.instance.sop,
+                    entry.frame.number + 1 if len(entry.instance.frames) > 1 else None,
+                    entry.frame.position,
+                )
+                for entry in kept
+            ),
             first.orientation if known else None,
             first.spacing,
             first.thickness,
