@@ -1,19 +1,23 @@
-"""A segmentation as what goes over the wire: JSON, PNG or TIFF."""
+"""A segmentation as what goes over the wire: JSON, a picture, NIfTI, DICOM, or all of it in a zip."""
 
 from __future__ import annotations
 
 import base64
+import io
+import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from api.negotiation import JSON, PNG, View
+from api.negotiation import DICOM, FORMS, JSON, NIFTI, PNG, TIFF, ZIP, View
 from api.schemas import FoundLesion, MaskOut, ModelUsed, Prediction, Shape, Totals, Warned
 from core.batch.results import RESEARCH_ONLY
-from core.io import encode_png, encode_tiff, mask_values
+from core.batch.sheet import overlay_sheet
+from core.io import Origin, encode_mask, encode_png, encode_probability, encode_tiff, mask_values
+from core.measure.totals import sum_up
 from core.model_card import ModelCard
 from core.overlay import draw_overlay
 from core.preprocess.channels import select_channels
@@ -21,6 +25,7 @@ from core.preprocess.intensity import to_uint8
 from core.scan import Note, Scan, Segmentation
 
 MaskForm = Literal["png", "rle", "none"]
+SUFFIXES = {PNG: "png", TIFF: "tif", NIFTI: "nii.gz", DICOM: "dcm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,17 @@ class Wanted:
         media: the answer's media type.
         view: what an image shows.
         mask: how JSON holds the mask.
-        channel: the user's choice of a channel, for the picture under an overlay.
         request_id: stands in JSON.
+        channel: the user's choice of a channel, for the picture under an overlay.
+        deidentify: whether a DICOM SEG leaves out whose scan it is.
     """
 
     media: str
     view: View
     mask: MaskForm
-    channel: str | None
     request_id: str
+    channel: str | None = None
+    deidentify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +68,50 @@ def make_answer(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard
     }
     if wanted.media == JSON:
         return Answer(_json(wanted, scan, found, card, warnings), headers)
+    origin = Origin(card.name, card.version, found.manifest, wanted.deidentify)
+    if wanted.media == ZIP:
+        content, suffix = _zip(wanted, scan, found, card, origin), "zip"
+    elif wanted.media in FORMS:
+        content, suffix = _volume(wanted, scan, found, origin), SUFFIXES[wanted.media]
+    else:
+        content, suffix = _picture(wanted, scan, found, card), SUFFIXES[wanted.media]
+    return Answer(content, headers | {"Content-Disposition": f'attachment; filename="{wanted.view}.{suffix}"'})
+
+
+def _picture(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard) -> bytes:
     images: NDArray[Any]
     if wanted.view == "probability":
         images = found.probability
     elif wanted.view == "overlay":
-        images = _overlays(scan, found.mask, card, wanted.channel)
+        grey = _grey(scan, card, wanted.channel)
+        images = np.stack([draw_overlay(image, part) for image, part in zip(grey, found.mask, strict=True)])
     else:
         images = mask_values(found.mask)
-    content = encode_png(images[0]) if wanted.media == PNG else encode_tiff(images)
-    suffix = "png" if wanted.media == PNG else "tif"
-    return Answer(content, headers | {"Content-Disposition": f'attachment; filename="{wanted.view}.{suffix}"'})
+    return encode_png(images[0]) if wanted.media == PNG else encode_tiff(images)
+
+
+def _volume(wanted: Wanted, scan: Scan, found: Segmentation, origin: Origin) -> bytes:
+    form = FORMS[wanted.media]
+    if wanted.view == "probability":
+        return encode_probability(found.probability, scan, form, origin)[0].content
+    return encode_mask(found.mask, scan, form, origin)[0].content
+
+
+def _zip(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard, origin: Origin) -> bytes:
+    """Mask and probability in the form that fits the upload, the slices with findings as a picture, and the JSON."""
+    told = replace(wanted, mask="none")
+    sheet = overlay_sheet(_grey(scan, card, wanted.channel), found.mask)
+    files = {file.name: file.content for file in encode_mask(found.mask, scan, "auto", origin)}
+    files |= {file.name: file.content for file in encode_probability(found.probability, scan, "auto", origin)}
+    files |= {
+        "overlay.png": encode_png(sheet),
+        "result.json": _json(told, scan, found, card, tuple(dict.fromkeys(found.warnings))),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # all but the JSON is compressed already
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
@@ -82,11 +123,11 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     return [0, *lengths] if flat[0] else lengths
 
 
-def _overlays(scan: Scan, mask: NDArray[np.bool_], card: ModelCard, channel: str | None) -> NDArray[np.uint8]:
-    """(slices, height, width, 3)."""
+def _grey(scan: Scan, card: ModelCard, channel: str | None) -> NDArray[np.uint8]:
+    """(slices, height, width): what the model's first channel looks like."""
     voxels, _ = select_channels(scan, card.preprocessing.channels, channel)
     images, _, _ = to_uint8(voxels[:, :1], card.preprocessing.percentiles)
-    return np.stack([draw_overlay(image[0], part) for image, part in zip(images, mask, strict=True)])
+    return images[:, 0]
 
 
 def _json(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard, warnings: Sequence[Note]) -> bytes:
@@ -98,8 +139,11 @@ def _json(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard, warn
             model=ModelUsed(name=card.name, version=card.version),
             shape=Shape(slices=slices, height=height, width=width),
             spacing_mm=scan.spacing_mm,
+            affine=None if scan.affine is None else scan.affine.tolist(),
+            format=scan.format,
+            sequence=scan.sequence,
             threshold=found.manifest["settings"]["threshold"],
-            totals=_totals(scan, found),
+            totals=Totals(lesions=len(found.lesions), **asdict(sum_up(found.mask, scan))),
             lesions=[FoundLesion.model_validate(asdict(lesion)) for lesion in found.lesions],
             warnings=[Warned(code=note.code, message=note.message) for note in warnings],
             mask=_mask(found.mask, wanted.mask),
@@ -116,16 +160,3 @@ def _mask(mask: NDArray[np.bool_], form: MaskForm) -> MaskOut | None:
     if form == "rle":
         return MaskOut(encoding="rle", rle=run_lengths(mask))
     return MaskOut(encoding="png", png=[base64.b64encode(encode_png(part)).decode() for part in mask_values(mask)])
-
-
-def _totals(scan: Scan, found: Segmentation) -> Totals:
-    voxels = int(np.count_nonzero(found.mask))
-    between, row, column = scan.spacing_mm
-    pixel_mm2 = row * column if row is not None and column is not None else None
-    even = between is not None and scan.slice_positions_mm is None
-    return Totals(
-        lesions=len(found.lesions),
-        voxels=voxels,
-        area_mm2=voxels * pixel_mm2 if pixel_mm2 is not None and scan.shape[0] == 1 else None,
-        volume_ml=voxels * pixel_mm2 * between / 1000 if pixel_mm2 is not None and between and even else None,
-    )

@@ -42,6 +42,10 @@ class Fields(BaseModel):
     channel: Annotated[Name | None, IfGiven] = Field(
         None, description="The channel to take, by index from 0 or by name."
     )
+    series: Annotated[Name | None, IfGiven] = Field(
+        None, description="Of several series or volumes the one to take, by the key that the problem lists."
+    )
+    deidentify: bool = Field(False, description="Replace what says whose scan it is, in a DICOM SEG.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,7 @@ async def read_upload(request: Request, settings: Settings) -> AsyncIterator[Upl
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
-        raise Problem(
-            415, "no-form", f"send the image as {FORM}, in a field called file", headers={"Accept-Post": FORM}
-        )
+        raise Problem(415, "no-form", f"send the scan as {FORM}, in a field called file", headers={"Accept-Post": FORM})
     parser = Parser(
         request.headers,
         request.stream(),

@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.forms import FORM, Fields
-from api.negotiation import PNG, TIFF
+from api.negotiation import DICOM, NIFTI, PNG, TIFF, ZIP
 from api.problems import MEDIA_TYPE
-from api.schemas import FieldProblem, ProblemOut
+from api.schemas import Choice, FieldProblem, ProblemOut
 
 _REFERENCE = "#/components/schemas/{model}"
 _WHEN = {503: "Busy, warming up or hanging; Retry-After says when to come again."}
@@ -37,7 +37,11 @@ def _form() -> dict[str, Any]:
         kinds = [kind for kind in field.pop("anyOf", []) if kind.get("type") != "null"]
         field.update(kinds[0] if kinds else {})
         field.pop("default", None) if field.get("default", "") is None else None
-    file = {"type": "string", "format": "binary", "description": "TIFF (a slice or a stack), PNG or JPEG."}
+    file = {
+        "type": "string",
+        "format": "binary",
+        "description": "TIFF, PNG or JPEG (a slice or a stack), NIfTI, DICOM, or a zip of one DICOM series.",
+    }
     return {
         "type": "object",
         "title": "Upload",
@@ -51,8 +55,9 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 PREDICT = SimpleNamespace(
     responses={
         200: {
-            "description": "What was found: as JSON, as a PNG of the upload's own size, or as a TIFF of its slices.",
-            "content": {PNG: _BINARY, TIFF: _BINARY},
+            "description": "What was found, on the upload's own grid: as JSON, as a PNG or TIFF, as NIfTI or DICOM SEG "
+            "where the upload says where it lies, or all of it in a zip.",
+            "content": dict.fromkeys((PNG, TIFF, NIFTI, DICOM, ZIP), _BINARY),
         }
     },
     extra={
@@ -88,7 +93,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
         schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        for model in (ProblemOut, FieldProblem):
+        for model in (ProblemOut, FieldProblem, Choice):
             schema = model.model_json_schema(ref_template=_REFERENCE)
             schema.pop("$defs", None)
             schemas[model.__name__] = schema

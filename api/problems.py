@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -33,6 +34,13 @@ STATUS = {
 """By the nearest class of core's tree."""
 
 
+MISSING = (
+    (errors.ChannelNeeded, "channel", "say which channel to take"),
+    (errors.AmbiguousSeries, "series", "say which series to take"),
+)
+"""The field that would have helped."""
+
+
 class Problem(Exception):  # noqa: N818
     """An answer that ends a request.
 
@@ -42,13 +50,21 @@ class Problem(Exception):  # noqa: N818
         detail: one sentence for people.
         fields: what is wrong with which field.
         headers: of the answer, besides the usual ones.
+        choices: what there is to choose from.
     """
 
     def __init__(
-        self, status: int, code: str, detail: str, *, fields: FieldErrors = (), headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        fields: FieldErrors = (),
+        headers: Mapping[str, str] | None = None,
+        choices: Sequence[errors.SeriesChoice] = (),
     ) -> None:
         self.status, self.code, self.detail = status, code, detail
-        self.fields, self.headers = tuple(fields), dict(headers or {})
+        self.fields, self.headers, self.choices = tuple(fields), dict(headers or {}), tuple(choices)
         super().__init__(detail)
 
     def response(self, request_id: str) -> Response:
@@ -63,6 +79,8 @@ class Problem(Exception):  # noqa: N818
         }
         if self.fields:
             content["errors"] = [{"field": field, "message": message} for field, message in self.fields]
+        if self.choices:
+            content["choices"] = [asdict(choice) for choice in self.choices]
         text = json.dumps(content, ensure_ascii=False).encode("utf-8", errors="replace")
         return Response(text, self.status, self.headers, MEDIA_TYPE)
 
@@ -78,8 +96,9 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, errors.MetsegError):
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-        fields = [("channel", "say which channel to take")] if isinstance(error, errors.ChannelNeeded) else []
-        return Problem(status, error.code, error.detail, fields=fields)
+        fields = [(field, wrong) for kind, field, wrong in MISSING if isinstance(error, kind)]
+        choices = error.choices if isinstance(error, errors.AmbiguousSeries) else ()
+        return Problem(status, error.code, error.detail, fields=fields, choices=choices)
     if isinstance(error, MemoryError):
         return busy("there is not enough memory for this just now; try again later", 5, "out-of-memory")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Row = tuple[float, float, float, float]
+
 
 class Out(BaseModel):
     """Base of every answer."""
@@ -82,6 +84,11 @@ class Prediction(Out):
     spacing_mm: tuple[float | None, float | None, float | None] = Field(
         description="Between slices, rows and columns; null where the file does not say."
     )
+    affine: tuple[Row, Row, Row, Row] | None = Field(
+        description="4×4, from (column, row, slice) to RAS millimetres; null where left and right are unknown."
+    )
+    format: str = Field(examples=["TIFF"], description="What the upload was read as.")
+    sequence: str | None = Field(examples=["FLAIR"], description="What the upload seems to be.")
     threshold: float
     totals: Totals
     lesions: list[FoundLesion]
@@ -140,6 +147,13 @@ class FieldProblem(Out):
     message: str
 
 
+class Choice(Out):
+    """One of several series in an upload."""
+
+    key: str = Field(description="For the field `series`.")
+    description: str = Field(examples=["FLAIR, 24 slices of 256×256"])
+
+
 class ProblemOut(Out):
     """RFC 9457: why a request was not answered."""
 
@@ -150,3 +164,4 @@ class ProblemOut(Out):
     code: str = Field(examples=["bad-field"])
     request_id: str = Field(examples=["8f14e45fceea467a9b1f0c2b7d3e5a60"])
     errors: list[FieldProblem] | None = None
+    choices: list[Choice] | None = None

@@ -21,7 +21,7 @@ from core.errors import UnsupportedFormat
 from core.inference import Predictor
 from core.inference.case import Case
 from core.io import ReadLimits, read_scan_bytes
-from core.io.formats import format_of
+from core.io.formats import FORMATS
 from core.model_card import ModelCard
 from core.scan import Scan
 
@@ -58,8 +58,8 @@ async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tup
     until = time.monotonic() + room.settings.deadline_seconds
     try:
         async with asyncio.timeout(room.settings.deadline_seconds):
-            scan = await room.in_thread(decode, upload.file, room.settings.read_limits)
-            media = negotiate(asked.accept, asked.view, scan.shape[0])
+            scan = await room.in_thread(decode, upload.file, room.settings.read_limits, fields.series)
+            media = negotiate(asked.accept, asked.view, scan)
             room.gate.take(place, scan.voxels.size)
             predictor = await room.inference.predictor(model)
             case = await room.in_thread(
@@ -71,25 +71,26 @@ async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tup
                 channel=fields.channel,
             )
             await room.inference.compute(predictor, case, until)
-            wanted = Wanted(media, asked.view, asked.mask, fields.channel, asked.request_id)
+            wanted = Wanted(media, asked.view, asked.mask, asked.request_id, fields.channel, fields.deidentify)
             return media, await room.in_thread(finish, predictor, case, wanted)
     except TimeoutError:
         raise Problem(504, "deadline", "this took longer than the server allows; send fewer slices or later") from None
 
 
-def decode(file: BinaryIO, limits: ReadLimits) -> Scan:
-    """Read an upload.
+def decode(file: BinaryIO, limits: ReadLimits, series: str | None = None) -> Scan:
+    """Read an upload, and of several series in it the one asked for.
 
     Raises:
-        Problem: 415, it is of no format that is read.
-        InputError: it is damaged, or too large.
+        Problem: 415, it is of no format that is read; 422, it is of an uncommon kind.
+        InputError: it is damaged, too large, or holds several series and none was chosen.
     """
     content = file.read()
     try:
-        format_of(content)
+        return read_scan_bytes(content, NAMELESS, limits, series)
     except UnsupportedFormat as error:
-        raise Problem(415, error.code, error.detail) from error
-    return read_scan_bytes(content, NAMELESS, limits)
+        # A picture of an uncommon kind is a flaw of the picture; a DICOM report or an archive of texts is no scan.
+        picture = any(form.matches(content) for form in FORMATS if form.NAME != "DICOM")
+        raise Problem(422 if picture else 415, error.code, error.detail) from error
 
 
 def finish(predictor: Predictor, case: Case, wanted: Wanted) -> Answer:

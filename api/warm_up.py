@@ -37,7 +37,7 @@ async def warm_up(room: Room, document: Callable[[], Any]) -> None:
         await room.in_thread(decode, io.BytesIO(encode_tiff(voxels[:, 0])), room.settings.read_limits)
         case = await room.in_thread(predictor.begin, blank, threshold=0.0)  # so that there is a lesion to measure
         await room.inference.compute(predictor, case, float("inf"))
-        await room.in_thread(finish, predictor, case, Wanted(JSON, "mask", "png", None, "warm-up"))
+        await room.in_thread(finish, predictor, case, Wanted(JSON, "mask", "png", "warm-up"))
     except Exception as error:
         reason = error.detail if isinstance(error, MetsegError) else describe(error)
         log.error("the warm-up failed: %s", reason)

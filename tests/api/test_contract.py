@@ -17,6 +17,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from api.forms import Fields
+from api.negotiation import OFFERS
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -84,11 +87,11 @@ def test_the_document_tells_what_a_newcomer_needs(server: Any) -> None:
     }  # fmt: skip
     asked = document["paths"]["/predict/"]["post"]
     form = asked["requestBody"]["content"]["multipart/form-data"]
-    assert set(form["schema"]["properties"]) == {"file", "model", "threshold", "tta", "min_lesion", "channel"}
+    assert set(form["schema"]["properties"]) == {"file", *Fields.model_fields}
     assert form["schema"]["required"] == ["file"]
     assert form["schema"]["properties"]["threshold"]["maximum"] == 1
     assert all("curl" in example["description"] for example in form["examples"].values())
-    assert set(asked["responses"]["200"]["content"]) == {"application/json", "image/png", "image/tiff"}
+    assert set(asked["responses"]["200"]["content"]) == set(OFFERS["mask"])
     for status, answer in asked["responses"].items():
         assert status == "200" or set(answer["content"]) == {"application/problem+json"}
     assert document["components"]["schemas"]["ProblemOut"]["properties"]["request_id"]["examples"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 import metseg
 from core.io import read_scan_bytes
@@ -167,3 +171,24 @@ def test_images_carry_what_they_cannot_show_in_their_headers(server: Any, kit: S
     assert answer.headers["content-disposition"] == 'attachment; filename="mask.png"'
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["vary"] == "Accept"
+
+
+def test_a_zip_holds_all_there_is_and_nobody_s_name(
+    server: Any, kit: SimpleNamespace, tiny_model: Path, tmp_path: Path
+) -> None:
+    content = kit.tiff(kit.noise(3, 44, 60), metadata=None)
+    answer = server.post(content, "Jane Doe.tif", "application/zip", threshold=0.4)
+    assert answer.headers["content-type"] == "application/zip"
+    assert answer.headers["content-disposition"] == 'attachment; filename="mask.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert sorted(files) == ["overlay.png", "result.json", "upload_mask.tif", "upload_probability.tif"]
+    found = direct(server, content, threshold=0.4)
+    assert files["upload_mask.tif"] == server.post(content, accept=TIFF, threshold=0.4).content
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(files["upload_probability.tif"])), found.probability)
+    told = json.loads(files["result.json"])
+    assert (told["mask"], told["threshold"]) == (None, 0.4)
+    assert told["manifest"]["model"] == found.manifest["model"]
+    picture = cv2.imdecode(np.frombuffer(files["overlay.png"], np.uint8), cv2.IMREAD_COLOR)
+    assert picture.max() > 0
+    assert b"Jane" not in answer.content
