@@ -29,8 +29,8 @@ class Stage:
 # Half resolution learns nearly everything at a quarter of the cost; the last epochs sharpen outlines at the full one.
 # Windows of 192 pixels of the full grid hold the head.
 STAGES = {
-    "attention-unet": (Stage(36, 2, 96, 2e-3), Stage(10, 1, 192, 1e-3)),
-    "nested-unet": (Stage(24, 2, 96, 2e-3), Stage(6, 1, 192, 1e-3)),
+    "attention-unet": (Stage(60, 2, 96, 1.5e-3), Stage(8, 1, 192, 8e-4)),
+    "nested-unet": (Stage(36, 2, 96, 1.5e-3), Stage(5, 1, 192, 8e-4)),
 }
 
 
@@ -76,7 +76,7 @@ class TrainOptions:
     channel: int | str | None = None
     inner: float = 0.15
     stages: tuple[Stage, ...] = ()
-    batch: int = 16
+    batch: int = 8
     empties: float = 0.5
     loss: str = "dice-ce"
     average: float = 0.998
