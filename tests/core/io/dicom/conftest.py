@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
 
 from core.io.interface import RawFile
 
@@ -60,9 +61,11 @@ def save(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     stream = io.BytesIO()
-    FileDataset(stream, dataset, file_meta=dataset.file_meta, preamble=bytes(128)).save_as(
-        stream, enforce_file_format=True
-    )
+    file = FileDataset(stream, dataset, file_meta=dataset.file_meta, preamble=bytes(128))
+    if syntax == ExplicitVRBigEndian:  # pydicom writes it only when told so
+        pydicom.dcmwrite(stream, file, implicit_vr=False, little_endian=False, force_encoding=True)
+    else:
+        pydicom.dcmwrite(stream, file, enforce_file_format=True)
     return stream.getvalue()
 
 
