@@ -18,10 +18,10 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from desktop.shortcuts import SHORTCUTS, sections
+from desktop.shortcuts import SHORTCUTS, readable, sections
 
 CHECKABLE = frozenset(
-    {"mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair", "maximise", "names"},
+    {"mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair", "ruler", "maximise", "names"},
 )
 # What works while text is typed: no verdict, and nothing that a text field needs itself.
 WHILE_TYPING = frozenset({"F1", "F11", "Ctrl+O", "Ctrl+E", "Ctrl+Q", "Ctrl+F"})
@@ -37,7 +37,7 @@ def make_actions(window: QMainWindow, handlers: Mapping[str, Callable[[], object
             action.setShortcuts([QKeySequence(key) for key in entry.keys])
             action.setAutoRepeat(not entry.verdict and entry.name not in CHECKABLE)
             action.triggered.connect(lambda _, run=handlers[entry.name]: run())
-        keys = " or ".join(key.replace("Return", "Enter") for key in entry.keys[:1])
+        keys = "".join(readable(key) for key in entry.keys[:1])
         action.setToolTip(f"{entry.text.rstrip('…')} ({keys})" if keys else entry.text)
         actions[entry.name] = action
         window.addAction(action)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from desktop.session.display import plane_of
-from desktop.widgets.slice_view import Corners
+from desktop.session.views import Place, View
+from desktop.widgets.slice_marks import Corners
 
 if TYPE_CHECKING:
     from desktop.reader import Reader
 
 
-def describe(reader: Reader, zoom: float | None = None) -> Corners:
-    """The corner texts for what a reader shows."""
+def describe(reader: Reader) -> Corners:
+    """The corner texts of the main pane."""
     case, opened = reader.case, reader.opened
     corners = Corners()
     if case is None:
@@ -22,14 +22,13 @@ def describe(reader: Reader, zoom: float | None = None) -> Corners:
     corners.top_left = [case.label(reader.names)]
     if opened is None:
         return corners
-    scan = opened.scan
-    corners.top_left.append(f"Slice {reader.index + 1} / {scan.shape[0]}")
-    plane = plane_of(scan)
-    corners.top_right = [plane.name.capitalize() if plane else "Orientation unknown"]
-    if plane:
-        corners.edges = (plane.left, plane.right, plane.top, plane.bottom)
-    _, row_mm, column_mm = scan.spacing_mm
-    size = f"{scan.shape[2]} × {scan.shape[1]}"
+    view = opened.view
+    slices, height, width = view.shape
+    corners.top_left.append(f"Slice {reader.index + 1} / {slices}")
+    corners.top_right = [view.name.capitalize() if view.name else "Orientation unknown"]
+    corners.edges = view.letters
+    _, row_mm, column_mm = view.spacing_mm
+    size = f"{width} × {height}"
     known = row_mm is not None and column_mm is not None
     corners.top_right.append(f"{size}, {column_mm:.2f} × {row_mm:.2f} mm" if known else f"{size} px, spacing unknown")
     channel = opened.channels[reader.channel]
@@ -39,29 +38,34 @@ def describe(reader: Reader, zoom: float | None = None) -> Corners:
         corners.bottom_left = [f"W {_short(reader.window_.width)}  L {_short(reader.window_.level)}"]
     if len(opened.channels) > 1:
         corners.bottom_left.insert(0, channel)
-    if (zoom or reader.pane.zoom) > 1.0:
-        corners.bottom_left.append(f"Zoom {zoom or reader.pane.zoom:.1f}×")
-    corners.bottom_right = reader.pane.corners.bottom_right
+    if reader.pane.zoom > 1.0:
+        corners.bottom_left.append(f"Zoom {reader.pane.zoom:.1f}×")
     return corners
 
 
-def pointer_lines(reader: Reader, place: tuple[int, int] | None) -> list[str]:
-    """What lies under the mouse: millimetres where they are known, the pixel, its raw value, the probability."""
+def describe_side(view: View, index: int) -> Corners:
+    """The corner texts of a cut across."""
+    heading = view.name.capitalize() if view.name else "Across"
+    return Corners(top_left=[heading, f"Slice {index + 1} / {view.shape[0]}"], edges=view.letters)
+
+
+def pointer_lines(reader: Reader, place: Place | None) -> list[str]:
+    """What lies under the mouse: millimetres where they are known, the stored voxel, its raw value, the probability."""
     opened = reader.opened
     if opened is None or place is None:
         return []
-    row, column = place
-    scan, index = opened.scan, reader.index
+    scan, (index, row, column) = opened.scan, place
     lines = []
     if scan.affine is not None:
         x, y, z = (scan.affine @ np.array([column, row, index, 1.0]))[:3]
         sides = f"{'R' if x >= 0 else 'L'} {abs(x):.1f}  {'A' if y >= 0 else 'P'} {abs(y):.1f}"
         lines.append(f"{sides}  {'S' if z >= 0 else 'I'} {abs(z):.1f} mm")
-    lines.append(f"x {column}  y {row}")
-    value = opened.volume(reader.channel)[index, row, column]
+    across = len(opened.views) > 1
+    lines.append(f"x {column}  y {row}  z {index}" if across else f"x {column}  y {row}")
+    value = opened.volume(reader.channel)[place]
     lines.append(f"Value {value:.6g}" if value.dtype.kind == "f" else f"Value {int(value)}")
     if opened.result is not None:
-        lines.append(f"Lesion {opened.result.probability[index, row, column]:.3f}")
+        lines.append(f"Lesion {opened.result.probability[place]:.3f}")
     return lines
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtWidgets import QMainWindow
 
-from core.errors import InputError, MetsegError
+from core.errors import AmbiguousSeries, InputError, MetsegError, SeriesChoice
 from core.io import find_scans
 from core.model_store import find_model, load_card, shipped_models
 from core.scan import ScanSource
@@ -77,6 +77,7 @@ class Desk(QObject):
         self.names = False
         self.tasks = Tasks(2, self)
         self.reader = Reader(self.tasks)
+        self.reader.series.chosen.connect(self.choose_series)
         self.thumbnails = Thumbnails(self)
         self.results = results_folder()
         self.segmenting = Segmenting(self.results, settings.device, settings.precision, self)
@@ -196,7 +197,11 @@ class Desk(QObject):
             return
         self.masks.leave()
         self._wanted = (case, state or {})
-        if case.name in self.in_memory:
+        if case.undecided:
+            self.reader.wait_for(case, "")
+            self.masks.show_notice()
+            self.case_changed.emit()
+        elif case.name in self.in_memory:
             self.in_memory.move_to_end(case.name)
             self._show_opened(case, self.in_memory[case.name])
         else:
@@ -210,24 +215,29 @@ class Desk(QObject):
         if review is None or case.name in self._reading:
             return
         self._reading.add(case.name)
-        model, source = review.model, case.source
+        model, source, series = review.model, case.source, case.series
 
         def choice(image: str) -> tuple[float | None, str | None]:
             return review.choice(image)
 
         self.tasks.run(
-            lambda: open_case(source, model, choice, self.settings.precision, self.results),
-            lambda opened: self._was_read(review, model, case, opened),
+            lambda: open_case(source, model, choice, self.settings.precision, self.results, series),
+            lambda opened: self._was_read(review, model, case, opened, series),
             lambda error: self._cannot_read(review, case, error),
         )
 
-    def _was_read(self, review: Review, model: Model | None, case: Case, opened: Opened) -> None:
+    def _was_read(
+        self, review: Review, model: Model | None, case: Case, opened: Opened, series: str | None = None
+    ) -> None:
         if review is not self.review:
             return
         self._reading.discard(case.name)
+        if series != case.series:  # another one was chosen meanwhile
+            self._read(case)
+            return
         if model is not review.model:
             opened.drop()
-        review.was_read(case, opened.look, opened.scan.sha256)
+        review.was_read(case, opened.look, opened.image)
         if opened.finding:
             review.was_found(case, review.threshold(case), opened.finding.summary)
         self.in_memory[case.name] = opened
@@ -244,12 +254,35 @@ class Desk(QObject):
         if review is not self.review:
             return
         self._reading.discard(case.name)
+        if isinstance(error, AmbiguousSeries) and error.choices:
+            self._ask_series(review, case, error.choices)
+            return
         detail = error.detail if isinstance(error, InputError) else "something unforeseen went wrong while reading it"
         where = f"\n{error.source}" if self.names and isinstance(error, InputError) and error.source else ""
         case.problem = detail
         if self._wanted and self._wanted[0] is case:
             self.reader.wait_for(case, f"This case cannot be shown: {detail}.{where}")
             self.case_changed.emit()
+        self.listed.emit()
+
+    def _ask_series(self, review: Review, case: Case, choices: Sequence[SeriesChoice]) -> None:
+        """There are several series, and none, or one that is not there any more, was chosen."""
+        review.set_series(case, None, choices)
+        if self._wanted and self._wanted[0] is case:
+            self.reader.wait_for(case, "")
+            self.masks.show_notice()
+            self.case_changed.emit()
+        self.listed.emit()
+
+    def choose_series(self, key: str) -> None:
+        """Review this series of the shown case."""
+        case, review = self.reader.case, self.review
+        if case is None or review is None or key == case.series:
+            return
+        review.set_series(case, key, case.choices)
+        self.in_memory.pop(case.name, None)
+        self.segmenting.failures.pop(case.name, None)
+        self.show(case)
         self.listed.emit()
 
     def _show_opened(self, case: Case, opened: Opened) -> None:
@@ -264,7 +297,7 @@ class Desk(QObject):
         self._timers["view"].start()
         self.segmenting.look_ahead(case, self.in_list, opened.result is not None)
         following = neighbour(self.in_list, case, 1)
-        if following and following.name not in self.in_memory and not following.problem:
+        if following and following.name not in self.in_memory and not following.problem and not following.undecided:
             self._read(following)
 
     def step_case(self, step: int) -> None:
@@ -338,4 +371,4 @@ def _view_of(store: Store) -> dict[str, Any]:
 
 
 def _size(opened: Any) -> int:
-    return sum(each.scan.voxels.nbytes + (each.result.probability.nbytes if each.result else 0) for each in opened)
+    return sum(each.nbytes for each in opened)

@@ -60,7 +60,8 @@ def slice_overlap(desk: Desk) -> float | None:
     opened = desk.reader.opened
     if opened is None or opened.truth is None or opened.finding is None:
         return None
-    return dice(opened.finding.mask[desk.reader.index], np.asarray(opened.truth[desk.reader.index], np.bool_))
+    view, index = opened.view, desk.reader.index
+    return dice(view.cut(opened.finding.mask, index), np.asarray(view.cut(opened.truth, index), np.bool_))
 
 
 def warnings(desk: Desk) -> list[str]:

@@ -66,6 +66,7 @@ def entry_of(review: Review, case: Case, names: bool) -> Entry:
     about = event.about if event else None
     return Entry(
         source=case.source,
+        series=case.series,
         label=case.label(names),
         state=case.state.value,
         note=case.note,

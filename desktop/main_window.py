@@ -31,6 +31,7 @@ from desktop.widgets.case_list import CaseList
 from desktop.widgets.display_panel import DisplayPanel
 from desktop.widgets.key_sheet import KeySheet
 from desktop.widgets.lesion_table import LesionTable
+from desktop.widgets.slice_view import SliceView
 from desktop.widgets.start_page import StartPage
 from desktop.widgets.status_line import StatusLine
 from desktop.widgets.verdict_panel import VerdictPanel
@@ -62,6 +63,7 @@ class MainWindow(QMainWindow):
         self.pages = QStackedWidget()
         self._lay_out()
         self.sheet = KeySheet(self)
+        self.sheet.closed.connect(self._leave_text)
         self.guard = KeyGuard(self, self.reader.peek, self.sheet.isVisible)
         application = QApplication.instance()
         if application:
@@ -76,7 +78,7 @@ class MainWindow(QMainWindow):
         presets = {f"preset_{n + 1}": lambda n=n: reader.pick_preset(n) for n in range(5)}
         toggles = {
             name: lambda name=name: reader.set_look(**{name: self.actions_[name].isChecked()})
-            for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair")
+            for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair", "ruler")
         }
         return {
             "open": self.ask_folder,
@@ -112,7 +114,7 @@ class MainWindow(QMainWindow):
             "zoom_in": lambda: reader.zoom(1.25),
             "zoom_out": lambda: reader.zoom(0.8),
             "reset": reader.reset,
-            "maximise": self.maximise_picture,
+            "maximise": lambda: self.maximise(reader.pane),
             "names": lambda: desk.show_names(self.actions_["names"].isChecked()),
             "keys": lambda: self.sheet.open(),
             **presets,
@@ -189,7 +191,7 @@ class MainWindow(QMainWindow):
         reader.slice_changed.connect(lambda _: self._show_overlap())
         reader.look_changed.connect(self._show_look)
         reader.asked.connect(desk.masks.notice_asked)
-        reader.maximise_asked.connect(self.maximise_picture)
+        reader.maximise_asked.connect(self.maximise)
         self.display.opacity_changed.connect(lambda value: reader.set_look(opacity=value))
         self.display.threshold_changed.connect(desk.masks.preview_threshold)
         self.display.channel_picked.connect(reader.pick_channel)
@@ -257,7 +259,10 @@ class MainWindow(QMainWindow):
     def _show_case(self) -> None:
         """Another case is shown, or more is known of it."""
         opened = self.reader.opened
-        self.lesions.set_lesions(opened.finding.lesions if opened and opened.finding else ())
+        finding = opened.finding if opened else None
+        lesions = finding.lesions if finding else ()
+        spans = [opened.view.box(lesion.box)[0] for lesion in lesions] if opened else []
+        self.lesions.set_lesions(lesions, spans, "No lesion at this threshold" if finding else "Not segmented yet")
         self.list.set_current(self.reader.case)
         self.list.redraw()
         self._show_verdict()
@@ -296,7 +301,7 @@ class MainWindow(QMainWindow):
 
     def _show_look(self) -> None:
         look, reader = self.reader.look, self.reader
-        for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair"):
+        for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair", "ruler"):
             self.actions_[name].setChecked(getattr(look, name))
         has_truth = bool(reader.opened and reader.opened.truth is not None)
         for name in ("truth", "beside"):
@@ -325,12 +330,14 @@ class MainWindow(QMainWindow):
         if self.desk.judge.decide(Kind.REJECT):
             self.verdicts.ask_reason()
 
-    def maximise_picture(self) -> None:
-        """Only the picture, or everything again."""
-        both = not (self.list.isVisible() or self.right.isVisible())
-        self.list.setVisible(both)
-        self.right.setVisible(both)
-        self.actions_["maximise"].setChecked(not both)
+    def maximise(self, pane: SliceView) -> None:
+        """Only this pane, or everything again."""
+        everything = not (self.list.isVisible() or self.right.isVisible())
+        self.list.setVisible(everything)
+        self.right.setVisible(everything)
+        self.reader.panes.show_alone(None if everything else pane)
+        self.reader.render_slice()
+        self.actions_["maximise"].setChecked(not everything)
 
     def _leave_text(self) -> None:
         self.reader.pane.setFocus()

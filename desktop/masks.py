@@ -55,7 +55,7 @@ class Masks:
         channel, threshold, precision = review.channel(case), review.threshold(case), self._desk.settings.precision
 
         def fetch() -> Answer | None:
-            result = kept_result(opened.scan, model, channel, precision, self._desk.results)
+            result = kept_result(opened, model, channel, precision, self._desk.results)
             return None if result is None else (result, find(result, threshold, opened.scan))
 
         self._desk.tasks.run(fetch, lambda both: self._take(review, model, case, opened, both))
@@ -70,7 +70,7 @@ class Masks:
         if opened is self._desk.reader.opened:
             self._desk.reader.finding_changed()
             if fresh and opened.finding.lesions and not self._moved(opened):
-                self._desk.reader.go_to(opened.finding.summary.best_slice)
+                self._desk.reader.go_to_start()
             self.show_notice()
             self._desk.case_changed.emit()
             self._desk.segmenting.look_ahead(case, self._desk.in_list, True)
@@ -78,7 +78,7 @@ class Masks:
 
     def _moved(self, opened: Opened) -> bool:
         """Whether the reviewer has left the slice that was shown at first; then nobody moves the picture for them."""
-        return self._desk.reader.index != opened.scan.shape[0] // 2
+        return self._desk.reader.index != opened.view.shape[0] // 2
 
     def notice_asked(self) -> None:
         """The button beside the notice: segment this case after all, in the channel that is shown."""
@@ -96,7 +96,7 @@ class Masks:
     def show_notice(self) -> None:
         case, review = self._desk.reader.case, self._desk.review
         text = ask = ""
-        if case and review:
+        if case and review and not case.undecided:
             failure = self._desk.segmenting.failures.get(case.name)
             if review.store.notice:
                 text = review.store.notice

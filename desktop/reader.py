@@ -1,8 +1,7 @@
-"""The reading room: the shown case, its slices and what lies over them. Everything about how it looks is here."""
+"""The reading room: the shown case, the place in it, and how it looks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,49 +9,39 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, Qt, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from core.overlay import draw_overlay
-from desktop.corners import describe, pointer_lines
+from desktop.corners import describe, describe_side, pointer_lines
+from desktop.panes import Panes
 from desktop.session.cases import Case
-from desktop.session.display import PRESETS, Window, apply_window, aspect_of, auto_window, eight_bit, equalised
+from desktop.session.display import PRESETS, Window, auto_window, eight_bit
 from desktop.session.opened import Opened
+from desktop.session.picture import Look, clahe_slice, grey_slice, mask_slice, picture, truth_slice
 from desktop.session.results import slice_of
+from desktop.session.views import Place, View
 from desktop.tasks import Tasks
-from desktop.widgets.slice_bar import SliceBar
-from desktop.widgets.slice_view import MOST_ZOOM, SliceView
+from desktop.widgets.series_list import SeriesList
+from desktop.widgets.slice_view import SliceView
 
 OPACITY_STEP = 0.1
 
 
-@dataclass(slots=True)
-class Look:
-    """How pictures are shown; the same for every case."""
-
-    opacity: float = 0.35
-    mask: bool = True
-    truth: bool = True
-    outline: bool = True
-    beside: bool = False
-    clahe: bool = False
-    smooth: bool = False
-    crosshair: bool = False
-
-
 class Reader(QWidget):
-    """The panes and the slice bar.
+    """The panes, and what is said above them.
+
+    The place is one voxel of the scan; every pane shows the slice of its view in which that voxel lies.
 
     Signals:
-        slice_changed(int): another slice is shown.
+        slice_changed(int): the main pane shows another slice.
         look_changed(): opacity, window, channel or what lies over the picture.
         lesion_changed(int): a lesion was gone to.
         asked(): the button beside the notice.
-        maximise_asked(): a double click.
+        maximise_asked(object): a double click in this pane.
     """
 
     slice_changed = pyqtSignal(int)
     look_changed = pyqtSignal()
     lesion_changed = pyqtSignal(int)
     asked = pyqtSignal()
-    maximise_asked = pyqtSignal()
+    maximise_asked = pyqtSignal(object)
 
     def __init__(self, tasks: Tasks, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,16 +50,17 @@ class Reader(QWidget):
         self.case: Case | None = None
         self.opened: Opened | None = None
         self.names = False
-        self.index, self.channel, self.lesion = 0, 0, -1
+        self.place: Place = (0, 0, 0)  # as stored
+        self.channel, self.lesion = 0, -1
         self.window_: Window | None = None
         self.preset = 0
         self.preview: float | None = None  # a threshold whose lesions are not counted yet
-        self._peeking = False
+        self._peeking = self._linking = False
         self._eight_bit: dict[int, NDArray[np.uint8]] = {}
-        self._pointed: tuple[int, int] | None = None
-        self.pane, self.truth_pane = SliceView(), SliceView()
-        self.truth_pane.hide()
-        self.bar = SliceBar()
+        self._pointed: tuple[SliceView, int, int] | None = None
+        self.panes = Panes()
+        self.pane, self.truth_pane, self.bar = self.panes.main, self.panes.twin, self.panes.bar
+        self.series = SeriesList()
         self.notice = QLabel()
         self.notice.setObjectName("notice")
         self.notice.setWordWrap(True)
@@ -81,26 +71,35 @@ class Reader(QWidget):
         above.setContentsMargins(8, 0, 8, 0)
         above.addWidget(self.notice, 1)
         above.addWidget(self.ask)
-        panes = QHBoxLayout()
-        panes.setContentsMargins(0, 0, 0, 0)
-        panes.setSpacing(1)
-        panes.addWidget(self.pane, 1)
-        panes.addWidget(self.truth_pane, 1)
-        panes.addWidget(self.bar)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(above)
-        layout.addLayout(panes, 1)
+        layout.addWidget(self.series, 1)
+        layout.addWidget(self.panes, 1)
         self.say("")
         self.bar.picked.connect(self.go_to)
-        for pane in (self.pane, self.truth_pane):
-            pane.stepped.connect(self.step)
-            pane.zoomed.connect(self.zoom)
-            pane.panned.connect(self.pan)
+        self.panes.aimed.connect(self._describe)
+        for pane in self.panes.all:
+            pane.stepped.connect(lambda slices, pane=pane: self.step(slices, pane))
             pane.window_dragged.connect(self.drag_window)
-            pane.pointed.connect(self.point)
-            pane.maximise_asked.connect(self.maximise_asked)
+            pane.pointed.connect(lambda place, shift, pane=pane: self.point(pane, place, shift))
+            pane.picked.connect(lambda row, column, pane=pane: self.pick(pane, row, column))
+            pane.maximise_asked.connect(lambda pane=pane: self.maximise_asked.emit(pane))
+
+    @property
+    def index(self) -> int:
+        """The slice in the main pane."""
+        return self.opened.view.place(self.place)[0] if self.opened else 0
+
+    def view_of(self, pane: SliceView) -> View | None:
+        """What a pane shows; None where nothing is."""
+        if self.opened is None:
+            return None
+        if pane in self.panes.sides:
+            number = self.panes.sides.index(pane) + 1
+            return self.opened.views[number] if number < len(self.opened.views) else None
+        return self.opened.view
 
     def say(self, text: str, ask: str = "") -> None:
         """A line above the picture, with a button where something can be done."""
@@ -110,33 +109,56 @@ class Reader(QWidget):
         self.ask.setVisible(bool(ask))
 
     def wait_for(self, case: Case, message: str) -> None:
-        """Show that a case is being read, or why it cannot be."""
+        """Show that a case is being read, why it cannot be, or which series there are to choose from."""
         self.case, self.opened, self.lesion, self.preview = case, None, -1, None
         self._eight_bit.clear()
         self.bar.set_marks(0, None, None)
-        for pane in (self.pane, self.truth_pane):
-            pane.message, pane.frame, pane.corners = message, None, describe(self)
+        self.panes.arrange(across=False, beside=self.look.beside and self.truth_pane.isVisible())
+        for pane in self.panes.all:
+            pane.message, pane.frame, pane.crosshair, pane.corners = message, None, None, describe(self)
             pane.show_picture(None)
+        self.series.offer(case.choices if case.undecided else ())
+        self.panes.setVisible(not case.undecided)
 
     def show_case(self, case: Case, opened: Opened, index: int | None = None) -> None:
         """Show a case that was read, at a slice or where most lesion is."""
         self.case, self.opened, self.lesion, self.preview = case, opened, -1, None
         self._eight_bit.clear()
         self.channel = opened.channel
+        self.series.offer(())
+        self.panes.setVisible(True)
         self.apply_preset()
-        slices = opened.scan.shape[0]
-        self.index = min(max(self._start() if index is None else index, 0), slices - 1)
-        for pane in (self.pane, self.truth_pane):
-            pane.message, pane.frame = "", None
+        self.place = self._start() if index is None else self._at(index)
+        for pane in self.panes.all:
+            view = self.view_of(pane)
+            pane.message, pane.frame, pane.ruler = "", None, None
             pane.zoom, pane.centre = 1.0, None
-            pane.aspect = aspect_of(opened.scan)
-            pane.millimetres = opened.scan.spacing_mm[2]
+            pane.spacing = view.spacing_mm[1:] if view else (None, None)
         self.finding_changed()
         self.slice_changed.emit(self.index)
 
-    def _start(self) -> int:
+    def _at(self, index: int, place: Place | None = None) -> Place:
+        """A slice of the first view, at the rows and columns of a place or in its middle."""
         assert self.opened is not None  # noqa: S101
-        return self.opened.finding.summary.best_slice if self.opened.finding else self.opened.scan.shape[0] // 2
+        view = self.opened.view
+        slices, height, width = view.shape
+        _, row, column = view.place(place) if place else (0, height // 2, width // 2)
+        return view.stored((min(max(index, 0), slices - 1), row, column))
+
+    def _start(self) -> Place:
+        """In the largest lesion, where most lesion is."""
+        assert self.opened is not None  # noqa: S101
+        finding = self.opened.finding
+        if finding is None:
+            return self._at(self.opened.view.shape[0] // 2)
+        a, b, c = finding.lesions[0].centroid if finding.lesions else (None, None, None)
+        centre = (round(a), round(b), round(c)) if a is not None and b is not None and c is not None else None
+        return self._at(finding.summary.best_slice, centre)
+
+    def go_to_start(self) -> None:
+        """Show the slice with most lesion."""
+        if self.opened is not None:
+            self.go_to_place(self._start())
 
     def finding_changed(self) -> None:
         """The mask is another one."""
@@ -144,80 +166,119 @@ class Reader(QWidget):
         if opened is None:
             return
         self.preview = None
-        lesion = None if opened.finding is None else np.count_nonzero(opened.finding.mask, axis=(1, 2))
-        truth = None if opened.truth is None or not self.look.truth else np.count_nonzero(opened.truth, axis=(1, 2))
-        self.bar.set_marks(opened.scan.shape[0], lesion, truth)
-        self._frame()
+        turn = opened.view.turn
+        lesion = None if opened.finding is None else np.count_nonzero(turn(opened.finding.mask), axis=(1, 2))
+        seen = opened.truth is not None and self.look.truth
+        truth = np.count_nonzero(turn(opened.truth), axis=(1, 2)) if opened.truth is not None and seen else None
+        self.bar.set_marks(opened.view.shape[0], lesion, truth)
         self.render_slice()
 
     def mask_of(self, index: int) -> NDArray[np.bool_] | None:
-        """(H, W): the mask of a slice, at the threshold that is being chosen."""
-        opened = self.opened
-        if opened is None:
-            return None
-        if self.preview is not None and opened.result is not None:
-            return np.asarray(opened.result.probability[index] >= np.float32(self.preview), np.bool_)
-        return None if opened.finding is None else opened.finding.mask[index]
+        """(H, W): the mask of a slice of the first view, at the threshold that is being chosen."""
+        return None if self.opened is None else mask_slice(self.opened, self.opened.view, index, self.preview)
 
     def render_slice(self) -> None:
-        """Draw the slice anew."""
-        opened, look = self.opened, self.look
+        """Draw all panes anew."""
+        opened = self.opened
         if opened is None:
             return
-        grey = self._grey()
-        nothing = np.zeros(grey.shape, np.bool_)
-        mask = self.mask_of(self.index) if look.mask and not self._peeking else None
-        truth = opened.truth[self.index] if opened.truth is not None and look.truth and not self._peeking else None
-        over_mask = None if look.beside else truth
-        opacity = look.opacity if mask is not None else 0.0
-        picture = draw_overlay(
-            grey, nothing if mask is None else mask, truth=over_mask, opacity=opacity, outline=look.outline
-        )
-        corners = describe(self)
-        for pane in (self.pane, self.truth_pane):
-            pane.corners, pane.smooth = corners, look.smooth
-        beside = look.beside and opened.truth is not None
+        beside = self.look.beside and opened.truth is not None
         self.pane.title, self.truth_pane.title = ("Mask", "Ground truth") if beside else ("", "")
-        self.truth_pane.setVisible(beside)
-        self.pane.show_picture(picture)
-        if beside:
-            self.truth_pane.show_picture(draw_overlay(grey, nothing, truth=truth, opacity=0.0, outline=look.outline))
-        self.bar.set_current(self.index)
+        self.panes.arrange(across=len(opened.views) > 1, beside=beside)
+        for pane in self.panes.all:
+            self._draw(pane)
+        self._describe()
 
-    def _grey(self) -> NDArray[np.uint8]:
+    def _draw(self, pane: SliceView) -> None:
+        """A pane's slice."""
+        opened, look, view = self.opened, self.look, self.view_of(pane)
+        if opened is None or view is None or pane.isHidden():
+            return
+        index = view.place(self.place)[0]
+        mask = truth = None
+        if not self._peeking:
+            mask = mask_slice(opened, view, index, self.preview) if look.mask else None
+            truth = truth_slice(opened, view, index) if look.truth else None
+        if pane is self.truth_pane:
+            mask = None
+        elif look.beside:
+            truth = None
+        pane.smooth, pane.ruling = look.smooth, look.ruler
+        pane.show_picture(picture(self._grey(pane, view, index), mask, truth, look))
+        if pane is self.pane:
+            self.bar.set_current(index)
+
+    def _grey(self, pane: SliceView, view: View, index: int) -> NDArray[np.uint8]:
         assert self.opened is not None  # noqa: S101
         opened, channel = self.opened, self.channel
-        volume = opened.volume(channel)
-        if self.look.clahe:
-            if volume.dtype == np.uint8:
-                return equalised(volume, self.index)
-            if channel in self._eight_bit:
-                return equalised(self._eight_bit[channel], self.index)
+        # CLAHE belongs to the slices that the model sees; cuts across them keep the window.
+        if self.look.clahe and pane not in self.panes.sides:
+            volume = opened.volume(channel)
+            made = volume if volume.dtype == np.uint8 else self._eight_bit.get(channel)
+            if made is not None:
+                return clahe_slice(made, view, index)
             self._tasks.run(lambda: eight_bit(volume), lambda made: self._take_eight_bit(opened, channel, made))
-        return apply_window(volume[self.index], self.window_ or opened.range_of(channel).preset(0))
+        return grey_slice(opened, view, index, channel, self.window_ or opened.range_of(channel).preset(0))
 
     def _take_eight_bit(self, opened: Opened, channel: int, made: NDArray[np.uint8]) -> None:
         if opened is self.opened:
             self._eight_bit[channel] = made
             self.render_slice()
 
+    def _describe(self) -> None:
+        """Texts, crosshair and the chosen lesion's corners of all panes."""
+        opened = self.opened
+        if opened is None:
+            return
+        corners = describe(self)
+        corners.bottom_right = pointer_lines(self, self._pointed_place())
+        finding = opened.finding
+        chosen = finding.lesions[self.lesion] if finding and 0 <= self.lesion < len(finding.lesions) else None
+        for pane in self.panes.all:
+            view = self.view_of(pane)
+            if view is None:
+                continue
+            index, row, column = view.place(self.place)
+            frame = None
+            if chosen:
+                (first, last), rows, columns = view.box(chosen.box)
+                frame = (*rows, *columns) if first <= index <= last else None
+            crosshair = (row + 0.5, column + 0.5) if self.look.crosshair or self._linking else None
+            texts = describe_side(view, index) if pane in self.panes.sides else corners
+            if (texts, crosshair, frame) != (pane.corners, pane.crosshair, pane.frame):
+                pane.corners, pane.crosshair, pane.frame = texts, crosshair, frame
+                pane.update()
+
     # Moving
 
-    def go_to(self, index: int) -> None:
-        """Show a slice."""
+    def go_to_place(self, place: Place) -> None:
+        """Go to a voxel of the scan; only panes whose slice changes are drawn anew."""
         if self.opened is None:
             return
-        index = min(max(index, 0), self.opened.scan.shape[0] - 1)
-        if index != self.index:
-            self.index = index
-            self._frame()
-            self.render_slice()
-            self._tell_pointer()
-            self.slice_changed.emit(index)
+        before = self.index
+        changed = []
+        for pane in self.panes.all:
+            view = self.view_of(pane)
+            if view and view.place(place)[0] != view.place(self.place)[0]:
+                pane.ruler = None
+                changed.append(pane)
+        self.place = place
+        for pane in changed:
+            self._draw(pane)
+        self._describe()
+        if self.index != before:
+            self.slice_changed.emit(self.index)
 
-    def step(self, slices: int) -> None:
-        """Move by slices."""
-        self.go_to(self.index + slices)
+    def go_to(self, index: int) -> None:
+        """Show a slice in the main pane."""
+        if self.opened is not None:
+            self.go_to_place(self._at(index, self.place))
+
+    def step(self, slices: int, pane: SliceView | None = None) -> None:
+        """Move by slices of a pane, the main one by default."""
+        if view := self.view_of(pane or self.pane):
+            index, row, column = view.place(self.place)
+            self.go_to_place(view.stored((min(max(index + slices, 0), view.shape[0] - 1), row, column)))
 
     def go_to_lesion(self, which: int) -> None:
         """Show a lesion where it is largest, in the middle if the picture is zoomed."""
@@ -226,14 +287,14 @@ class Reader(QWidget):
             return
         lesion = opened.finding.lesions[which]
         self.lesion = which
-        if self.pane.zoom > 1.0:
-            _, row, column = lesion.centroid
-            self.aim(self.pane.zoom, QPointF(column + 0.5, row + 0.5))
-        self.index = slice_of(lesion, opened.finding.mask)
-        self._frame()
-        self.render_slice()
+        a, b, c = lesion.centroid
+        index = slice_of(opened.view.box(lesion.box), opened.view.turn(opened.finding.mask))
+        self.go_to_place(self._at(index, (round(a), round(b), round(c))))
+        for pane in self.panes.all:
+            if pane.zoom > 1.0 and (view := self.view_of(pane)):
+                _, row, column = view.place(self.place)
+                self.panes.aim(pane.zoom, QPointF(column + 0.5, row + 0.5), pane)
         self.lesion_changed.emit(which)
-        self.slice_changed.emit(self.index)
 
     def step_lesion(self, step: int) -> None:
         """The next or previous lesion, round and round."""
@@ -241,43 +302,29 @@ class Reader(QWidget):
         if count:
             self.go_to_lesion((self.lesion + step) % count if self.lesion >= 0 else 0 if step > 0 else count - 1)
 
-    def _frame(self) -> None:
-        """Corners around the chosen lesion, in the slices it lies in."""
-        self.pane.frame = None
-        finding = self.opened.finding if self.opened else None
-        if finding and 0 <= self.lesion < len(finding.lesions):
-            (first, last), (top, bottom), (left, right) = finding.lesions[self.lesion].box
-            if first <= self.index <= last:
-                self.pane.frame = (top, bottom, left, right)
+    def pick(self, pane: SliceView, row: int, column: int) -> None:
+        """A pixel of a pane was clicked: the other panes go there."""
+        if view := self.view_of(pane):
+            self.go_to_place(view.stored((view.place(self.place)[0], row, column)))
+
+    def point(self, pane: SliceView, place: tuple[int, int] | None, shift: bool = False) -> None:
+        """The mouse is over a pixel, or over none; with Shift the other panes follow it."""
+        self._pointed = None if place is None else (pane, *place)
+        self._linking = shift and place is not None
+        if self._linking and place is not None:
+            self.pick(pane, *place)
+        self._describe()
+
+    def _pointed_place(self) -> Place | None:
+        if self._pointed is None or (view := self.view_of(self._pointed[0])) is None:
+            return None
+        _, row, column = self._pointed
+        return view.stored((view.place(self.place)[0], row, column))
 
     def zoom(self, factor: float, around: QPointF | None = None) -> None:
-        """Magnify; the point `around` stays where it is."""
-        if self.opened is None:
-            return
-        middle = self.pane.centre or self._middle()
-        around = around or middle
-        zoom = min(max(self.pane.zoom * factor, 1.0), MOST_ZOOM)
-        share = self.pane.zoom / zoom
-        self.aim(zoom, around + (middle - around) * share if zoom > 1.0 else None)
-
-    def pan(self, by: QPointF) -> None:
-        """Shift the picture, never out of sight."""
-        if self.opened is not None and self.pane.zoom > 1.0:
-            self.aim(self.pane.zoom, (self.pane.centre or self._middle()) + by)
-
-    def _middle(self) -> QPointF:
-        _, height, width = self.opened.scan.shape if self.opened else (0, 0, 0)
-        return QPointF(width / 2, height / 2)
-
-    def aim(self, zoom: float, centre: QPointF | None) -> None:
-        """Zoom, with an image point in the middle (None: the picture's own)."""
-        if centre is not None:
-            far = self._middle() * 2
-            centre = QPointF(min(max(centre.x(), 0.0), far.x()), min(max(centre.y(), 0.0), far.y()))
-        corners = describe(self, zoom)
-        for pane in (self.pane, self.truth_pane):
-            pane.zoom, pane.centre, pane.corners = zoom, centre, corners
-            pane.update()
+        """Magnify the main pane; the point `around` stays where it is."""
+        if self.opened is not None:
+            self.panes.zoom(factor, around)
 
     # How it looks
 
@@ -285,12 +332,13 @@ class Reader(QWidget):
         """Change what lies over the picture, or how it is drawn."""
         for name, value in changes.items():
             setattr(self.look, name, value)
+        if not self.look.ruler:
+            for pane in self.panes.all:
+                pane.ruler = None
         if "truth" in changes:
             self.finding_changed()
         else:
             self.render_slice()
-        if not self.look.crosshair:
-            self.pane.crosshair = self.truth_pane.crosshair = None
         self.look_changed.emit()
 
     def fade(self, steps: int) -> None:
@@ -345,24 +393,9 @@ class Reader(QWidget):
     def auto_window(self) -> None:
         """The window that fits this slice."""
         if self.opened is not None:
-            self.set_window(auto_window(self.opened.volume(self.channel)[self.index]))
+            self.set_window(auto_window(self.opened.view.cut(self.opened.volume(self.channel), self.index)))
 
     def reset(self) -> None:
         """No zoom, the full range."""
-        self.aim(1.0, None)
+        self.panes.reset()
         self.pick_preset(0)
-
-    def point(self, place: tuple[int, int] | None) -> None:
-        """The mouse is over a pixel, or over none."""
-        self._pointed = place
-        self._tell_pointer()
-
-    def _tell_pointer(self) -> None:
-        lines = pointer_lines(self, self._pointed)
-        crosshair = None
-        if self.look.crosshair and self._pointed:
-            crosshair = (self._pointed[0] + 0.5, self._pointed[1] + 0.5)
-        for pane in (self.pane, self.truth_pane):
-            pane.corners.bottom_right = lines
-            pane.crosshair = crosshair
-            pane.update()

@@ -18,6 +18,7 @@ def state_of(reader: Reader) -> dict[str, Any]:
     return {
         "case": reader.case.name if reader.case else None,
         "slice": reader.index,
+        "place": list(reader.place),
         "channel": reader.channel,
         "zoom": reader.pane.zoom,
         "centre": [centre.x(), centre.y()] if centre else None,
@@ -40,7 +41,12 @@ def restore(reader: Reader, state: dict[str, Any]) -> None:
     else:
         reader.preset = max(reader.preset, 0)
         reader.apply_preset()
-    reader.aim(min(max(float(state.get("zoom", 1.0)), 1.0), MOST_ZOOM), QPointF(*centre) if centre else None)
+    place = state.get("place")
+    if isinstance(place, list) and len(place) == 3:
+        inside = zip(place, reader.opened.scan.shape, strict=True)
+        if all(isinstance(value, int) and 0 <= value < size for value, size in inside):
+            reader.go_to_place((place[0], place[1], place[2]))
+    reader.panes.aim(min(max(float(state.get("zoom", 1.0)), 1.0), MOST_ZOOM), QPointF(*centre) if centre else None)
     reader.render_slice()
     reader.look_changed.emit()
 

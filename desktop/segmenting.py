@@ -62,10 +62,11 @@ class Segmenting(QObject):
     def add(self, case: Case, *, first: bool = False) -> None:
         """Put a case into the queue, unless it failed before."""
         review = self.review
-        if review is None or review.model is None or case.problem or case.name in self.failures:
+        if review is None or review.model is None or case.problem or case.undecided or case.name in self.failures:
             return
+        channel = review.channel(case)
         ask = Ask(
-            case.source, review.model.folder, self._device_wish, self._precision, review.channel(case), self._results
+            case.source, case.series, review.model.folder, self._device_wish, self._precision, channel, self._results
         )
         self.segmenter.submit(ask, first=first)
         self.changed.emit()

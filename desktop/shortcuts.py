@@ -66,7 +66,8 @@ SHORTCUTS = (
     Shortcut("channel", "Next channel", "View", ("K",)),
     Shortcut("clahe", "Contrast as the model sees it (CLAHE)", "View", ("H",)),
     Shortcut("smooth", "Smooth or single pixels", "View", ("I",)),
-    Shortcut("crosshair", "Crosshair", "View", ("X",)),
+    Shortcut("crosshair", "Crosshair", "View", ("X",), mouse="click or Shift+move takes all panes there"),
+    Shortcut("ruler", "Ruler", "View", ("M",), mouse="left drag measures"),
     Shortcut("auto_window", "Automatic window", "View", ("C",), mouse="right drag sets the window"),
     Shortcut("preset_1", "Window: full range", "View", ("Shift+1", "!")),
     Shortcut("preset_2", "Window: brain", "View", ("Shift+2", "@")),
@@ -76,11 +77,20 @@ SHORTCUTS = (
     Shortcut("zoom_in", "Zoom in", "View", ("+", "Ctrl+="), mouse="Ctrl+wheel"),
     Shortcut("zoom_out", "Zoom out", "View", ("-",), mouse="Ctrl+wheel"),
     Shortcut("reset", "Reset zoom and window", "View", ("R",), mouse="left or middle drag pans"),
-    Shortcut("maximise", "Maximise the picture", "View", ("F11",), mouse="double click"),
+    Shortcut("maximise", "Maximise a pane", "View", ("F11",), mouse="double click"),
     Shortcut("names", "Show the cases' names", "View", ("Ctrl+Shift+N",)),
     Shortcut("keys", "Keys", "Help", ("F1", "?")),
 )
 """Second keys are for laptops without PgUp, Home or Delete, and for layouts where Shift+1 is another character."""
+
+
+def readable(key: str) -> str:
+    """A key as it is printed on keyboards."""
+    for written, printed in (("Return", "Enter"), ("PgDown", "PgDn")):
+        key = key.replace(written, printed)
+    arrows = {"Up": "↑", "Down": "↓", "Left": "←", "Right": "→"}
+    parts = key.split("+") if key != "+" else [key]
+    return "+".join(arrows.get(part, part) for part in parts)
 
 
 def shortcut(name: str) -> Shortcut:

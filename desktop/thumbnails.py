@@ -45,7 +45,8 @@ class Thumbnails(QObject):
 
     def get(self, case: Case) -> QImage | None:
         """The case's picture, or the one before while a newer is being made, or None."""
-        key = (case.name, case.summary.mask if case.summary else "")
+        name = case.name if case.series is None else f"{case.name} {case.series}"
+        key = (name, case.summary.mask if case.summary else "")
         if key in self._made:
             return self._made[key]
         self._waiting[key] = case
@@ -53,7 +54,7 @@ class Thumbnails(QObject):
         while len(self._waiting) > WAITING:
             self._waiting.popitem(last=False)
         self._go_on()
-        return self._made.get((case.name, ""))
+        return self._made.get((name, ""))
 
     def _go_on(self) -> None:
         if self._busy or not self._waiting or self._review is None:
@@ -61,7 +62,7 @@ class Thumbnails(QObject):
         key, case = self._waiting.popitem()
         review, model, image, summary = self._review, self._review.model, case.image, case.summary
         threshold, channel = review.threshold(case), review.channel(case)
-        precision, results = self._precision, self._results
+        precision, results, series = self._precision, self._results, case.series
         self._busy = True
 
         def make() -> NDArray[np.uint8]:
@@ -70,7 +71,7 @@ class Thumbnails(QObject):
                 result = load_result(results, result_key(image, model.card, channel, precision))
                 if result is not None:
                     mask = np.asarray(result.probability >= np.float32(threshold), np.bool_)
-            return thumbnail(case.source, summary.best_slice if summary else None, mask)
+            return thumbnail(case.source, summary.best_slice if summary else None, mask, series)
 
         def done(picture: NDArray[np.uint8] | None) -> None:
             self._busy = False

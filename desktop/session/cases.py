@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from core.errors import SeriesChoice
 from core.io import natural_key
 from core.scan import ScanSource
 from desktop.session.results import Summary
@@ -52,6 +53,8 @@ class Case:
         summary: of what the model found, None until it is known.
         note: the reviewer's.
         problem: why it cannot be read or segmented, else "".
+        series: key of the series that is reviewed, None where there is only one or nobody chose yet.
+        choices: the series to choose from, where there are several.
     """
 
     number: int
@@ -61,6 +64,13 @@ class Case:
     summary: Summary | None = None
     note: str = ""
     problem: str = ""
+    series: str | None = None
+    choices: tuple[SeriesChoice, ...] = ()
+
+    @property
+    def undecided(self) -> bool:
+        """Whether a series has to be chosen first."""
+        return bool(self.choices) and self.series is None
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -136,37 +137,8 @@ def model_channel(scan: Scan, inputs: tuple[str, ...], choice: str | None) -> in
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """How slices lie in the body: the plane's name, and the letters at left, right, top and bottom of the picture."""
-
-    name: str
-    left: str
-    right: str
-    top: str
-    bottom: str
-
-
-def plane_of(scan: Scan) -> Plane | None:
-    """The plane and the letters of a scan's slices; None where the orientation is not known."""
-    if scan.affine is None:
-        return None
-    axes = scan.affine[:3, :3]
-    ends = (("R", "L"), ("A", "P"), ("S", "I"))  # a positive RAS direction leads to the first letter
-
-    def letters(column: int) -> tuple[str, str]:
-        direction = axes[:, column]
-        main = int(np.abs(direction).argmax())
-        towards, away = ends[main] if direction[main] > 0 else ends[main][::-1]
-        return away, towards
-
-    left, right = letters(0)
-    top, bottom = letters(1)
-    name = {0: "sagittal", 1: "coronal", 2: "axial"}[int(np.abs(axes[:, 2]).argmax())]
-    return Plane(name, left, right, top, bottom)
-
-
-def aspect_of(scan: Scan) -> float:
-    """Height of a pixel over its width; 1 where the spacing is not known."""
-    _, row, column = scan.spacing_mm
-    return row / column if row and column else 1.0
+def length_text(down: float, across: float, row_mm: float | None, column_mm: float | None) -> str:
+    """A distance over a picture, in millimetres where the spacing in it is known, else in pixels."""
+    if row_mm is None or column_mm is None:
+        return f"{hypot(down, across):.1f} px"
+    return f"{hypot(down * row_mm, across * column_mm):.1f} mm"

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.batch.jobs import refuse_overlap, unique_names
-from core.batch.results import write_text
+from core.batch.results import RESEARCH_ONLY, cannot_write, write_json, write_text
 from core.batch.tables import lesions_csv
 from core.csv_text import csv_text
 from core.errors import Cancelled, InputError, MetsegError, OutputError
-from core.io import read_mask, read_scan, write_mask
+from core.io import Origin, RawFile, encode_mask, read_mask, read_scan, write_atomic
 from core.measure.dice import dice
 from core.scan import Lesion, Scan, ScanSource
+from core.system import VERSION
 from desktop.session.report import Page, picture_of, write_page
-from desktop.session.results import lesions_in
+from desktop.session.results import image_id, lesions_in
 from desktop.session.verdicts import Event
 
-MASKS, VERDICTS, LESIONS, REPORT = "masks", "verdicts.csv", "lesions.csv", "report.html"
+MASKS, VERDICTS, LESIONS, RECORD, REPORT = "masks", "verdicts.csv", "lesions.csv", "review.json", "report.html"
 VERDICT_COLUMNS = (
     "case", "state", "reason", "note", "when", "who", "lesions", "voxels", "volume_ml", "dice", "model", "threshold",
     "mask_sha256", "image_sha256", "problem",
@@ -34,12 +36,14 @@ class Entry:
 
     Attributes:
         label: what the report calls it; the name, or its number where names are hidden.
+        series: which one was reviewed, where the files hold several.
         event: the verdict that holds, or None.
         mask: the mask that the verdict was given on, or the one that is shown; None where there is none.
         write: whether the mask is written.
     """
 
     source: ScanSource
+    series: str | None
     label: str
     state: str
     note: str
@@ -70,7 +74,8 @@ def export_review(
 ) -> Exported:
     """Write masks, tables and report into a new or empty folder.
 
-    The masks lie as `metseg segment` writes them: `masks/CASE/STEM_mask.tif`.
+    The masks lie as `metseg segment` writes them, in the form of what was read: `masks/CASE/STEM_mask.tif`, NIfTI for
+    NIfTI, a DICOM SEG for DICOM. A case whose mask cannot be written so is told among the problems.
 
     Raises:
         UsageError: the folder lies among the scans.
@@ -91,23 +96,22 @@ def export_review(
             raise Cancelled("the export was stopped; what it had written is in its folder")
         lesions: tuple[Lesion, ...] = ()
         overlap, picture, problem = None, None, ""
+        files: tuple[RawFile, ...] = ()
         if entry.mask is not None or entry.event is not None:
             try:
-                scan = read_scan(entry.source)
+                scan = read_scan(entry.source, series=entry.series)
                 if entry.mask is not None:
                     lesions = _lesions(entry, scan)
                     overlap = _overlap(entry)
-                    if entry.write:
-                        target = folder / MASKS / name
-                        target.mkdir(parents=True)
-                        write_mask(entry.mask, scan, target)
-                        masks += 1
                 picture = picture_of(scan, entry.mask)
-            except OutputError:
-                raise
+                if entry.write and entry.mask is not None:
+                    files = encode_mask(entry.mask, scan, origin=Origin(entry.model))
             except MetsegError as error:
                 problem = error.detail
                 problems.append(entry.label)
+        if files:
+            _write(files, folder / MASKS / name)
+            masks += 1
         rows.append(_row(name, entry, lesions, overlap, problem))
         lesion_rows.append(_manifest(name, entry, lesions))
         pages.append(Page(entry.label, entry.state, entry.event, entry.note, len(lesions), overlap, problem, picture))
@@ -115,12 +119,28 @@ def export_review(
             progress(index + 1, len(entries))
     write_text(folder / VERDICTS, csv_text(VERDICT_COLUMNS, rows))
     write_text(folder / LESIONS, lesions_csv(lesion_rows))
+    write_json(folder / RECORD, _record(rows, lesion_rows))
     write_page(folder / REPORT, pages)
     return Exported(folder, masks, tuple(problems))
 
 
+def _record(rows: Sequence[dict[str, object]], found: Sequence[dict[str, Any]]) -> dict[str, object]:
+    """Verdicts and lesions for programs."""
+    cases = [{**row, "found": each["result"]["lesions"]} for row, each in zip(rows, found, strict=True)]
+    return {"kind": "metseg-review", "metseg": VERSION, "research_use_only": RESEARCH_ONLY, "cases": cases}
+
+
+def _write(files: Sequence[RawFile], folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise cannot_write(error, folder) from error
+    for file in files:
+        write_atomic(folder / file.name, file.content)
+
+
 def _lesions(entry: Entry, scan: Scan) -> tuple[Lesion, ...]:
-    if entry.image is not None and scan.sha256 != entry.image:
+    if entry.image is not None and image_id(scan, entry.series) != entry.image:
         raise InputError("the files were changed since this case was reviewed; open it again")
     assert entry.mask is not None  # noqa: S101
     if entry.mask.shape != scan.shape:
@@ -133,7 +153,7 @@ def _overlap(entry: Entry) -> float | None:
     if entry.mask is None or not entry.source.has_truth:
         return None
     try:
-        truth = read_mask(entry.source)
+        truth = read_mask(entry.source, series=entry.series)
     except InputError:
         return None
     return dice(entry.mask, truth) if truth.shape == entry.mask.shape else None
@@ -161,7 +181,7 @@ def _row(name: str, entry: Entry, lesions: Sequence[Lesion], overlap: float | No
     }
 
 
-def _manifest(name: str, entry: Entry, lesions: Sequence[Lesion]) -> dict[str, object]:
+def _manifest(name: str, entry: Entry, lesions: Sequence[Lesion]) -> dict[str, Any]:
     """A case in the form from which the table of lesions is made."""
     from dataclasses import asdict
 

@@ -17,10 +17,13 @@ from core.measure.dice import dice
 from core.overlay import draw_overlay
 from core.scan import Note, Scan, ScanSource
 from desktop.session.display import Range, apply_window, channel_names, model_channel, value_range
-from desktop.session.results import Finding, Result, find, load_result, result_key
+from desktop.session.results import Finding, Result, find, image_id, load_result, result_key
 from desktop.session.review import Model
+from desktop.session.views import View, first_view, views_of
 
 THUMBNAIL_PX = 96
+PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+"""Files of which each holds slices of its own, so that one of them can be looked at alone."""
 Choice = tuple[float | None, str | None]
 
 
@@ -30,6 +33,8 @@ class Opened:
 
     Attributes:
         scan: its images.
+        image: what verdicts are bound to, see `image_id`.
+        views: the directions in which it is shown, see `views_of`; everything else here lies as stored.
         truth: (S, H, W) bool, or None.
         look: what its files looked like.
         notes: what the reader noticed.
@@ -42,6 +47,8 @@ class Opened:
     """
 
     scan: Scan
+    image: str
+    views: tuple[View, ...]
     truth: NDArray[np.bool_] | None
     look: str
     notes: tuple[Note, ...]
@@ -51,6 +58,19 @@ class Opened:
     result: Result | None = None
     finding: Finding | None = None
     overlap: float | None = None
+
+    @property
+    def view(self) -> View:
+        """The first one."""
+        return self.views[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds, more or less."""
+        arrays: list[NDArray[Any] | None] = [self.scan.voxels, self.truth]
+        arrays.append(self.finding.mask if self.finding else None)
+        arrays.append(self.result.probability if self.result else None)
+        return sum(array.nbytes for array in arrays if array is not None)
 
     def volume(self, channel: int) -> NDArray[Any]:
         """(S, H, W) of a channel, as stored."""
@@ -75,36 +95,50 @@ class Opened:
 
 
 def open_case(
-    source: ScanSource, model: Model | None, choice: Callable[[str], Choice], precision: str, results: Path
+    source: ScanSource,
+    model: Model | None,
+    choice: Callable[[str], Choice],
+    precision: str,
+    results: Path,
+    series: str | None = None,
 ) -> Opened:
     """Read a case, and the model's answer to it where that is kept.
 
     Raises:
+        AmbiguousSeries: it holds several series, and none or an unknown one was chosen.
         InputError: it cannot be read.
     """
-    loaded = load_case(Job(source.name, source))
-    scan = loaded.scan
-    threshold, channel = choice(scan.sha256)
+    loaded = load_case(Job(source.name, source), series)
+    scan, image = loaded.scan, image_id(loaded.scan, series)
+    threshold, channel = choice(image)
     inputs = model.card.preprocessing.channels if model else ("flair",)
     shown = model_channel(scan, inputs, channel)
     notes = tuple(dict.fromkeys((*source.notes, *scan.notes, *loaded.notes)))
-    opened = Opened(scan, loaded.truth, loaded.look, notes, shown, channel_names(scan), {})
+    opened = Opened(scan, image, views_of(scan), loaded.truth, loaded.look, notes, shown, channel_names(scan), {})
     opened.range_of(shown)
-    if model and (result := kept_result(scan, model, channel, precision, results)):
+    if model and (result := kept_result(opened, model, channel, precision, results)):
         opened.take(result, model.card.threshold if threshold is None else threshold)
     return opened
 
 
-def kept_result(scan: Scan, model: Model, channel: str | None, precision: str, results: Path) -> Result | None:
-    """The model's answer to a scan, where it is kept and fits."""
-    result = load_result(results, result_key(scan.sha256, model.card, channel, precision))
-    return result if result and result.probability.shape == scan.shape else None
+def kept_result(opened: Opened, model: Model, channel: str | None, precision: str, results: Path) -> Result | None:
+    """The model's answer to a case, where it is kept and fits."""
+    result = load_result(results, result_key(opened.image, model.card, channel, precision))
+    return result if result and result.probability.shape == opened.scan.shape else None
 
 
-def thumbnail(source: ScanSource, index: int | None, mask: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
-    """A slice of a case as a small picture (h, w, 3), with its part of the mask; `index` None is the middle one.
+def thumbnail(
+    source: ScanSource, index: int | None, mask: NDArray[np.bool_] | None, series: str | None = None
+) -> NDArray[np.uint8]:
+    """A slice of a case's first view as a small picture (h, w, 3), with its part of the mask.
 
-    Where each slice has a file of its own, only that one is read.
+    Where each slice is a picture of its own, only that one is read.
+
+    Args:
+        source: the case.
+        index: which slice; None is the middle one.
+        mask: (S, H, W) as stored, or None.
+        series: which one, where there are several.
 
     Raises:
         InputError: it cannot be read.
@@ -113,18 +147,23 @@ def thumbnail(source: ScanSource, index: int | None, mask: NDArray[np.bool_] | N
 
     paths = source.paths
     wanted = len(paths) // 2 if index is None else index
-    if len(paths) > 1 and wanted < len(paths) and (mask is None or len(mask) == len(paths)):
-        scan, place = read_scan(ScanSource(source.name, (paths[wanted],))), 0
+    alone = len(paths) > 1 and wanted < len(paths) and (mask is None or len(mask) == len(paths))
+    if alone and paths[wanted].suffix.lower() in PICTURES:
+        scan = read_scan(ScanSource(source.name, (paths[wanted],)))
+        mask = None if mask is None else mask[wanted : wanted + 1]
+        place = 0
     else:
-        scan = read_scan(source)
-        place = scan.shape[0] // 2 if index is None else min(index, scan.shape[0] - 1)
+        scan = read_scan(source, series=series)
+        slices = first_view(scan).shape[0]
+        place = slices // 2 if index is None else min(index, slices - 1)
+    view = first_view(scan)
     volume = scan.voxels[:, model_channel(scan, ("flair",), None)]
-    image = apply_window(volume[place], value_range(volume).preset(0))
-    height, width = image.shape
+    image = apply_window(view.cut(volume, place), value_range(volume).preset(0))
+    height, width = image.shape[0] * view.aspect, image.shape[1]
     scale = THUMBNAIL_PX / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    if mask is None or mask.shape[1:] != image.shape:
+    if mask is None or mask.shape != scan.shape:
         return draw_overlay(small, np.zeros(small.shape, np.bool_))
-    part = cv2.resize(mask[wanted if wanted < len(mask) else 0].astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    part = cv2.resize(view.cut(mask, place).astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return draw_overlay(small, np.asarray(part > 0.3, np.bool_), opacity=0.5, outline=False)

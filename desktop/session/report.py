@@ -20,6 +20,7 @@ from core.system import VERSION
 from desktop.session.display import apply_window, model_channel, value_range
 from desktop.session.results import best_slice
 from desktop.session.verdicts import Event, State
+from desktop.session.views import first_view
 
 PICTURE_PX = 320
 JPEG_QUALITY = 88
@@ -64,12 +65,14 @@ def picture_of(scan: Scan, mask: NDArray[np.bool_] | None) -> bytes | None:
     """The slice with most lesion and the mask on it, as a small JPEG; None where it cannot be made."""
     import cv2
 
-    index = scan.shape[0] // 2 if mask is None else best_slice(mask)
+    view = first_view(scan)
+    index = view.shape[0] // 2 if mask is None else best_slice(view.turn(mask))
     volume = scan.voxels[:, model_channel(scan, ("flair",), None)]
-    image = apply_window(volume[index], value_range(volume).preset(0))
-    shown = np.zeros(image.shape, np.bool_) if mask is None else mask[index]
-    scale = PICTURE_PX / max(image.shape)
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    image = apply_window(view.cut(volume, index), value_range(volume).preset(0))
+    shown = np.zeros(image.shape, np.bool_) if mask is None else view.cut(mask, index)
+    height, width = image.shape[0] * view.aspect, image.shape[1]
+    scale = PICTURE_PX / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     image = np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
     shown = cv2.resize(shown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0

@@ -20,6 +20,7 @@ from core.io import write_atomic
 from core.measure.lesions import find_lesions
 from core.model_card import ModelCard
 from core.scan import Lesion, Note, Scan
+from desktop.session.views import Box, first_view
 
 KEEP_BYTES = 4 << 30
 LARGEST_FILE = 2 << 30
@@ -68,7 +69,7 @@ class Summary:
         lesions: how many.
         voxels: of all lesions.
         uncertainty: uncertain voxels for each lesion voxel.
-        best_slice: the one with most lesion; the middle one where there is none.
+        best_slice: of the first view, the one with most lesion; the middle one where there is none.
     """
 
     mask: str
@@ -78,9 +79,14 @@ class Summary:
     best_slice: int
 
 
-def result_key(image_sha256: str, card: ModelCard, channel: int | str | None, precision: str) -> str:
+def image_id(scan: Scan, series: str | None) -> str:
+    """What verdicts and results of a scan are bound to: its files' content, and which series of theirs was taken."""
+    return scan.sha256 if series is None else hashlib.sha256(f"{scan.sha256} {series}".encode()).hexdigest()
+
+
+def result_key(image: str, card: ModelCard, channel: int | str | None, precision: str) -> str:
     """The name under which a result is kept: a digest of all that it depends on besides the threshold."""
-    parts = [image_sha256, card.weights.sha256, asdict(card.network), asdict(card.preprocessing), channel, precision]
+    parts = [image, card.weights.sha256, asdict(card.network), asdict(card.preprocessing), channel, precision]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -142,7 +148,7 @@ def find(result: Result, threshold: float, scan: Scan) -> Finding:
     mask, lesions = lesions_in(result.probability >= np.float32(threshold), result.probability, scan)
     digest, voxels = mask_hash(mask), int(np.count_nonzero(mask))
     unsure = int(np.count_nonzero(np.abs(result.probability - np.float32(threshold)) < UNSURE))
-    summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(mask))
+    summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(first_view(scan).turn(mask)))
     return Finding(mask, lesions, digest, summary)
 
 
@@ -156,6 +162,7 @@ def lesions_in(
         spacing_mm=scan.spacing_mm,
         evenly_spaced=scan.slice_positions_mm is None,
         contiguous=scan.contiguous,
+        axes=first_view(scan).plane.axes,
     )
 
 
@@ -165,9 +172,9 @@ def best_slice(mask: NDArray[np.bool_]) -> int:
     return int(areas.argmax()) if areas.any() else len(mask) // 2
 
 
-def slice_of(lesion: Lesion, mask: NDArray[np.bool_]) -> int:
-    """The slice in which a lesion is largest."""
-    (first, last), (top, bottom), (left, right) = lesion.box
+def slice_of(box: Box, mask: NDArray[np.bool_]) -> int:
+    """The slice in which the lesion in this box of a mask is largest."""
+    (first, last), (top, bottom), (left, right) = box
     part = mask[first : last + 1, top : bottom + 1, left : right + 1]
     return first + best_slice(part) if part.any() else first
 

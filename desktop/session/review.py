@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import SeriesChoice
 from core.model_card import ModelCard
 from core.scan import ScanSource
 from desktop.session.cases import Case, make_cases
@@ -59,8 +61,10 @@ class Review:
             self._events = list(self.store.events())
             self._notes, self._images = self.store.notes(), self.store.images()
             self._summaries, self._choices = self.store.summaries(), self.store.choices()
+            self._series = self.store.series()
         except sqlite3.Error as error:
             self._events, self._notes, self._images, self._summaries, self._choices = [], {}, {}, {}, {}
+            self._series = {}
             self.problem = f"The record of this review cannot be read ({error})."
         self._refold()
 
@@ -87,8 +91,19 @@ class Review:
         self.cases = make_cases(tuple(sources))
         for case in self.cases:
             known = self._images.get(case.name)
+            case.series, case.choices = _series_of(*self._series.get(case.name, (None, "[]")))
             case.image = known[1] if known else None
             self.refresh(case)
+
+    def set_series(self, case: Case, key: str | None, choices: Sequence[SeriesChoice]) -> None:
+        """Take another series of a case, None where nobody chose yet; what was known of the case no longer holds."""
+        if (key, tuple(choices)) == (case.series, case.choices):
+            return
+        case.series, case.choices, case.image, case.problem = key, tuple(choices), None, ""
+        entry = key, json.dumps([asdict(choice) for choice in choices])
+        self._series[case.name] = entry
+        self._keep(lambda: self.store.set_series(case.name, *entry))
+        self.refresh(case)
 
     def set_model(self, model: Model | None) -> None:
         """Show another model's masks; verdicts on the old one's do not hold for them."""
@@ -263,6 +278,13 @@ class Review:
             write()
         except sqlite3.Error as error:
             self.problem = f"Not saved yet ({error}); trying again."
+
+
+def _series_of(key: str | None, choices: str) -> tuple[str | None, tuple[SeriesChoice, ...]]:
+    """What the store says of a case's series; a damaged entry says nothing."""
+    with suppress(ValueError, TypeError):
+        return key, tuple(SeriesChoice(**choice) for choice in json.loads(choices))
+    return None, ()
 
 
 def _shape(mask: NDArray[np.bool_]) -> tuple[int, int, int]:

@@ -31,6 +31,7 @@ class Ask:
     """What is asked of the worker for one case."""
 
     source: ScanSource
+    series: str | None
     model: Path
     device: str
     precision: str
@@ -157,6 +158,7 @@ class Segmenter:
                 "job": job,
                 "name": name,
                 "paths": [str(path) for path in ask.source.paths],
+                "series": ask.series,
                 "model": str(ask.model),
                 "device": ask.device,
                 "precision": ask.precision,

@@ -33,9 +33,10 @@ CREATE TABLE IF NOT EXISTS summaries (
     image TEXT, weights TEXT, threshold REAL, mask TEXT, lesions INTEGER, voxels INTEGER, uncertainty REAL,
     best_slice INTEGER, PRIMARY KEY (image, weights, threshold));
 CREATE TABLE IF NOT EXISTS choices (image TEXT PRIMARY KEY, threshold REAL, channel TEXT);
+CREATE TABLE IF NOT EXISTS series (name TEXT PRIMARY KEY, key TEXT, choices TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-TABLES = ("events", "notes", "masks", "cases", "summaries", "choices", "view")
+TABLES = ("events", "notes", "masks", "cases", "summaries", "choices", "series", "view")
 EVENT_COLUMNS = "number, at, who, case_name, image, mask, model, weights, threshold, kind, reason, target"
 
 
@@ -167,6 +168,14 @@ class Store:
     def set_choice(self, image: str, threshold: float | None, channel: str | None) -> None:
         """Remember a threshold and a channel."""
         self._write("INSERT OR REPLACE INTO choices VALUES (?, ?, ?)", (image, threshold, channel))
+
+    def series(self) -> dict[str, tuple[str | None, str]]:
+        """For each case with several series: the key of the chosen one, and what there is to choose from, as JSON."""
+        return {name: (key, choices) for name, key, choices in self._db.execute("SELECT * FROM series")}
+
+    def set_series(self, case: str, key: str | None, choices: str) -> None:
+        """Remember which series of a case is reviewed."""
+        self._write("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", (case, key, choices))
 
     def view(self) -> dict[str, str]:
         """Where the reviewer was: texts by name."""

@@ -1,6 +1,7 @@
 """The process that segments, so that the window never waits: JSON lines in, JSON lines out.
 
-    in   {"job": 1, "name": …, "paths": […], "model": …, "device": …, "precision": …, "channel": …, "results": …}
+    in   {"job": 1, "name": …, "paths": […], "series": …, "model": …, "device": …, "precision": …, "channel": …,
+          "results": …}
          {"cancel": 1}
     out  {"job": 1, "event": "progress", "done": 3, "total": 20}
          {"job": 1, "event": "done", "key": …, "image": …, "threshold": …, "summary": {…}}
@@ -57,14 +58,16 @@ class Worker:
         from core.io import read_scan
         from core.model_store import find_model, load_card
         from core.scan import ScanSource
-        from desktop.session.results import Result, find, load_result, result_key, save_result, trim_results
+        from desktop.session.results import Result, find, image_id, load_result, result_key, save_result, trim_results
 
         if job in self._cancelled:
             raise Cancelled("stopped as asked")
-        scan = read_scan(ScanSource(request["name"], tuple(Path(path) for path in request["paths"])))
+        source, series = ScanSource(request["name"], tuple(Path(path) for path in request["paths"])), request["series"]
+        scan = read_scan(source, series=series)
+        image = image_id(scan, series)
         card = load_card(find_model(request["model"]))
         folder, channel = Path(request["results"]), request["channel"]
-        key = result_key(scan.sha256, card, channel, request["precision"])
+        key = result_key(image, card, channel, request["precision"])
         result = load_result(folder, key)
         if result is None or result.probability.shape != scan.shape:
             self._tell(job, "progress", done=0, total=scan.shape[0])
@@ -78,7 +81,7 @@ class Worker:
             save_result(folder, key, result)
             trim_results(folder)
         summary = find(result, card.threshold, scan).summary
-        self._tell(job, "done", key=key, image=scan.sha256, threshold=card.threshold, summary=asdict(summary))
+        self._tell(job, "done", key=key, image=image, threshold=card.threshold, summary=asdict(summary))
 
     def _load(self, request: dict[str, Any]) -> Predictor:
         from core.inference.predictor import Predictor

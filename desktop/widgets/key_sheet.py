@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from html import escape
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QMouseEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from desktop.shortcuts import Shortcut, sections
+from desktop.shortcuts import Shortcut, readable, sections
 from desktop.theme import ACCENT, MUTED, PANEL, TEXT
 
 COLUMNS = (("File", "Verdict", "Help"), ("Go",), ("View",))
 
 
 class KeySheet(QWidget):
-    """All keys at a glance."""
+    """All keys at a glance.
+
+    Signals:
+        closed(): it is gone; the keys belong to the window again.
+    """
+
+    closed = pyqtSignal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -52,10 +58,14 @@ class KeySheet(QWidget):
         self.setFocus()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        self.hide()
+        self._close()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        self._close()
+
+    def _close(self) -> None:
         self.hide()
+        self.closed.emit()  # else Qt gives the focus to whatever comes next, which may be a text field
 
 
 def _section(name: str, entries: list[Shortcut]) -> str:
@@ -66,7 +76,7 @@ def _section(name: str, entries: list[Shortcut]) -> str:
 def _row(entry: Shortcut) -> str:
     # Second keys that only stand for the same one on another layout are no help here.
     keys = [key for key in entry.keys if key not in "!@#$%" and key not in ("Enter", "Shift+Enter")]
-    shown = " or ".join(escape(key.replace("Return", "Enter")) for key in keys)
+    shown = " or ".join(escape(readable(key)) for key in keys)
     held = " (hold)" if entry.held else ""
     mouse = f"<span style='color:{MUTED}'> · {escape(entry.mouse)}</span>" if entry.mouse else ""
     return (

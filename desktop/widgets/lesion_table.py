@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from PyQt6.QtCore import QAbstractTableModel, QModelIndex, Qt, pyqtSignal
-from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from core.scan import Lesion
+from desktop.theme import MUTED
 
 SHARES = (2, 5, 5, 4, 5)
 
@@ -18,12 +19,13 @@ class _Lesions(QAbstractTableModel):
     def __init__(self) -> None:
         super().__init__()
         self.lesions: Sequence[Lesion] = ()
+        self.spans: Sequence[tuple[int, int]] = ()
         self.headings: tuple[str, ...] = ()
-        self.set_lesions(())
+        self.set_lesions((), ())
 
-    def set_lesions(self, lesions: Sequence[Lesion]) -> None:
+    def set_lesions(self, lesions: Sequence[Lesion], spans: Sequence[tuple[int, int]]) -> None:
         self.beginResetModel()
-        self.lesions = lesions
+        self.lesions, self.spans = lesions, spans
         known = bool(lesions) and lesions[0].longest_diameter_mm is not None
         volume = bool(lesions) and lesions[0].volume_ml is not None
         size = "ml" if volume else "mm²" if known and all(a.slices[0] == a.slices[1] for a in lesions) else "voxels"
@@ -44,11 +46,11 @@ class _Lesions(QAbstractTableModel):
     def data(self, index: QModelIndex, role: int = 0) -> Any:
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        return self.cells(self.lesions[index.row()])[index.column()] if role == Qt.ItemDataRole.DisplayRole else None
+        return self.cells(index.row())[index.column()] if role == Qt.ItemDataRole.DisplayRole else None
 
-    def cells(self, lesion: Lesion) -> tuple[str, ...]:
+    def cells(self, row: int) -> tuple[str, ...]:
         """A lesion's row; slices are counted from 1, as on the screen."""
-        first, last = lesion.slices[0] + 1, lesion.slices[1] + 1
+        lesion, (first, last) = self.lesions[row], (number + 1 for number in self.spans[row])
         size = {"ml": lesion.volume_ml, "mm²": lesion.area_mm2}.get(self.headings[1])
         diameter = lesion.longest_diameter_px if lesion.longest_diameter_mm is None else lesion.longest_diameter_mm
         return (
@@ -72,6 +74,7 @@ class LesionTable(QTableView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._model = _Lesions()
+        self._nothing = ""
         self.setModel(self._model)
         self.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QTableView.SelectionMode.SingleSelection)
@@ -94,10 +97,26 @@ class LesionTable(QTableView):
         """The chosen lesion; -1 for none."""
         return self.currentIndex().row()
 
-    def set_lesions(self, lesions: Sequence[Lesion]) -> None:
-        """Show these."""
-        self._model.set_lesions(lesions)
+    def set_lesions(self, lesions: Sequence[Lesion], spans: Sequence[tuple[int, int]], nothing: str) -> None:
+        """Show these.
+
+        Args:
+            lesions: the largest first.
+            spans: for each the first and the last slice in which it is seen.
+            nothing: what to say where there are none.
+        """
+        self._model.set_lesions(lesions, spans)
+        self._nothing = nothing
         self._fit()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        super().paintEvent(event)
+        viewport = self.viewport()
+        if viewport is not None and not self._model.lesions and self._nothing:
+            painter = QPainter(viewport)
+            painter.setPen(QColor(MUTED))
+            where = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
+            painter.drawText(viewport.rect().adjusted(8, 12, -8, 0), where, self._nothing)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from PyQt6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from desktop.theme import ACCENT, GROUND, MUTED, TEXT
+from desktop.session.display import length_text
+from desktop.theme import GROUND
+from desktop.widgets import slice_marks as marks
+from desktop.widgets.slice_marks import Corners
 
 MOST_ZOOM = 40.0
 WHEEL_STEP = 120
-MARGIN_PX = 12
-
-
-@dataclass(slots=True)
-class Corners:
-    """Lines of text for the four corners; letters at the edges where the orientation is known."""
-
-    top_left: list[str] = field(default_factory=list)
-    top_right: list[str] = field(default_factory=list)
-    bottom_left: list[str] = field(default_factory=list)
-    bottom_right: list[str] = field(default_factory=list)
-    edges: tuple[str, str, str, str] | None = None
+CLICK_PX = 4
 
 
 class SliceView(QWidget):
@@ -36,7 +26,8 @@ class SliceView(QWidget):
         zoomed(float, QPointF): factor, and the image point that stays where it is.
         panned(QPointF): by how much of the image, in pixels of it.
         window_dragged(float, float): change of level and width, in shares of the present width.
-        pointed(object): (row, column) under the mouse, or None.
+        pointed(object, bool): (row, column) under the mouse, or None; whether Shift is held.
+        picked(int, int): row and column of a click.
         maximise_asked(): a double click.
     """
 
@@ -44,7 +35,8 @@ class SliceView(QWidget):
     zoomed = pyqtSignal(float, QPointF)
     panned = pyqtSignal(QPointF)
     window_dragged = pyqtSignal(float, float)
-    pointed = pyqtSignal(object)
+    pointed = pyqtSignal(object, bool)
+    picked = pyqtSignal(int, int)
     maximise_asked = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -58,21 +50,46 @@ class SliceView(QWidget):
         self.message = ""
         self.title = ""
         self.smooth = False
-        self.crosshair: tuple[float, float] | None = None
+        self.crosshair: tuple[float, float] | None = None  # row, column
         self.frame: tuple[int, int, int, int] | None = None  # top, bottom, left, right of the chosen lesion
-        self.millimetres: float | None = None  # the width of a pixel
-        self.aspect = 1.0
+        self.spacing: tuple[float | None, float | None] = (None, None)  # millimetres between rows, between columns
+        self.ruling = False
+        self.ruler: tuple[QPointF, QPointF] | None = None  # image points
         self.zoom = 1.0
         self.centre: QPointF | None = None
         self._image: QImage | None = None
         self._pixels: NDArray[np.uint8] | None = None
         self._drag: tuple[Qt.MouseButton, QPointF] | None = None
+        self._pressed: QPointF | None = None  # as long as it may become a click
         self._wheel = 0
+
+    @property
+    def millimetres(self) -> float | None:
+        """The width of a pixel."""
+        return self.spacing[1]
+
+    @property
+    def aspect(self) -> float:
+        """Height of a pixel over its width; 1 where the spacing is not known."""
+        row, column = self.spacing
+        return row / column if row and column else 1.0
+
+    @property
+    def middle(self) -> QPointF:
+        """The middle of the picture (column, row)."""
+        return QPointF(self._image.width() / 2, self._image.height() / 2) if self._image else QPointF()
+
+    def ruler_text(self) -> str:
+        """How long the ruler's line is; "" without one."""
+        if self.ruler is None:
+            return ""
+        by = self.ruler[1] - self.ruler[0]
+        return length_text(by.y(), by.x(), *self.spacing)
 
     def show_picture(self, picture: NDArray[np.uint8] | None) -> None:
         """Show (H, W, 3) uint8 RGB, or nothing."""
         if picture is None:
-            self._image = self._pixels = None
+            self._image = self._pixels = self.ruler = None
         else:
             self._pixels = np.ascontiguousarray(picture)
             height, width, _ = picture.shape
@@ -103,102 +120,52 @@ class SliceView(QWidget):
         if self._image is None:
             return QPointF()
         across, down = self.scale()
-        middle = self.centre or QPointF(self._image.width() / 2, self._image.height() / 2)
+        middle = self.centre or self.middle
         return QPointF(self.width() / 2 - middle.x() * across, self.height() / 2 - middle.y() * down)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor("#000000" if self._image else GROUND))
+        font = QFont(self.font())
+        font.setPixelSize(12)
+        painter.setFont(font)
+        width, height = self.width(), self.height()
         if self._image is not None:
-            across, down = self.scale()
-            self._draw_image(painter, across, down)
-            self._draw_marks(painter)
-            self._draw_scale_bar(painter, across)
-        self._draw_texts(painter)
+            self._draw_image(painter, self._image)
+            if self.frame:
+                marks.draw_frame(painter, self.to_screen, self.frame)
+            if self.crosshair:
+                marks.draw_crosshair(painter, self.to_screen(self.crosshair[1], self.crosshair[0]))
+            if self.ruler:
+                begin, end = (self.to_screen(place.x(), place.y()) for place in self.ruler)
+                marks.draw_ruler(painter, begin, end, self.ruler_text())
+            if self.millimetres:
+                marks.draw_scale_bar(painter, width, height, self.scale()[0] / self.millimetres)
+            if self.corners.edges:
+                marks.draw_letters(painter, width, height, self.corners.edges)
+        marks.draw_corners(painter, width, height, self.corners)
+        if self.title:
+            marks.draw_text(painter, QRectF(0, height - 29, width, 17), self.title, "centre")
+        if self.message:
+            marks.draw_message(painter, QRectF(self.rect()), font, self.message)
 
-    def _draw_image(self, painter: QPainter, across: float, down: float) -> None:
-        assert self._image is not None  # noqa: S101
+    def _draw_image(self, painter: QPainter, image: QImage) -> None:
         # Only what is in sight, by whole pixels: at forty times its size the rest would be slow.
         first, last = self.to_image(QPointF(0, 0)), self.to_image(QPointF(self.width(), self.height()))
         left, top = max(int(first.x()) - 1, 0), max(int(first.y()) - 1, 0)
-        right, bottom = min(int(last.x()) + 2, self._image.width()), min(int(last.y()) + 2, self._image.height())
+        right, bottom = min(int(last.x()) + 2, image.width()), min(int(last.y()) + 2, image.height())
         if right <= left or bottom <= top:
             return
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.smooth)
         source = QRectF(left, top, right - left, bottom - top)
         target = QRectF(self.to_screen(left, top), self.to_screen(right, bottom))
-        painter.drawImage(target, self._image, source)
+        painter.drawImage(target, image, source)
 
-    def _draw_marks(self, painter: QPainter) -> None:
-        if self.frame:
-            top, bottom, left, right = self.frame
-            box = QRectF(self.to_screen(left, top), self.to_screen(right + 1, bottom + 1)).adjusted(-5, -5, 5, 5)
-            arm = min(10.0, box.width() / 3, box.height() / 3)
-            painter.setPen(QPen(QColor(TEXT), 1.5))
-            for x, inward_x in ((box.left(), arm), (box.right(), -arm)):
-                for y, inward_y in ((box.top(), arm), (box.bottom(), -arm)):
-                    painter.drawLine(QPointF(x, y), QPointF(x + inward_x, y))
-                    painter.drawLine(QPointF(x, y), QPointF(x, y + inward_y))
-        if self.crosshair:
-            row, column = self.crosshair
-            place = self.to_screen(column, row)
-            painter.setPen(QPen(QColor(ACCENT), 1.0))
-            for sign in (-1, 1):
-                painter.drawLine(place + QPointF(6.0 * sign, 0), QPointF(sign * 1e5 + place.x(), place.y()))
-                painter.drawLine(place + QPointF(0, 6.0 * sign), QPointF(place.x(), sign * 1e5 + place.y()))
-
-    def _draw_scale_bar(self, painter: QPainter, across: float) -> None:
-        if not self.millimetres:
-            return
-        per_mm = across / self.millimetres
-        length = next((mm for mm in (100, 50, 20, 10, 5, 2, 1) if mm * per_mm <= self.width() / 4), 1)
-        right, y = self.width() / 2 + length * per_mm / 2, self.height() - MARGIN_PX - 4
-        left = right - length * per_mm
-        painter.setPen(QPen(QColor(TEXT), 1.5))
-        painter.drawLine(QPointF(left, y), QPointF(right, y))
-        for x in (left, right):
-            painter.drawLine(QPointF(x, y - 4), QPointF(x, y + 1))
-        self._text(painter, QRectF(left - 60, y - 22, right - left + 120, 16), f"{length} mm", "centre")
-
-    def _draw_texts(self, painter: QPainter) -> None:
-        font = QFont(self.font())
-        font.setPixelSize(12)
-        painter.setFont(font)
-        height, width = self.height(), self.width()
-        corners = self.corners
-        for index, line in enumerate(corners.top_left):
-            self._text(painter, QRectF(MARGIN_PX, MARGIN_PX + 17 * index, width / 2, 17), line, "left")
-        for index, line in enumerate(corners.top_right):
-            box = QRectF(width / 2 - MARGIN_PX, MARGIN_PX + 17 * index, width / 2, 17)
-            self._text(painter, box, line, "right")
-        for lines, side in ((corners.bottom_left, "left"), (corners.bottom_right, "right")):
-            for index, line in enumerate(reversed(lines)):
-                left = MARGIN_PX if side == "left" else width / 2 - MARGIN_PX
-                self._text(painter, QRectF(left, height - MARGIN_PX - 17 * (index + 1), width / 2, 17), line, side)
-        if corners.edges and self._image is not None:
-            left_letter, right_letter, top_letter, bottom_letter = corners.edges
-            self._text(painter, QRectF(MARGIN_PX, height / 2 - 9, 20, 18), left_letter, "left")
-            self._text(painter, QRectF(width - MARGIN_PX - 20, height / 2 - 9, 20, 18), right_letter, "right")
-            self._text(painter, QRectF(width / 2 - 20, MARGIN_PX, 40, 18), top_letter, "centre")
-            self._text(painter, QRectF(width / 2 - 20, height - 60, 40, 18), bottom_letter, "centre")
-        if self.title:
-            self._text(painter, QRectF(0, height - MARGIN_PX - 17, width, 17), self.title, "centre")
-        if self.message:
-            painter.setPen(QColor(MUTED))
-            font.setPixelSize(15)
-            painter.setFont(font)
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(QRectF(self.rect()).adjusted(48, 48, -48, -48), flags, self.message)
-
-    def _text(self, painter: QPainter, box: QRectF, text: str, side: str) -> None:
-        """A line with a dark shadow, readable on any picture."""
-        where = {"left": Qt.AlignmentFlag.AlignLeft, "right": Qt.AlignmentFlag.AlignRight}
-        flags = where.get(side, Qt.AlignmentFlag.AlignHCenter) | Qt.AlignmentFlag.AlignVCenter
-        painter.setPen(QColor(0, 0, 0, 220))
-        for x, y in ((1, 1), (-1, 0), (0, -1)):
-            painter.drawText(box.translated(x, y), flags, text)
-        painter.setPen(QColor(TEXT))
-        painter.drawText(box, flags, text)
+    def _inside(self, place: QPointF) -> tuple[int, int] | None:
+        """The pixel (row, column) under a point of the widget."""
+        at, image = self.to_image(place), self._image
+        inside = image is not None and 0 <= at.x() < image.width() and 0 <= at.y() < image.height()
+        return (int(at.y()), int(at.x())) if inside else None
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
         if event is None:
@@ -215,12 +182,25 @@ class SliceView(QWidget):
         event.accept()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
-        if event is not None:
-            self.setFocus()
-            self._drag = (event.button(), event.position())
+        if event is None:
+            return
+        self.setFocus()
+        self._drag = (event.button(), event.position())
+        left = event.button() is Qt.MouseButton.LeftButton
+        self._pressed = event.position() if left else None
+        if left and self.ruling and self._image is not None:
+            place = self.to_image(event.position())
+            self.ruler = (place, place)
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         self._drag = None
+        if self._pressed is not None and (place := self._inside(self._pressed)):
+            if self.ruling:
+                self.ruler = None  # a click takes it away
+                self.update()
+            else:
+                self.picked.emit(*place)
+        self._pressed = None
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         if event is not None and event.button() is Qt.MouseButton.LeftButton:
@@ -229,20 +209,25 @@ class SliceView(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         if event is None:
             return
+        if self._pressed is not None and (event.position() - self._pressed).manhattanLength() > CLICK_PX:
+            self._pressed = None
         if self._drag:
-            button, before = self._drag
-            moved = event.position() - before
-            self._drag = (button, event.position())
-            if button is Qt.MouseButton.RightButton:
-                self.window_dragged.emit(-moved.y() / 300.0, moved.x() / 300.0)
-            else:
-                across, down = self.scale()
-                self.panned.emit(QPointF(-moved.x() / across, -moved.y() / down))
-        place = self.to_image(event.position())
-        inside = (
-            self._image is not None and 0 <= place.x() < self._image.width() and 0 <= place.y() < self._image.height()
-        )
-        self.pointed.emit((int(place.y()), int(place.x())) if inside else None)
+            self._dragged(*self._drag, event.position())
+        shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self.pointed.emit(self._inside(event.position()), shift and self._drag is None)
+
+    def _dragged(self, button: Qt.MouseButton, before: QPointF, now: QPointF) -> None:
+        moved = now - before
+        self._drag = (button, now)
+        if button is Qt.MouseButton.RightButton:
+            self.window_dragged.emit(-moved.y() / 300.0, moved.x() / 300.0)
+        elif button is Qt.MouseButton.LeftButton and self.ruling:
+            if self.ruler:
+                self.ruler = (self.ruler[0], self.to_image(now))
+                self.update()
+        else:
+            across, down = self.scale()
+            self.panned.emit(QPointF(-moved.x() / across, -moved.y() / down))
 
     def leaveEvent(self, event: object) -> None:  # noqa: N802
-        self.pointed.emit(None)
+        self.pointed.emit(None, False)

@@ -35,7 +35,7 @@ class StatusLine(QWidget):
         self.stop.setStyleSheet("padding: 1px 8px;")
         self.stop.clicked.connect(self.stop_asked)
         row = QHBoxLayout(self)
-        row.setContentsMargins(12, 0, 12, 0)
+        row.setContentsMargins(12, 1, 12, 0)  # labels must not cover the line above
         row.setSpacing(16)
         for label in (self.progress, self.saved, self.message):
             row.addWidget(label)

@@ -104,7 +104,10 @@ class VerdictPanel(QWidget):
         self.save_note()
         self.sign.setPixmap(state_icon(state).pixmap(16, 16))
         self.state.setText(f"<b style='color:{STATE_COLOURS[state]}'>{state.value.capitalize()}</b>{detail}")
+        typing = self.reason.hasFocus()
         self.reasons.hide()
+        if typing:  # else Qt gives the focus to the note
+            self.left.emit()
         if self.note.toPlainText() != note:
             self.note.blockSignals(True)
             self.note.setPlainText(note)

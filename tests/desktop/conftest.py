@@ -62,7 +62,7 @@ def work() -> Callable[..., list[dict[str, Any]]]:
         out = io.StringIO()
         worker = Worker(out)
         for number, source in enumerate(find_scans(scans), 1):
-            wanted = {"model": str(model), "device": "cpu", "precision": "fp32", "channel": None}
+            wanted = {"model": str(model), "device": "cpu", "precision": "fp32", "channel": None, "series": None}
             paths = [str(path) for path in source.paths]
             worker.do({"job": number, "name": source.name, "paths": paths, **wanted, "results": str(results)})
         return [json.loads(line) for line in out.getvalue().splitlines()]

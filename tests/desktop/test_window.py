@@ -17,28 +17,9 @@ from core.io import find_scans, read_scan
 from core.overlay import draw_overlay
 from desktop.session.verdicts import State
 from desktop.shortcuts import SHORTCUTS
+from tests.desktop.hands import Held, Key, press, settle, shown, states
 
-Key, Held = Qt.Key, Qt.KeyboardModifier
 OpenWindow = Callable[..., Any]
-
-
-def press(window: Any, key: Qt.Key | str, held: Qt.KeyboardModifier = Held.NoModifier) -> None:
-    """Press and release a key, wherever the focus is."""
-    focus = QApplication.focusWidget()
-    QTest.keyClick(focus if focus is not None and focus.window() is window else window, key, held)
-
-
-def settle(qtbot: Any, window: Any) -> None:
-    """Wait until the shown case is there with its mask."""
-    qtbot.waitUntil(lambda: bool(window.reader.opened and window.reader.opened.finding), timeout=20000)
-
-
-def states(window: Any) -> list[State]:
-    return [case.state for case in window.desk.review.cases]
-
-
-def shown(window: Any) -> int:
-    return window.reader.case.number
 
 
 def digest(folder: Path) -> dict[str, tuple[str, int]]:

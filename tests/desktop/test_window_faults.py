@@ -14,34 +14,14 @@ import pytest
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QKeyEvent
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication
 
 from core.io import find_scans
 from desktop.session.cases import Filter
 from desktop.session.verdicts import State
-from desktop.shortcuts import SHORTCUTS
+from desktop.shortcuts import SHORTCUTS, readable
+from tests.desktop.hands import Held, Key, press, settle, shown, states
 
-Key, Held = Qt.Key, Qt.KeyboardModifier
 OpenWindow = Callable[..., Any]
-
-
-def press(window: Any, key: Qt.Key | str, held: Qt.KeyboardModifier = Held.NoModifier) -> None:
-    """Press and release a key, wherever the focus is."""
-    focus = QApplication.focusWidget()
-    QTest.keyClick(focus if focus is not None and focus.window() is window else window, key, held)
-
-
-def settle(qtbot: Any, window: Any) -> None:
-    """Wait until the shown case is there with its mask."""
-    qtbot.waitUntil(lambda: bool(window.reader.opened and window.reader.opened.finding), timeout=20000)
-
-
-def states(window: Any) -> list[State]:
-    return [case.state for case in window.desk.review.cases]
-
-
-def shown(window: Any) -> int:
-    return window.reader.case.number
 
 
 def test_a_second_window_is_read_only_and_says_so(
@@ -163,10 +143,28 @@ def test_the_sheet_holds_every_key_and_covers_them(
     assert window.sheet.isVisible()
     text = html.unescape(" ".join(label.text() for label in window.sheet.labels))
     assert all(entry.text in text for entry in SHORTCUTS if entry.keys)
-    assert all(entry.keys[0].replace("Return", "Enter") in text for entry in SHORTCUTS if entry.keys)
+    assert all(readable(entry.keys[0]) in text for entry in SHORTCUTS if entry.keys)
     press(window, Key.Key_G)  # closes the sheet, and decides nothing
     assert not window.sheet.isVisible()
     assert states(window)[0] is State.TODO
+    press(window, Key.Key_G)  # and the keys are the window's again
+    assert states(window)[0] is State.FLAGGED
+
+
+def test_a_rejection_left_without_a_reason_gives_the_keys_back(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Delete)
+    assert window.verdicts.reason.hasFocus()
+    window.list.view.clicked.emit(window.list._model.index(1))  # another case is clicked
+    qtbot.waitUntil(lambda: shown(window) == 2)
+    settle(qtbot, window)
+    assert not window.verdicts.reasons.isVisible()
+    press(window, Key.Key_G)
+    assert states(window) == [State.REJECTED, State.FLAGGED, State.TODO]
+    assert window.reader.case.note == ""
 
 
 def test_menus_and_tooltips_come_from_the_table(qtbot: Any, open_window: OpenWindow) -> None:

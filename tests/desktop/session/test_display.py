@@ -8,13 +8,12 @@ from desktop.session.display import (
     Range,
     Window,
     apply_window,
-    aspect_of,
     auto_window,
     channel_names,
     eight_bit,
     equalised,
+    length_text,
     model_channel,
-    plane_of,
     value_range,
 )
 
@@ -70,28 +69,7 @@ def test_the_shown_channel_is_the_models() -> None:
     assert channel_names(scan(voxels[:, :1])) == ("grey",)
 
 
-def test_without_an_orientation_no_side_is_named() -> None:
-    assert plane_of(scan(np.zeros((1, 1, 2, 2), np.uint8))) is None
-
-
-@pytest.mark.parametrize(
-    ("columns", "expected"),
-    [
-        (((-1, 0, 0), (0, -1, 0), (0, 0, 1)), ("axial", "R", "L", "A", "P")),
-        (((1, 0, 0), (0, -1, 0), (0, 0, 1)), ("axial", "L", "R", "A", "P")),
-        (((-1, 0, 0), (0, 0, -1), (0, 1, 0)), ("coronal", "R", "L", "S", "I")),
-        (((0, -1, 0), (0, 0, -1), (1, 0, 0)), ("sagittal", "A", "P", "S", "I")),
-        (((-0.9, 0.3, 0.1), (0.2, -0.9, 0.2), (0, 0.1, 1)), ("axial", "R", "L", "A", "P")),
-    ],
-)
-def test_letters_follow_the_affine(columns: Any, expected: tuple[str, ...]) -> None:
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(columns, float).T
-    plane = plane_of(scan(np.zeros((1, 1, 2, 2), np.uint8), affine=affine))
-    assert (plane.name, plane.left, plane.right, plane.top, plane.bottom) == expected
-
-
-def test_pixels_keep_their_true_shape() -> None:
-    voxels = np.zeros((1, 1, 2, 2), np.uint8)
-    assert aspect_of(scan(voxels)) == 1.0
-    assert aspect_of(scan(voxels, spacing_mm=(None, 2.0, 0.5))) == 4.0
+def test_a_distance_is_in_millimetres_only_where_both_spacings_are_known() -> None:
+    assert length_text(3, 4, 1.0, 1.0) == "5.0 mm"
+    assert length_text(3, 4, 2.0, 0.5) == "6.3 mm"
+    assert length_text(3, 4, None, 0.5) == length_text(3, 4, None, None) == "5.0 px"

@@ -24,6 +24,7 @@ def entries(scans: Path) -> list[Entry]:
         made.append(
             Entry(
                 source,
+                None,
                 f"Case {number}",
                 "accepted",
                 "=1+1",

@@ -103,7 +103,7 @@ def test_the_best_slice_is_the_one_with_most_lesion_else_the_middle() -> None:
     mask[1, 0, 0], mask[3, :2, :2] = True, True
     assert best_slice(mask) == 3
     lesion = Lesion(1, 5, (1, 3), ((1, 3), (0, 1), (0, 1)), (2.0, 0.5, 0.5), 2.0)
-    assert slice_of(lesion, mask) == 3
+    assert slice_of(lesion.box, mask) == 3
 
 
 def test_lesions_end_where_slices_are_missing_and_have_no_volume_where_they_are_uneven() -> None:

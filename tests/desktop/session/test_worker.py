@@ -85,7 +85,7 @@ def test_the_process_takes_the_shown_case_first_and_comes_back_when_it_was_kille
 ) -> None:
     ears = Ears()
     segmenter = ears.segmenter
-    asks = [Ask(source, tiny_model, "cpu", "fp32", None, results) for source in find_scans(scans)]
+    asks = [Ask(source, None, tiny_model, "cpu", "fp32", None, results) for source in find_scans(scans)]
     first, second, third = (ask.source.name for ask in asks)
     try:
         segmenter.submit(asks[0])
@@ -119,6 +119,15 @@ def test_a_cancelled_job_is_not_begun(scans: Path, tiny_model: Path, tmp_path: P
     worker.cancel(1)
     source = find_scans(scans)[0]
     request = {"job": 1, "name": source.name, "paths": [str(path) for path in source.paths], "model": str(tiny_model)}
-    worker.do({**request, "device": "cpu", "precision": "fp32", "channel": None, "results": str(tmp_path / "new")})
+    worker.do(
+        {
+            **request,
+            "device": "cpu",
+            "precision": "fp32",
+            "channel": None,
+            "series": None,
+            "results": str(tmp_path / "new"),
+        }
+    )
     assert json.loads(out.getvalue())["event"] == "cancelled"
     assert not (tmp_path / "new").exists()
