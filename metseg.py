@@ -26,8 +26,10 @@ from metseg_options import (
     FAILED,
     STOPPED,
     WRONG_USAGE,
+    As,
     AsJson,
     Channel,
+    Deidentify,
     DeviceName,
     GridName,
     MinLesion,
@@ -35,6 +37,8 @@ from metseg_options import (
     Model,
     Overwrite,
     PrecisionName,
+    Probability,
+    Series,
     Threshold,
     Values,
 )
@@ -172,6 +176,10 @@ def segment(
     min_lesion: MinLesion = 0,
     grid: GridName = None,
     channel: Channel = None,
+    series: Series = None,
+    form: As = "auto",
+    probability: Probability = False,
+    deidentify: Deidentify = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Find lesions in scans; write masks, pictures and tables."""
@@ -181,7 +189,8 @@ def segment(
     from core.errors import MetsegError
 
     chosen: Values = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "grid": grid, "channel": channel}
-    request = make_request(model, device=device, precision=precision, **chosen)
+    written: Values = {"form": form, "probability": probability, "deidentify": deidentify}
+    request = make_request(model, device=device, precision=precision, series=series, **chosen, **written)
     plan = plan_jobs(paths, out)
     with progress.RunProgress(len(plan.jobs)) as show, progress.StopOnInterrupt() as stop:
         report = run_batch(plan, request, out, overwrite=overwrite, on_event=show, cancelled=stop.asked)
@@ -229,15 +238,25 @@ def bench(
 
 @app.command()
 def info(
-    model: Annotated[str | None, typer.Argument(help="Show this model's card instead.")] = None,
+    about: Annotated[
+        str | None, typer.Argument(metavar="[MODEL|FILE]", help="Show this model's card, or what this file is.")
+    ] = None,
     as_json: AsJson = False,
     check: Annotated[bool, typer.Option("--check", help="Ask torch too, and load every model.")] = False,
+    series: Series = None,
 ) -> None:
-    """Show version, models and devices, or a model's card."""
+    """Show version, models and devices; or a model's card; or what a file or a folder with a scan is."""
+    from core.errors import ModelNotFound
     from core.model_store import find_model, load_card
 
-    if model is not None:
-        folder = find_model(model)
+    if about is not None:
+        try:
+            folder = find_model(about)
+        except ModelNotFound:
+            if not Path(about).exists():
+                raise
+            _show_scan(about, series, as_json)
+            return
         card = load_card(folder).to_json()
         if as_json:
             _print_json({"folder": str(folder), **card})
@@ -251,6 +270,16 @@ def info(
         console.print_info(known)
     if check and any(entry["problem"] for part in ("devices", "models") for entry in known["check"][part]):
         raise typer.Exit(FAILED)
+
+
+def _show_scan(path: str, series: str | None, as_json: bool) -> None:
+    from core.io.describe import describe_scan
+
+    told = describe_scan(path, series=series)
+    if as_json:
+        _print_json(told.to_json())
+    else:
+        console.print_scan(told)
 
 
 for verb in (

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from core.batch.tables import Outcome
     from core.demo import DemoResult
     from core.evaluation.folds import Folds
+    from core.io.describe import FileInfo
     from training.experiment import Experiment
 
 PLAIN_WIDTH = 120
@@ -306,6 +307,24 @@ def _print_check(check: Mapping[str, Any]) -> None:
         print(f"  {device['device']} ({clean(device['name'])}): {clean(device['problem'] or 'computes')}")
     for model in check["models"]:
         print(f"  {clean(model['name'])}: {clean(model['problem'] or 'loads, its weights are those of its card')}")
+
+
+def print_scan(told: FileInfo) -> None:
+    """What a file or a case is, as a page."""
+    values = told.to_json()
+    print(f"{clean(told.name)}: {told.format}, {counted(told.files, 'file')}")
+    channels = f" of {counted(values['channels'], 'channel')}" if values["channels"] > 1 else ""
+    pixels = f"{values['width']}×{values['height']} pixels"
+    lines = [("size", f"{counted(values['slices'], 'slice')}{channels}, {pixels}, {values['dtype']}")]
+    between, row, column = (f"{mm:.4g}" if mm else "unknown" for mm in values["spacing_mm"])
+    lines.append(("spacing", f"{between} between slices, {row} between rows, {column} between columns, in mm"))
+    known = values["orientation"]
+    where = f"columns, rows and slices run towards {', '.join(known)}" if known else "unknown: no left or right"
+    lines += [("orientation", where), ("sequence", values["sequence"] or "nothing tells"), *told.described.facts]
+    for name, value in lines:
+        print(f"  {clean(name)}: {clean(value)}")
+    for note in told.notes:
+        print(f"  Note: {clean(note.message)} [{note.code}]")
 
 
 def print_card(card: Mapping[str, Any], folder: Path) -> None:

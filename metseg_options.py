@@ -21,6 +21,12 @@ Mirrored = Annotated[bool, typer.Option("--tta", help="Average with the mirrored
 MinLesion = Annotated[int, typer.Option(help="Drop lesions of fewer voxels.")]
 GridName = Annotated[str | None, typer.Option(help="auto, fit, stretch or native; else the model's own.")]
 Channel = Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")]
+Series = Annotated[
+    str | None, typer.Option(help="Which series or volume to take where files hold several; a listing names them.")
+]
+As = Annotated[str, typer.Option("--as", help="Write masks as nifti, seg (DICOM) or tiff; auto goes by what was read.")]
+Probability = Annotated[bool, typer.Option("--probability", help="Write the probabilities too.")]
+Deidentify = Annotated[bool, typer.Option("--deidentify", help="Put another patient into written DICOM.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results of metseg.")]
 Patients = Annotated[
     str | None, typer.Option(help="How names tell patients: a regular expression with one group, or a CSV file.")

@@ -18,7 +18,7 @@ from core.batch.request import Request
 from core.batch.results import CASE_KIND, MANIFEST, RESEARCH_ONLY, cannot_write, hash_files, write_bytes, write_json
 from core.batch.resume import hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
-from core.io import read_mask, read_scan, write_mask
+from core.io import Origin, read_mask, read_scan, write_mask, write_probability
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
 from core.scan import Note, Scan, Segmentation
@@ -125,7 +125,7 @@ def _publish(loaded: Loaded, found: Segmentation, request: Request, out: Path, o
                 shutil.rmtree(stale)
         part.mkdir(parents=True)
         begun = time.perf_counter()
-        paths = (*write_mask(found.mask, loaded.scan, part), _write_overlay(loaded, found, request, part))
+        paths = (*_write_results(loaded, found, request, part), _write_overlay(loaded, found, request, part))
         written = time.perf_counter() - begun
         files = [{"name": path.name, "sha256": hash_files([path])} for path in paths]
         manifest = _manifest(loaded, found, request, files, written)
@@ -147,17 +147,26 @@ def _publish(loaded: Loaded, found: Segmentation, request: Request, out: Path, o
     return manifest
 
 
+def _write_results(loaded: Loaded, found: Segmentation, request: Request, folder: Path) -> tuple[Path, ...]:
+    card = request.card
+    origin = Origin(card.name, card.version, found.manifest, request.deidentify)
+    paths = write_mask(found.mask, loaded.scan, folder, request.form, origin)
+    if request.probability:
+        paths += write_probability(found.probability, loaded.scan, folder, request.form, origin)
+    return paths
+
+
 def _write_overlay(loaded: Loaded, found: Segmentation, request: Request, folder: Path) -> Path:
     import cv2
 
-    from core.batch.sheet import overlay_sheet
+    from core.batch.sheet import scan_sheet
     from core.preprocess.channels import select_channels
-    from core.preprocess.intensity import to_uint8
+    from core.preprocess.intensity import IntensityRange
 
-    settings = request.card.preprocessing
-    voxels, _ = select_channels(loaded.scan, settings.channels, request.channel)
-    images, _, _ = to_uint8(voxels[:, :1], settings.percentiles)
-    sheet = overlay_sheet(images[:, 0], found.mask, loaded.truth)
+    scan = loaded.scan
+    voxels, _ = select_channels(scan, request.card.preprocessing.channels, request.channel)
+    intensity = IntensityRange(**found.manifest["intensity"][0])
+    sheet = scan_sheet(scan, voxels[:, 0], intensity, found.mask, loaded.truth)
     done, content = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))
     path = folder / f"{loaded.job.name}_overlay.png"
     if not done:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from core.errors import UsageError
+from core.io.write import Form
 from core.model_card import GridMode, ModelCard
 from core.model_store import find_model, load_card
 
@@ -25,6 +26,10 @@ class Request:
         min_lesion: voxels below which a component is dropped.
         grid: how slices are brought onto the network's grid.
         channel: the user's choice of a channel, or None.
+        series: which series or volume to take of inputs that hold several, or None.
+        form: how masks are written; "auto" goes by what each case was read from.
+        probability: whether probabilities are written too.
+        deidentify: whether written DICOM names another patient.
     """
 
     folder: Path
@@ -36,6 +41,10 @@ class Request:
     min_lesion: int
     grid: GridMode
     channel: int | str | None
+    series: str | None = None
+    form: Form = "auto"
+    probability: bool = False
+    deidentify: bool = False
 
     def model(self) -> dict[str, str]:
         """Which model, for a manifest."""
@@ -49,6 +58,10 @@ class Request:
             "min_lesion": self.min_lesion,
             "grid": self.grid,
             "channel": self.channel,
+            "series": self.series,
+            "form": self.form,
+            "probability": self.probability,
+            "deidentify": self.deidentify,
             "device": self.device,
             "precision": self.precision,
         }
@@ -64,6 +77,10 @@ def make_request(
     min_lesion: int = 0,
     grid: str | None = None,
     channel: int | str | None = None,
+    series: str | None = None,
+    form: str = "auto",
+    probability: bool = False,
+    deidentify: bool = False,
 ) -> Request:
     """Check options and fill in what the model's card decides, without importing torch.
 
@@ -83,4 +100,20 @@ def make_request(
         raise UsageError(f"the grid must be one of {', '.join(get_args(GridMode))}", source=str(grid))
     if isinstance(channel, str) and channel.isascii() and channel.isdigit():
         channel = int(channel)
-    return Request(folder, card, device, precision, threshold, tta, min_lesion, cast(GridMode, chosen), channel)
+    if form not in get_args(Form):
+        raise UsageError(f"results are written as one of {', '.join(get_args(Form))}", source=form)
+    return Request(
+        folder,
+        card,
+        device,
+        precision,
+        threshold,
+        tta,
+        min_lesion,
+        cast(GridMode, chosen),
+        channel,
+        series,
+        cast(Form, form),
+        probability,
+        deidentify,
+    )

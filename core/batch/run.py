@@ -210,7 +210,7 @@ def _segment_all(
     stop: Callable[[], bool],
 ) -> None:
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="metseg-read") as pool:
-        for number, (job, loading) in enumerate(_one_ahead(pool, jobs), 1):
+        for number, (job, loading) in enumerate(_one_ahead(pool, jobs, request.series), 1):
             if stop():
                 return
             tell(CaseBegun(job.name, number, len(jobs)))
@@ -222,13 +222,15 @@ def _segment_all(
             del loading  # or three cases would be in memory while the next but one is being read
 
 
-def _one_ahead(pool: ThreadPoolExecutor, jobs: Sequence[Job]) -> Iterator[tuple[Job, Future[Loaded]]]:
+def _one_ahead(
+    pool: ThreadPoolExecutor, jobs: Sequence[Job], series: str | None
+) -> Iterator[tuple[Job, Future[Loaded]]]:
     """Each job with its reading under way, while the next one's already is; never more than two cases in memory."""
-    following = pool.submit(load_case, jobs[0])
+    following = pool.submit(load_case, jobs[0], series)
     for index, job in enumerate(jobs):
         current = following
         if index + 1 < len(jobs):
-            following = pool.submit(load_case, jobs[index + 1])
+            following = pool.submit(load_case, jobs[index + 1], series)
         yield job, current
 
 

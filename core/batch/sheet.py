@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.framing import to_aspect, with_letters
 from core.overlay import draw_overlay
+from core.preprocess.intensity import IntensityRange, to_uint8_by
+from core.scan import Scan
+from core.views import first_view
 
 MOST_SLICES = 30
 EMPTY_SLICES = 6
@@ -32,9 +38,54 @@ def overlay_sheet(
         (height, width, 3) uint8 RGB.
     """
     if len(images) == 1:
-        return _tile(images, mask, truth, 0, LONE_PX)
-    chosen = choose_slices(mask, truth)
-    tiles = [_labelled(_tile(images, mask, truth, index, TILE_PX), str(index + 1)) for index in chosen]
+        return _tile(images[0], mask[0], None if truth is None else truth[0], LONE_PX)
+    return _sheet(
+        _labelled(_tile(images[index], mask[index], None if truth is None else truth[index], TILE_PX), str(index + 1))
+        for index in choose_slices(mask, truth)
+    )
+
+
+def scan_sheet(
+    scan: Scan,
+    values: NDArray[Any],
+    intensity: IntensityRange,
+    mask: NDArray[np.bool_],
+    truth: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """The same for a scan as it was read: as the model saw it, in true proportions, with letters where they are known.
+
+    Only the slices that are drawn are brought to 8 bit. Each bears its number in the scan, from 1; where the slices
+    were cut across those of the scan, that in the cut volume.
+
+    Args:
+        scan: what was read.
+        values: (slices, height, width), the channel of it to show.
+        intensity: which of its values are black and white.
+        mask: (slices, height, width) on the scan's grid.
+        truth: the same shape, or None.
+    """
+    view = first_view(scan)
+    voxels, found = view.turn(values), view.turn(mask)
+    true = None if truth is None else view.turn(truth)
+
+    def tile(index: int, longest: int) -> NDArray[np.uint8]:
+        image = to_aspect(to_uint8_by(np.ascontiguousarray(voxels[index]), intensity), view.aspect)
+        marks = to_aspect(np.ascontiguousarray(found[index]), view.aspect)
+        lines = None if true is None else to_aspect(np.ascontiguousarray(true[index]), view.aspect)
+        return with_letters(_tile(image, marks, lines, longest), view.letters)
+
+    if len(voxels) == 1:
+        return tile(0, LONE_PX)
+    stored = view.plane.axes[0] == 0
+    return _sheet(
+        _labelled(tile(index, TILE_PX), str((view.stored((index, 0, 0))[0] if stored else index) + 1))
+        for index in choose_slices(found, true)
+    )
+
+
+def _sheet(drawn: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Tiles of one size in rows."""
+    tiles = list(drawn)
     height, width, _ = tiles[0].shape
     columns = min(COLUMNS, len(tiles))
     rows = math.ceil(len(tiles) / columns)
@@ -62,12 +113,11 @@ def choose_slices(mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None = Non
 
 
 def _tile(
-    images: NDArray[np.uint8], mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None, index: int, longest: int
+    image: NDArray[np.uint8], found: NDArray[np.bool_], true: NDArray[np.bool_] | None, longest: int
 ) -> NDArray[np.uint8]:
     """One slice (h, w, 3), its longer side at most `longest`; shrunk before drawing, so that outlines stay visible."""
     import cv2
 
-    image, found, true = images[index], mask[index], None if truth is None else truth[index]
     height, width = image.shape
     if (scale := longest / max(height, width)) < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))

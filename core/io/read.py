@@ -18,6 +18,7 @@ from core.io.jpeg_header import is_jpeg
 from core.io.limits import ReadLimits, check_limit
 from core.io.names import stem_of
 from core.scan import Note, Scan, ScanSource
+from core.sequence import sequence_of_names
 
 DEFAULT_LIMITS = ReadLimits()
 SAME_PLACE = 0.5
@@ -41,8 +42,8 @@ def read_scan(source: str | Path | ScanSource, limits: ReadLimits = DEFAULT_LIMI
         InputError: it cannot be read; the message says why.
     """
     if not isinstance(source, ScanSource):
-        source = _source(Path(source))
-    return _scan(source.name, source.paths, _load(source.paths, limits), limits, source.notes, series)
+        source = source_of(Path(source))
+    return _scan(source.name, source.paths, load_files(source.paths, limits), limits, source.notes, series)
 
 
 def read_scan_bytes(content: bytes, name: str, limits: ReadLimits = DEFAULT_LIMITS, series: str | None = None) -> Scan:
@@ -82,7 +83,7 @@ def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS, series: s
     if missing or len(masks) != len(source.paths):
         raise PairMismatch(f"{len(source.paths) - len(masks)} of {len(source.paths)} images have no mask; add them")
     parts = []
-    for image, mask in zip(_load(source.paths, limits), _load(masks, limits), strict=True):
+    for image, mask in zip(load_files(source.paths, limits), load_files(masks, limits), strict=True):
         with naming(image.name):
             expected = format_of(image.content).describe([image], limits, series)
         with naming(mask.name):
@@ -116,7 +117,12 @@ def _check_pair(image: Described, mask: Described) -> None:
             raise PairMismatch("the mask lies elsewhere in space than its image; bring it onto the image's grid")
 
 
-def _source(path: Path) -> ScanSource:
+def source_of(path: Path) -> ScanSource:
+    """A file, or the one case in a folder.
+
+    Raises:
+        InputError: the folder holds several cases, or none.
+    """
     if not path.is_dir():
         return ScanSource(stem_of(path.name), (path,))
     found = find_scans(path)
@@ -154,7 +160,7 @@ def _scan(
         affine=decoded.affine,
         slice_positions_mm=decoded.slice_positions_mm,
         channels=decoded.channels,
-        sequence=decoded.sequence,
+        sequence=decoded.sequence or sequence_of_names([str(path) for path in paths] or [name]),
         slice_names=_slice_names(decoded),
         paths=tuple(paths[owner] for owner in slices) if paths else (),
         slices_per_path=tuple(slices.values()) if paths else (),
@@ -165,8 +171,14 @@ def _scan(
     )
 
 
-def _load(paths: Sequence[Path], limits: ReadLimits) -> list[RawFile]:
-    """The bytes of files, within the limit of the case as a whole."""
+def load_files(paths: Sequence[Path], limits: ReadLimits) -> list[RawFile]:
+    """The bytes of files, within the limit of the case as a whole.
+
+    Raises:
+        NothingFound: there is no such file.
+        InputError: one cannot be opened.
+        TooLarge: they are beyond the limit.
+    """
     files, total = [], 0
     for path in paths:
         with naming(str(path)):

@@ -48,15 +48,13 @@ def encode_mask(
 def encode_probability(
     probability: NDArray[np.float32], scan: Scan, form: Form = "auto", origin: Origin = UNKNOWN_ORIGIN
 ) -> tuple[RawFile, ...]:
-    """Probabilities as files in memory, float32: NIfTI where the geometry is known, else a TIFF of pages.
+    """Probabilities as files in memory, in one form.
 
-    Args, result and errors are those of `encode_mask`; no DICOM is made of probabilities.
+    Args, result and errors are those of `encode_mask`; DICOM gives NIfTI by itself, where the geometry allows it.
     """
     _check_grid(probability.shape, scan)
-    if form in ("auto", "seg") and scan.format == "DICOM":
-        form = "tiff" if writer_of("nifti").obstacle(scan) else "nifti"
-    (writer,) = _writers(scan, form)
-    return writer.encode_probability(probability, scan, origin)
+    # Of DICOM's two forms the last: a SEG knows only 256 steps.
+    return _writers(scan, form)[-1].encode_probability(probability, scan, origin)
 
 
 def write_mask(
@@ -103,15 +101,15 @@ def writer_of(form: Form) -> Writer:
 
 
 def _writers(scan: Scan, form: Form) -> Sequence[Writer]:
-    """Whoever writes results for this scan; the first is never optional."""
+    """Whoever writes results for this scan, one or more."""
     if form == "auto":
         wanted: dict[str, tuple[Form, ...]] = {"NIfTI": ("nifti",), "DICOM": ("seg", "nifti")}
-        fitting = [writer_of(each) for each in wanted.get(scan.format, ())]
-        return [writer for writer in fitting if writer.obstacle(scan) is None] or [writer_of("tiff")]
+        found = [writer_of(form) for form in wanted.get(scan.format, ())]
+        return [writer for writer in found if writer.obstacle(scan) is None] or [writer_of("tiff")]
     writer = writer_of(form)
     if reason := writer.obstacle(scan):
         raise OutputError(reason, source=scan.name)
-    return (writer,)
+    return [writer]
 
 
 def _check_grid(shape: tuple[int, ...], scan: Scan) -> None:

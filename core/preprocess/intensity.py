@@ -87,6 +87,26 @@ def to_uint8(
     return out, tuple(ranges), tuple(notes)
 
 
+def to_uint8_by(values: NDArray[Any], known: IntensityRange) -> NDArray[np.uint8]:
+    """Bring some slices of a volume to 8 bit by the range that `to_uint8` found for the whole of it.
+
+    Args:
+        values: of any shape and real dtype; of one channel.
+        known: that channel's range.
+
+    Returns:
+        the same shape; what `to_uint8` made of them.
+    """
+    if not known.scaled:
+        return values.astype(np.uint8, copy=False)
+    if known.high <= known.low:
+        return np.zeros(values.shape, np.uint8)
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    image = _as_float(values)
+    return _scale(np.where(np.isfinite(image), image, known.low), known.low, known.high)
+
+
 _CONSTANT = Note("constant-image", "all voxels have the same value; there is nothing to find in this scan")
 _NOT_FINITE = Note("values-not-finite", "some values are not finite numbers (NaN or infinite); they were taken as dark")
 _LONE_SLICE = Note(

@@ -56,10 +56,10 @@ def test_something_unforeseen_in_one_case_does_not_stop_the_others(
         write_case(tmp_path / "in" / name)
     original = case_module.write_mask
 
-    def fail_once(mask: Any, scan: Any, folder: Path) -> Any:
+    def fail_once(mask: Any, scan: Any, folder: Path, form: Any, origin: Any) -> Any:
         if scan.name == "A":
             raise ZeroDivisionError("a bug\nwith details")
-        return original(mask, scan, folder)
+        return original(mask, scan, folder, form, origin)
 
     monkeypatch.setattr(case_module, "write_mask", fail_once)
     report = run([tmp_path / "in"])
@@ -189,7 +189,7 @@ def test_a_disk_that_cannot_be_written_is_one_sentence_and_leaves_nothing(
 ) -> None:
     write_case(tmp_path / "A")
 
-    def full(mask: Any, scan: Any, folder: Path) -> Any:
+    def full(mask: Any, scan: Any, folder: Path, form: Any, origin: Any) -> Any:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(case_module, "write_mask", full)
