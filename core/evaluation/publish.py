@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.io.atomic import write_atomic
 from core.model_card import ModelCard
 from core.model_store import CARD_FILE, load_card, load_network
+from core.unfamiliar.reference import REFERENCE_FILE
 
 QUOTED = (
     "dice", "tumour_slice_dice", "all_slice_dice", "lesion_sensitivity", "false_positives_per_scan", "hd95_mm",
@@ -77,5 +78,7 @@ def publish(
     )
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model / card.weights.file, out / card.weights.file)
+    if (model / REFERENCE_FILE).is_file():
+        shutil.copyfile(model / REFERENCE_FILE, out / REFERENCE_FILE)
     write_atomic(out / CARD_FILE, (json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
     return card

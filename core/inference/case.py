@@ -12,6 +12,7 @@ from core.inference.manifest import Stopwatch
 from core.inference.tiling import Tile
 from core.preprocess.prepare import Prepared
 from core.scan import Scan
+from core.unfamiliar.reference import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Case:
         prepared: the slices of its plane on the network's grid, before CLAHE.
         tiles: how each slice is cut into windows.
         settings: what was asked.
+        verdict: how familiar its slices look to the model; None where that cannot be said.
         done: slices that have their answer.
         probability: (slices, height, width) float32 on the scan's grid, filled for the first `done` slices of the
             plane; None before the first.
@@ -44,6 +46,7 @@ class Case:
     prepared: Prepared
     tiles: tuple[Tile, ...]
     settings: Settings
+    verdict: Verdict | None = None
     done: int = 0
     probability: NDArray[np.float32] | None = None
     watch: Stopwatch = field(default_factory=lambda: Stopwatch("prepare", "clahe", "network", "restore", "lesions"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,8 @@ from core.networks import NestedUNet
 from core.preprocess.grid import from_grid
 from core.preprocess.prepare import prepare
 from core.scan import Scan, Segmentation
+from core.unfamiliar.judge import MEASURED, judge
+from core.unfamiliar.reference import load_reference
 
 WINDOW = 768
 """The longest side that the network is given at once; a picture of up to this many pixels is not tiled."""
@@ -72,6 +74,7 @@ class Predictor:
         folder = find_model(model)
         self.card = load_card(folder)
         network = load_network(folder, self.card)
+        self._reference = load_reference(folder, MEASURED)
         if depth is not None:
             if not isinstance(network, NestedUNet):
                 raise UsageError("only a nested network can be cut at a depth; leave the depth out")
@@ -152,7 +155,10 @@ class Predictor:
             raise UsageError("the minimum lesion must not be negative")
         begun = time.perf_counter()
         prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid)
-        case = Case(scan, prepared, self._plan(prepared.grid.target), Settings(threshold, tta, min_lesion, channel))
+        verdict, doubts = judge(self._reference, prepared.images, self.card.preprocessing)
+        prepared = replace(prepared, notes=prepared.notes + doubts)
+        chosen = Settings(threshold, tta, min_lesion, channel)
+        case = Case(scan, prepared, self._plan(prepared.grid.target), chosen, verdict)
         case.watch.book("prepare", time.perf_counter() - begun)
         return case
 
@@ -277,6 +283,7 @@ class Predictor:
                 "plane": asdict(prepared.plane),
                 "grid": asdict(prepared.grid),
                 "intensity": [asdict(entry) for entry in prepared.ranges],
+                "familiarity": None if case.verdict is None else asdict(case.verdict),
                 "tiling": {"blend": self._blend, "tiles": len(tiles), "window": tiles[0].window.shape},
                 "engine": {
                     "name": engine.name,

@@ -1,0 +1,69 @@
+"""From a scan's slices on the network's grid to a verdict and a note."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.model_card import PreprocessSettings
+from core.preprocess.clahe import clahe, tile_grid
+from core.scan import Note
+from core.unfamiliar.describe import FEATURES, describe
+from core.unfamiliar.reference import Reference, Verdict
+
+UNFAMILIAR = "unfamiliar"
+"""Code of the note that a scan does not look like what the model learnt from."""
+MOST_SLICES = 32
+"""Slices of a volume that are described, evenly spread."""
+MEASURED = (*FEATURES, *(f"clahe_{name}" for name in FEATURES))
+"""Each slice is described twice: as it comes, and after CLAHE, as the network sees it."""
+
+
+def measure(images: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[np.float64]:
+    """Describe a scan's slices, or of many an even sample, which depends on their number alone.
+
+    Args:
+        images: (S, C, h, w) uint8 on the network's grid, before CLAHE; the first channel is described.
+        settings: the model's.
+
+    Returns:
+        (min(S, MOST_SLICES), len(MEASURED)); rows with NaN where nothing stands out from the background.
+    """
+    count, _, height, width = images.shape
+    # Centres of equal parts, as the ends of a volume show little.
+    parts = min(count, MOST_SLICES)
+    chosen = [int((part + 0.5) * count / parts) for part in range(parts)]
+    slices = np.ascontiguousarray(images[chosen, 0])
+    seen = slices
+    if settings.clip_limit >= 0:
+        seen = clahe(slices, settings.clip_limit, tile_grid(height, width, settings.tile_px))
+    return np.concatenate([describe(slices), describe(seen)], axis=1)
+
+
+def judge(
+    reference: Reference | None, images: NDArray[np.uint8], settings: PreprocessSettings
+) -> tuple[Verdict | None, tuple[Note, ...]]:
+    """Say whether a scan looks like what a model learnt from.
+
+    Args:
+        reference: the model's; None says nothing.
+        images: (S, C, h, w) uint8 on the network's grid, before CLAHE.
+        settings: the model's.
+
+    Returns:
+        the verdict, None without reference or contrast; and the note that a person should read.
+    """
+    if reference is None or images.min() == images.max():
+        return None, ()
+    verdict = reference.judge(measure(images, settings))
+    if verdict.is_strange:
+        return verdict, (_STRANGE,)
+    return verdict, (_OTHER,) if verdict.is_other else ()
+
+
+_STRANGE = Note(
+    UNFAMILIAR, "this does not look like the pictures that the model learnt from; do not rely on what it finds"
+)
+_OTHER = Note(
+    UNFAMILIAR, "by its look this is another sequence than the model learnt from; do not rely on what it finds"
+)
