@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 NEEDED = (
@@ -43,12 +44,8 @@ def texts(dataset: Any, keyword: str) -> tuple[str, ...]:
     found = value(dataset, keyword)
     if found is None:
         return ()
-    if isinstance(found, str | int | float):
-        return (str(found).strip(),)
-    try:
-        return tuple(str(entry).strip() for entry in found)
-    except TypeError:
-        return ()
+    several = found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else (found,)
+    return tuple(str(entry).strip() for entry in several)
 
 
 def integer(dataset: Any, keyword: str) -> int | None:
