@@ -33,6 +33,7 @@ def main() -> None:
         return
     desk: Desk = st.session_state.setdefault("desk", Desk())
     desk.collect()
+    desk.moved = False
     scans, model = st.columns(2, gap="large")
     with scans:
         st.header("Scans", anchor=False)

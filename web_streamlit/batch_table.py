@@ -60,7 +60,8 @@ def _notes_and_downloads(desk: Desk, rows: list[dict[str, Any]]) -> None:
                 on_click="ignore",
                 key="save-all",
             )
-        st.button("Update", key="update", help="After moving a threshold below", icon=":material/refresh:")
+        if not desk.table_follows:
+            st.button("Update", key="update", help="After moving a threshold below", icon=":material/refresh:")
         st.caption(f"Thresholds: {told}." if told else "")
 
 

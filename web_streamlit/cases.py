@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InputError, MetsegError, PairMismatch, TooLarge
+from core.errors import AmbiguousSeries, InputError, MetsegError, PairMismatch, SeriesChoice, TooLarge
 from core.io import (
     ReadLimits,
     encode_tiff,
@@ -28,11 +31,15 @@ from core.model_card import PreprocessSettings
 from core.phantom import make_phantom
 from core.preprocess.channels import select_channels
 from core.scan import Note, Scan, ScanSource
+from core.views import first_view
 from web_streamlit.settings import Settings
 
 Mask = NDArray[np.bool_]
 LONGEST_NAME = 80
+NO_CHOICE: Mapping[str, str] = MappingProxyType({})
 DEEPEST = 4
+NEAR = 0.01
+"""Millimetres, or millimetres per voxel, by which a mask may lie beside its scan."""
 UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 BUNDLED = {"Head 1": 1, "Head 2": 2, "Head 3": 3}
 """The first seeds there are, so that nobody can have picked what a model does well on."""
@@ -55,13 +62,23 @@ class Case:
         key: tells cases of one page apart; the same content under the same name has the same.
         scan: what was read; its paths are names only, nothing lies there any more.
         truth: (slices, height, width), or None.
-        content: the file itself where the case is one file, else None.
+        contents: the files themselves, in the order of the scan's.
+        series: which of several series in them it is, or None.
     """
 
     key: str
     scan: Scan
     truth: Mask | None
-    content: bytes | None
+    contents: tuple[bytes, ...]
+    series: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralSeries:
+    """What holds several series, of which the user must choose one."""
+
+    name: str
+    choices: tuple[SeriesChoice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +95,17 @@ class Reading:
 
     cases: tuple[Case, ...] = ()
     refused: tuple[Refused, ...] = ()
+    several: tuple[SeveralSeries, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def read_uploads(files: Sequence[RawFile], settings: Settings) -> Reading:
+def read_uploads(files: Sequence[RawFile], settings: Settings, series: Mapping[str, str] = NO_CHOICE) -> Reading:
     """Read what was uploaded; what cannot be read costs only itself.
+
+    Args:
+        files: in any order.
+        settings: the page's.
+        series: of cases that hold several series the chosen one, by the case's name.
 
     The files are in a private temporary folder while this runs, and gone from there when it returns.
     """
@@ -103,19 +126,30 @@ def read_uploads(files: Sequence[RawFile], settings: Settings) -> Reading:
             return Reading(refused=(Refused("upload", error.detail),))
         except OSError:
             return Reading(refused=(Refused("upload", "the files cannot be taken in; free some disk space"),))
-        return _read_all(sources, contents, len(strays), settings)
+        return _read_all(sources, contents, len(strays), settings, series)
 
 
-def _read_all(sources: Sequence[ScanSource], contents: dict[Path, bytes], strays: int, settings: Settings) -> Reading:
+def _read_all(
+    sources: Sequence[ScanSource],
+    contents: dict[Path, bytes],
+    strays: int,
+    settings: Settings,
+    series: Mapping[str, str],
+) -> Reading:
     cases: list[Case] = []
     refused: list[Refused] = []
+    several: list[SeveralSeries] = []
     notes = [f"Masks that belong to no image, and are not used: {strays}."] if strays else []
     left = settings.total_voxels
     for source in sources:
+        chosen = series.get(source.name)
         try:
-            scan = read_scan(source, settings.limits)
+            scan = read_scan(source, settings.limits, chosen)
             if scan.voxels.size > left:
                 raise TooLarge("this is more than the page holds at a time; send fewer cases")
+        except AmbiguousSeries as error:
+            several.append(SeveralSeries(source.name, error.choices))
+            continue
         except InputError as error:
             refused.append(Refused(source.name, error.detail))
             continue
@@ -123,15 +157,15 @@ def _read_all(sources: Sequence[ScanSource], contents: dict[Path, bytes], strays
         truth = None
         if source.has_truth:
             try:
-                truth = read_mask(source, settings.limits)
+                truth = read_mask(source, settings.limits, chosen)
             except InputError as error:
                 notes.append(f"{source.name}: its mask is not used, for {error.detail}.")
         elif any(source.mask_paths):
             notes.append(f"{source.name}: only some of its slices have a mask, so there is no Dice.")
+        own = tuple(contents[path] for path in scan.paths)
         scan = replace(scan, paths=tuple(Path(path.name) for path in scan.paths))
-        lone = contents[source.paths[0]] if len(source.paths) == 1 else None
-        cases.append(Case(_key(scan), scan, truth, lone))
-    return Reading(tuple(cases), tuple(refused), tuple(notes))
+        cases.append(Case(_key(scan, chosen), scan, truth, own, chosen))
+    return Reading(tuple(cases), tuple(refused), tuple(several), tuple(notes))
 
 
 def bundled_case(seed: int, slices: int = BUNDLED_SLICES) -> Case:
@@ -141,42 +175,50 @@ def bundled_case(seed: int, slices: int = BUNDLED_SLICES) -> Case:
     scan = read_scan_bytes(content, phantom.name)
     made_up = Note("phantom", "this is a synthetic picture, not a scan of a person")
     scan = replace(scan, paths=(Path(f"{phantom.name}.tif"),), slices_per_path=(slices,), notes=(*scan.notes, made_up))
-    return Case(_key(scan), scan, truth, content)
+    return Case(_key(scan), scan, truth, (content,))
 
 
 def payload(case: Case, settings: PreprocessSettings, channel: str | None) -> tuple[bytes, dict[str, str]]:
-    """The file to send for a case, and the field that goes with it.
+    """The file to send for a case, and the fields that go with it.
 
-    One file goes as it is. Of several files the model's channel is sent, as one stack.
+    One file goes as it is, and several of DICOM in an archive. Of several pictures the model's channel is sent, as one
+    stack.
 
     Raises:
         InputError: the case cannot be taken by this model.
     """
     voxels, _ = select_channels(case.scan, settings.channels, channel)
-    if case.content is not None:
-        return case.content, {} if channel is None else {"channel": channel}
+    given = {"channel": channel, "series": case.series}
+    fields = {name: value for name, value in given.items() if value is not None}
+    if len(case.contents) == 1:
+        return case.contents[0], fields
+    if case.scan.format == "DICOM":
+        return _archive(case.contents), fields
     if voxels.shape[1] != 1:
         raise InputError("this model takes several channels; upload the case as one file")
     return encode_tiff(voxels[:, 0]), {}
 
 
 def one_slice(case: Case, settings: PreprocessSettings, channel: str | None) -> bytes:
-    """The middle slice alone, to measure how fast the server is."""
+    """The middle slice alone, as the model sees it, to measure how fast the server is."""
     voxels, _ = select_channels(case.scan, settings.channels, channel)
-    middle = len(voxels) // 2
-    return encode_tiff(voxels[middle : middle + 1, 0])
+    view = first_view(case.scan)
+    return encode_tiff(view.cut(voxels[:, 0], view.shape[0] // 2)[None])
 
 
-def read_truth(files: Sequence[RawFile], shape: tuple[int, int, int], limits: ReadLimits) -> Mask:
-    """Ground truth for a case, of one stack or of one file for each slice: above 0, in a JPEG above 127.
+def read_truth(files: Sequence[RawFile], scan: Scan, limits: ReadLimits) -> Mask:
+    """Ground truth for a case, of one file or of one for each slice: above 0, in a JPEG above 127.
 
     Raises:
         InputError: it cannot be read.
         PairMismatch: it does not lie on the case's grid.
     """
-    parts = []
+    parts, shape = [], scan.shape
     for file in sorted(files, key=lambda each: natural_key(each.name)):
-        voxels = read_scan_bytes(file.content, file.name, limits).voxels
+        truth = read_scan_bytes(file.content, file.name, limits)
+        if truth.affine is not None and scan.affine is not None and not np.allclose(truth.affine, scan.affine, 0, NEAR):
+            raise PairMismatch("the mask lies elsewhere in space than the scan; bring it onto the scan's grid")
+        voxels = truth.voxels
         parts.append((voxels > (127 if is_jpeg(file.content) else 0)).any(axis=1))
     if len({part.shape[1:] for part in parts}) == 1:
         mask = np.concatenate(parts)
@@ -202,5 +244,14 @@ def _place(root: Path, name: str, taken: set[Path], folders: set[Path]) -> Path:
     return path
 
 
-def _key(scan: Scan) -> str:
-    return hashlib.sha256(f"{scan.name}\0{scan.sha256}".encode(errors="replace")).hexdigest()[:16]
+def _archive(contents: Sequence[bytes]) -> bytes:
+    """Files without their names."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for number, content in enumerate(contents):
+            archive.writestr(f"{number}.dcm", content)
+    return buffer.getvalue()
+
+
+def _key(scan: Scan, series: str | None = None) -> str:
+    return hashlib.sha256(f"{scan.name}\0{scan.sha256}\0{series}".encode(errors="replace")).hexdigest()[:16]

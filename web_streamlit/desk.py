@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InputError
+from core.errors import InputError, SeriesChoice
 from core.model_card import ModelCard, PreprocessSettings
+from core.views import first_view
 from web_streamlit.cases import Case, Reading
 from web_streamlit.downloads import Result, batch_row
 from web_streamlit.findings import Finding, Images, decode_probability, find, make_images
@@ -19,6 +20,8 @@ from web_streamlit.server import Trouble
 
 Mask = NDArray[np.bool_]
 T = TypeVar("T")
+FOLLOWING = 24
+"""Answers up to which the table of all cases follows each move of a threshold."""
 KEPT_ARRAYS = 6
 """Decoded pictures and probabilities that are kept at hand; the others are decoded again when they are looked at."""
 
@@ -38,10 +41,14 @@ class Desk:
         failed: what the last run could not do.
         truths: ground truth that was added by hand, by case.
         case_key: of the case that is looked at.
-        slices: for each case the slice that is looked at.
+        slices: for each case the slice that is looked at, in the view that the model sees.
+        crosses: for each case the (row, column) in that slice through which the other views are cut.
+        choices: the series that were found in what holds several, by its name.
+        series: of what holds several series the chosen one, by its name.
         thresholds: for each model the one that was chosen.
         min_lesion: in voxels.
         opacity, outline: of the overlay.
+        moved: whether a threshold or the smallest lesion was moved since the table of all cases was drawn.
     """
 
     readings: dict[str, Reading] = field(default_factory=dict)
@@ -55,12 +62,21 @@ class Desk:
     truths: dict[str, Mask] = field(default_factory=dict)
     case_key: str = ""
     slices: dict[str, int] = field(default_factory=dict)
+    crosses: dict[str, tuple[int, int]] = field(default_factory=dict)
+    choices: dict[str, tuple[SeriesChoice, ...]] = field(default_factory=dict)
+    series: dict[str, str] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)
     min_lesion: int = 0
     opacity: float = 0.45
     outline: bool = True
+    moved: bool = False
     _arrays: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _rows: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def table_follows(self) -> bool:
+        """Whether the table of all cases is drawn again at once when a threshold moves; many take their time."""
+        return len(self.results()) <= FOLLOWING
 
     @property
     def reading(self) -> Reading:
@@ -80,6 +96,7 @@ class Desk:
         self.found = {key: found for key, found in self.found.items() if key[0] in kept}
         self.truths = {key: truth for key, truth in self.truths.items() if key in kept}
         self.slices = {key: index for key, index in self.slices.items() if key in kept}
+        self.crosses = {key: cross for key, cross in self.crosses.items() if key in kept}
         self.failed = tuple(failure for failure in self.failed if failure.task.case.key in kept)
         self._arrays.clear()
         self._rows.clear()
@@ -105,7 +122,7 @@ class Desk:
             threshold = self.threshold(found.task.card)
             if key[0] not in self.slices or len(run.tasks) == 1:
                 finding = find(probability, found.task.case.scan, threshold, self.min_lesion)
-                self.slices[key[0]] = finding.best_slice
+                self.slices[key[0]] = finding.best_slice(first_view(found.task.case.scan))
         if ended:
             self.failed, self.run = tuple(run.failed), None
         return ended

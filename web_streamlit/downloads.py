@@ -7,19 +7,18 @@ import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.batch.results import RESEARCH_ONLY
-from core.batch.sheet import overlay_sheet
+from core.batch.sheet import scan_sheet
 from core.batch.tables import lesions_csv
 from core.csv_text import csv_text
-from core.io import encode_png, write_mask
+from core.io import Origin, encode_mask, encode_png
 from core.measure.dice import EMPTY_RULE, dice
+from core.preprocess.channels import select_channels
 from core.scan import Note
 from core.system import VERSION
 from web_streamlit.cases import Case
@@ -80,14 +79,25 @@ class Result:
 
 def mask_files(result: Result) -> dict[str, bytes]:
     """The mask as files, named and encoded as the command does it: one for each file of the case."""
-    with TemporaryDirectory(prefix="metseg-web-") as folder:
-        paths = write_mask(result.finding.mask, result.case.scan, Path(folder))
-        return {path.name: path.read_bytes() for path in paths}
+    card = result.found.task.card
+    origin = Origin(card.name, card.version)
+    return {file.name: file.content for file in encode_mask(result.finding.mask, result.case.scan, origin=origin)}
+
+
+def zip_masks(masks: Mapping[str, bytes]) -> bytes:
+    """Nothing but the masks, side by side."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # they are compressed already
+        for name, content in masks.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def overlay_file(result: Result) -> bytes:
     """A PNG of the slices with findings."""
-    return encode_png(overlay_sheet(result.images.grey, result.finding.mask, result.truth))
+    prepared, scan = result.images.prepared, result.case.scan
+    voxels, _ = select_channels(scan, result.found.task.card.preprocessing.channels, result.found.task.options.channel)
+    return encode_png(scan_sheet(scan, voxels[:, 0], prepared.ranges[0], result.finding.mask, result.truth))
 
 
 def record(result: Result) -> dict[str, Any]:
@@ -113,6 +123,7 @@ def record(result: Result) -> dict[str, Any]:
             "clip_limit": card.preprocessing.clip_limit,
             "tile_px": card.preprocessing.tile_px,
         },
+        "plane": asdict(result.images.prepared.plane),
         "grid": asdict(result.images.prepared.grid),
         "intensity": [asdict(entry) for entry in result.images.prepared.ranges],
         "server": dict(result.machine),

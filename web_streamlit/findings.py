@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 
 from core.errors import BrokenFile
 from core.io import ReadLimits, read_scan_bytes
-from core.measure.dice import dice
 from core.measure.lesions import find_lesions
 from core.measure.totals import sum_up
 from core.model_card import PreprocessSettings
 from core.preprocess.channels import select_channels
 from core.preprocess.clahe import clahe, tile_grid
-from core.preprocess.intensity import to_uint8
+from core.preprocess.intensity import to_uint8_by
+from core.preprocess.plane import plan_plane
 from core.preprocess.prepare import Prepared, prepare
 from core.scan import Lesion, Note, Scan
+from core.views import View
 
 Mask = NDArray[np.bool_]
-ANSWER_LIMITS = ReadLimits(slice_pixels=1 << 26)
+ANSWER_LIMITS = ReadLimits(slice_pixels=1 << 26, file_bytes=1 << 31)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,11 +34,10 @@ class Finding:
     lesions: tuple[Lesion, ...]
     threshold: float
 
-    @property
-    def best_slice(self) -> int:
-        """Where the most lesion is; without any, where the probability is highest."""
-        areas = np.count_nonzero(self.mask, axis=(1, 2))
-        return int(np.argmax(areas if areas.any() else self.probability.max(axis=(1, 2))))
+    def best_slice(self, view: View) -> int:
+        """The slice of a view with the most lesion; without any, the one with the highest probability."""
+        areas = np.count_nonzero(view.turn(self.mask), axis=(1, 2))
+        return int(np.argmax(areas if areas.any() else view.turn(self.probability).max(axis=(1, 2))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Images:
 
     Attributes:
         grey: (slices, height, width) uint8 on the scan's grid, the model's channel.
-        prepared: the same on the network's grid, before CLAHE.
+        prepared: the slices that the network sees on its grid, before CLAHE.
         notes: what was assumed on the way.
     """
 
@@ -71,9 +71,9 @@ def make_images(scan: Scan, settings: PreprocessSettings, channel: str | None) -
         InputError: the scan cannot be taken by the model.
     """
     voxels, _ = select_channels(scan, settings.channels, channel)
-    grey, _, _ = to_uint8(voxels[:, :1], settings.percentiles)
     prepared = prepare(scan, settings, channel)
-    return Images(grey[:, 0], prepared, settings, tuple(dict.fromkeys((*scan.notes, *prepared.notes))))
+    grey = np.stack([to_uint8_by(image, prepared.ranges[0]) for image in voxels[:, 0]])
+    return Images(grey, prepared, settings, tuple(dict.fromkeys((*scan.notes, *prepared.notes))))
 
 
 def decode_probability(tiff: bytes, scan: Scan) -> NDArray[np.float32]:
@@ -97,6 +97,7 @@ def find(probability: NDArray[np.float32], scan: Scan, threshold: float, min_les
         min_voxels=min_lesion,
         evenly_spaced=scan.slice_positions_mm is None,
         contiguous=scan.contiguous,
+        axes=plan_plane(scan)[0].axes,
     )
     return Finding(probability, mask, lesions, threshold)
 
@@ -104,8 +105,3 @@ def find(probability: NDArray[np.float32], scan: Scan, threshold: float, min_les
 def totals(finding: Finding, scan: Scan) -> dict[str, Any]:
     """Number and size of all lesions together: an area for a lone slice, millilitres for an even stack, if known."""
     return {"lesions": len(finding.lesions), **asdict(sum_up(finding.mask, scan))}
-
-
-def overlap(a: Mask, b: Mask, index: int) -> tuple[float, float]:
-    """Dice of the whole case and of one slice."""
-    return dice(a, b), dice(a[index], b[index])

@@ -12,6 +12,7 @@ from web_streamlit.desk import Desk
 from web_streamlit.settings import Settings
 
 FILES, FOLDER, BUNDLE = "Files", "Folder", "Example"
+VOLUMES = ("NIfTI", "DICOM")
 
 
 def choose_scans(desk: Desk, settings: Settings) -> None:
@@ -31,17 +32,46 @@ def choose_scans(desk: Desk, settings: Settings) -> None:
     # The number in the key makes an empty uploader of a full one.
     key = f"upload-{desk.source}-{st.session_state.get('emptied', 0)}"
     files = st.file_uploader(
-        "A folder of slices or stacks" if folder else "Slices, stacks, and masks if there are any (NAME_mask)",
+        "A folder of scans" if folder else "Slices, stacks, volumes, and masks if there are any (NAME_mask)",
         accept_multiple_files="directory" if folder else True,
         key=key,
         on_change=_changed,
         args=(desk.source,),
-        help="TIFF, PNG or JPEG, told by content. Slices named CASE_1, CASE_2, … become one case.",
+        help="TIFF, PNG, JPEG, NIfTI, DICOM, or a zip of DICOM, told by content. Slices named CASE_1, CASE_2, … become "
+        "one case.",
     )
     if st.session_state.pop(f"changed-{desk.source}", False):
         with st.spinner("Reading …"):
             raw = [RawFile(file.name, file.getvalue()) for file in files or ()]
-            desk.put_reading(desk.source, read_uploads(raw, settings) if raw else Reading())
+            desk.put_reading(desk.source, read_uploads(raw, settings, desk.series) if raw else Reading())
+    _choose_series(desk)
+
+
+def _choose_series(desk: Desk) -> None:
+    """Where something holds several series, let the user say which is meant; also afterwards."""
+    for several in desk.reading.several:
+        desk.choices[several.name] = several.choices
+    names = {case.scan.name for case in desk.reading.cases if case.series is not None}
+    names |= {several.name for several in desk.reading.several}
+    for name in sorted(names):
+        told = {choice.key: choice.description for choice in desk.choices.get(name, ())}
+        key = f"series-{desk.source}-{name}"
+        st.session_state[key] = desk.series.get(name) if desk.series.get(name) in told else None
+        st.selectbox(
+            f"{_plain(name)} holds {len(told)} series; which one?",
+            list(told),
+            format_func=told.__getitem__,
+            key=key,
+            placeholder="Choose one",
+            on_change=_series_chosen,
+            args=(desk, name, key),
+        )
+
+
+def _series_chosen(desk: Desk, name: str, key: str) -> None:
+    if st.session_state[key] is not None:
+        desk.series[name] = st.session_state[key]
+        _changed(desk.source)
 
 
 def show_reading(desk: Desk) -> None:
@@ -60,7 +90,7 @@ def show_reading(desk: Desk) -> None:
     if reading.refused:
         lines = [f"- **{_plain(refused.name)}**: {_plain(refused.sentence)}" for refused in reading.refused]
         st.warning("\n".join(["Could not be read, and is left out:\n", *lines]))
-    if (reading.cases or reading.refused) and desk.source != BUNDLE:
+    if (reading.cases or reading.refused or reading.several) and desk.source != BUNDLE:
         st.button("Remove these files", on_click=_remove, args=(desk,), type="tertiary", icon=":material/delete:")
 
 
@@ -69,6 +99,8 @@ def describe(case: Case) -> str:
     scan = case.scan
     slices, height, width = scan.shape
     parts = [f"{slices} slice{'s' * (slices > 1)} of {width} × {height}", _values(scan), _spacing(scan)]
+    parts += [scan.sequence] if scan.sequence else []
+    parts += [] if scan.orientation_known or scan.format not in VOLUMES else ["orientation unknown"]
     parts.append("with ground truth" if case.truth is not None else "no ground truth")
     return ", ".join(parts)
 
@@ -94,8 +126,10 @@ def _values(scan: Scan) -> str:
 
 
 def _spacing(scan: Scan) -> str:
-    _, row, column = scan.spacing_mm
-    return "spacing unknown" if row is None or column is None else f"{row:.3g} × {column:.3g} mm per pixel"
+    between, row, column = scan.spacing_mm
+    if row is None or column is None:
+        return "spacing unknown"
+    return f"{row:.3g} × {column:.3g}" + (f" × {between:.3g} mm" if between is not None else " mm per pixel")
 
 
 def _height(rows: int) -> int:

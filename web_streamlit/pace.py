@@ -9,6 +9,7 @@ from core.errors import InputError
 from core.model_card import ModelCard
 from core.preprocess.grid import plan_grid
 from core.scan import Scan
+from core.views import first_view
 
 RECENT = 0.5
 """The weight of the latest measurement."""
@@ -40,9 +41,10 @@ class Pace:
 
 def work_of(scan: Scan, card: ModelCard, slices: int | None = None) -> float:
     """Pixels that the network will see."""
-    count, height, width = scan.shape
+    view = first_view(scan)
+    count, height, width = view.shape
     try:
-        target = plan_grid((height, width), scan.spacing_mm[1:], card.preprocessing).target
+        target = plan_grid((height, width), view.spacing_mm[1:], card.preprocessing).target
     except InputError:
         target = (height, width)
     return float((count if slices is None else slices) * math.prod(target))

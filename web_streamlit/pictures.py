@@ -2,36 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.framing import Letters, to_aspect, with_letters
 from core.io import encode_png
 from core.overlay import draw_overlay
 
 SMALLEST_PX = 512
 LARGEST_PX = 1280
+CROSS_COLOUR = np.array((0x4C, 0xC2, 0xFF), np.uint16)
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 
 
-def grey_png(image: Picture) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How a slice is hung.
+
+    Attributes:
+        aspect: height of a pixel over its width.
+        letters: at its edges; None where nobody knows its sides.
+        cross: row and column of the lines that are drawn through it, as shares of its height and width; or None.
+    """
+
+    aspect: float = 1.0
+    letters: Letters | None = None
+    cross: tuple[float, float] | None = None
+
+
+PLAIN = Frame()
+
+
+def grey_png(image: Picture, frame: Frame = PLAIN) -> bytes:
     """A slice as it is, (H, W)."""
-    return encode_png(_fit(image))
+    return _hang(_fit(to_aspect(image, frame.aspect)), frame)
 
 
-def overlay_png(image: Picture, mask: Mask, other: Mask | None, opacity: float, outline: bool) -> bytes:
+def overlay_png(
+    image: Picture, mask: Mask, other: Mask | None, opacity: float, outline: bool, frame: Frame = PLAIN
+) -> bytes:
     """A slice with a mask in amber, and the outline of another in blue."""
-    blue = None if other is None else _fit_mask(other)
-    return encode_png(draw_overlay(_fit(image), _fit_mask(mask), truth=blue, opacity=opacity, outline=outline))
+    grey, amber = _fit(to_aspect(image, frame.aspect)), _fit_mask(to_aspect(mask, frame.aspect))
+    blue = None if other is None else _fit_mask(to_aspect(other, frame.aspect))
+    return _hang(draw_overlay(grey, amber, truth=blue, opacity=opacity, outline=outline), frame)
 
 
-def probability_png(probability: NDArray[np.float32], mask: Mask, outline: bool) -> bytes:
+def probability_png(probability: NDArray[np.float32], mask: Mask, outline: bool, frame: Frame = PLAIN) -> bytes:
     """A slice's probability, black for 0 and white for 1, with the outline of what is above the threshold."""
     grey = np.rint(probability * 255).astype(np.uint8)
-    return encode_png(draw_overlay(_fit(grey), _fit_mask(mask), opacity=0.0, outline=outline))
+    return overlay_png(grey, mask, None, 0.0, outline, frame)
+
+
+def _hang(picture: Picture, frame: Frame) -> bytes:
+    """(H, W) or (H, W, 3) as a PNG, with what the frame adds."""
+    if frame.cross is not None:
+        picture = np.repeat(picture[:, :, None], 3, axis=2) if picture.ndim == 2 else picture.copy()
+        row, column = (int(share * side) for share, side in zip(frame.cross, picture.shape, strict=False))
+        for line in (picture[row], picture[:, column]):
+            line[:] = (line.astype(np.uint16) + CROSS_COLOUR) // 2
+    return encode_png(with_letters(picture, frame.letters) if frame.letters else picture)
 
 
 def icon() -> Picture:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
 from core.errors import ChannelNeeded, InputError
-from core.measure.dice import EMPTY_RULE
+from core.measure.dice import EMPTY_RULE, dice
 from core.model_card import ModelCard, PreprocessSettings
-from core.scan import Lesion
+from core.views import View, views_of
 from web_streamlit.asking import chosen_channel
 from web_streamlit.cases import Case, RawFile, read_truth
 from web_streamlit.desk import Desk
-from web_streamlit.downloads import Result, batch_row, mask_files, overlay_file, record_file, zip_file
-from web_streamlit.findings import Images, overlap
-from web_streamlit.pictures import grey_png, overlay_png, probability_png
+from web_streamlit.downloads import Result, batch_row, mask_files, overlay_file, record_file, zip_file, zip_masks
+from web_streamlit.findings import Images
+from web_streamlit.lesion_table import show_lesions
+from web_streamlit.pictures import Frame, grey_png, overlay_png, probability_png
+from web_streamlit.planes import point_of, show_planes
 from web_streamlit.settings import Settings
+from web_streamlit.surface import surface_figure
 
 ORIGINAL, CLAHE, OVERLAY, PROBABILITY, AGREEMENT = "Original", "CLAHE", "Overlay", "Probability", "Agreement"
+SLICES, PLANES, SURFACE = "Slices", "Three planes", "Surface"
+ALMOST_SQUARE = 0.02
 AMBER, BLUE = "#ffb000", "#4cc2ff"
 
 
@@ -31,22 +35,50 @@ def look(desk: Desk, settings: Settings, case: Case) -> None:
         _before(desk, case)
         return
     card = _model_shown(cards, case)
-    pictures, controls = st.columns([5, 3], gap="large")
-    with controls:
+    views = views_of(case.scan)
+    layout = _layout(views, found=True)
+    beside = st.columns([5, 3], gap="large") if layout == SLICES else (st.container(), st.container())
+    with beside[1]:
         _knobs(desk, card)
         result = desk.result(case, card)
-        index = _slice_now(desk, case)
-        _numbers(result, index)
-        _lesion_table(desk, result)
-    with pictures:
-        views = _views(bool(result.other), found=True)
-        index = _slice_slider(desk, case)
-        _draw(_pictures(desk, result, cards, views, index))
-        _legend(result, views)
+        index = point_of(desk, case, views[0])[0]
+        _numbers(result, views[0], index)
+        show_lesions(desk, result, views[0])
+    with beside[0]:
+        shown = _show(desk, result, cards, views, layout)
+        _legend(result, shown)
     for note in result.warnings:
         st.caption(f":material/info: {note.message}")
     _downloads(result)
     _truth_upload(desk, settings, case)
+    if desk.moved and desk.table_follows and len(desk.reading.cases) > 1:
+        # Only now: what the user looks at comes first, and this part of the page was drawn without the table.
+        st.rerun(scope="app")
+
+
+def _show(desk: Desk, result: Result, cards: tuple[ModelCard, ...], views: tuple[View, ...], layout: str) -> list[str]:
+    """What was found, in the layout that was chosen; the names of the pictures."""
+    if layout == SURFACE:
+        st.plotly_chart(surface_figure(result), width="stretch", key="surface", config={"displaylogo": False})
+        return []
+    if layout == PLANES:
+        show_planes(desk, result.case, result.images, result, views)
+        return [OVERLAY]
+    names = _names(bool(result.other), found=True)
+    index = _slice_slider(desk, result.case, views[0])
+    _draw(_pictures(desk, result, cards, names, views[0], index))
+    return names
+
+
+def _layout(views: tuple[View, ...], found: bool) -> str:
+    """How a volume is laid out; a stack that cannot be cut across has no choice."""
+    if len(views) == 1:
+        return SLICES
+    options = (SLICES, PLANES, SURFACE) if found else (SLICES, PLANES)
+    chosen = st.segmented_control(
+        "Layout", options, default=SLICES, required=True, key=f"layout-{found}", label_visibility="collapsed"
+    )
+    return chosen or SLICES
 
 
 def _before(desk: Desk, case: Case) -> None:
@@ -57,9 +89,13 @@ def _before(desk: Desk, case: Case) -> None:
         where = " (above, under Options)." if isinstance(error, ChannelNeeded) else "."
         st.info(error.detail[:1].upper() + error.detail[1:] + where)
         return
-    views = _views(False, found=False)
-    index = _slice_slider(desk, case)
-    _draw([(view, _plain_picture(images, view, index)) for view in views])
+    views = views_of(case.scan)
+    if _layout(views, found=False) == PLANES:
+        show_planes(desk, case, images, None, views)
+    else:
+        names = _names(False, found=False)
+        index = _slice_slider(desk, case, views[0])
+        _draw([(name, _plain_picture(images, name, views[0], index)) for name in names])
     for note in images.notes:
         st.caption(f":material/info: {note.message}")
 
@@ -72,7 +108,7 @@ def _model_shown(cards: tuple[ModelCard, ...], case: Case) -> ModelCard:
     return cards[names.index(name or names[0])]
 
 
-def _views(compared: bool, found: bool) -> list[str]:
+def _names(compared: bool, found: bool) -> list[str]:
     options = [OVERLAY, ORIGINAL, CLAHE, PROBABILITY] if found else [ORIGINAL, CLAHE]
     options += [AGREEMENT] * compared
     default = [OVERLAY] if compared else options[:2]
@@ -80,15 +116,11 @@ def _views(compared: bool, found: bool) -> list[str]:
     return [view for view in options if view in chosen] or options[:1]
 
 
-def _slice_now(desk: Desk, case: Case) -> int:
-    return min(desk.slices.get(case.key, case.scan.shape[0] // 2), case.scan.shape[0] - 1)
-
-
-def _slice_slider(desk: Desk, case: Case) -> int:
-    slices, key = case.scan.shape[0], f"slice-{case.key}"
+def _slice_slider(desk: Desk, case: Case, view: View) -> int:
+    slices, key = view.shape[0], f"slice-{case.key}"
     if slices == 1:
         return 0
-    st.session_state[key] = _slice_now(desk, case) + 1
+    st.session_state[key] = point_of(desk, case, view)[0] + 1
 
     def moved() -> None:
         desk.slices[case.key] = st.session_state[key] - 1
@@ -101,14 +133,18 @@ def _knobs(desk: Desk, card: ModelCard) -> None:
     st.session_state[key] = desk.threshold(card)
 
     def moved() -> None:
-        desk.thresholds[card.name] = st.session_state[key]
+        desk.thresholds[card.name], desk.moved = st.session_state[key], True
 
     help_text = "From this probability on, a voxel is lesion."
     st.slider("Threshold", 0.01, 0.99, step=0.01, key=key, on_change=moved, help=help_text)
     left, right = st.columns(2, vertical_alignment="bottom")
     left.slider("Opacity", 0.0, 1.0, step=0.05, key="opacity", on_change=_bound(desk, "opacity"))
     right.toggle("Outline", key="outline", on_change=_bound(desk, "outline"))
-    changed = _bound(desk, "min_lesion")
+
+    def changed() -> None:
+        desk.min_lesion, desk.moved = st.session_state["min_lesion"], True
+
+    st.session_state["min_lesion"] = desk.min_lesion
     st.number_input("Smallest lesion, in voxels", 0, 10_000, key="min_lesion", on_change=changed)
 
 
@@ -118,8 +154,8 @@ def _bound(desk: Desk, name: str) -> Callable[[], None]:
     return lambda: setattr(desk, name, st.session_state[name])
 
 
-def _numbers(result: Result, index: int) -> None:
-    scan, finding = result.case.scan, result.finding
+def _numbers(result: Result, view: View, index: int) -> None:
+    finding = result.finding
     numbers = {"Lesions": str(len(finding.lesions)), "Size": _size(result)}
     if result.truth is not None:
         numbers["Dice"] = f"{result.dice:.3f}"
@@ -128,13 +164,13 @@ def _numbers(result: Result, index: int) -> None:
     with st.container(horizontal=True, gap="medium"):
         for label, value in numbers.items():
             st.metric(label, value, width="content")
-    here = []
+    here, own = [], view.turn(finding.mask)[index]
     if result.truth is not None:
-        here.append(f"Dice with the truth {overlap(finding.mask, result.truth, index)[1]:.3f}")
+        here.append(f"Dice with the truth {dice(own, view.turn(result.truth)[index]):.3f}")
     if result.other is not None:
-        here.append(f"agreement with {result.other[0]} {overlap(finding.mask, result.other[1], index)[1]:.3f}")
+        here.append(f"agreement with {result.other[0]} {dice(own, view.turn(result.other[1])[index]):.3f}")
     if here:
-        where = f"In slice {index + 1}: " if scan.shape[0] > 1 else ""
+        where = f"In slice {index + 1}: " if view.shape[0] > 1 else ""
         agreement = " Agreement is the Dice between the two models' masks." if result.other is not None else ""
         st.caption(f"{where}{'; '.join(here)}. {EMPTY_RULE}{agreement}")
 
@@ -146,77 +182,38 @@ def _size(result: Result) -> str:
     return f"{row['area_mm2']:.4g} mm²" if row["area_mm2"] is not None else f"{row['voxels']:,} px"
 
 
-def _lesion_table(desk: Desk, result: Result) -> None:
-    lesions, case = result.finding.lesions, result.case
-    if not lesions:
-        st.caption("Nothing reaches this threshold.")
-        return
-    key = f"lesions-{case.key}-{result.found.task.card.name}"
-
-    def jump() -> None:
-        cells = st.session_state[key].selection.cells
-        if cells and cells[0][0] < len(lesions):
-            desk.slices[case.key] = middle_slice(result, lesions[cells[0][0]])
-
-    st.caption("Lesions, the largest first; a click jumps to its slice.")
-    st.dataframe(
-        [_lesion_row(lesion) for lesion in lesions],
-        hide_index=True,
-        on_select=jump,
-        selection_mode="single-cell",
-        key=key,
-        height=36 * (min(len(lesions), 7) + 1),
-        column_config={"Peak": st.column_config.NumberColumn(format="%.2f", help="The highest probability in it.")},
-    )
-
-
-def middle_slice(result: Result, lesion: Lesion) -> int:
-    """The slice in which a lesion is largest."""
-    (first, last), rows, columns = lesion.box
-    part = result.finding.mask[first : last + 1, rows[0] : rows[1] + 1, columns[0] : columns[1] + 1]
-    return first + int(part.sum(axis=(1, 2)).argmax())
-
-
-def _lesion_row(lesion: Lesion) -> dict[str, Any]:
-    first, last = (index + 1 for index in lesion.slices)
-    row: dict[str, Any] = {"#": lesion.label, "Slices": str(first) if first == last else f"{first}–{last}"}
-    if lesion.longest_diameter_mm is not None:
-        row["Diameter, mm"] = round(lesion.longest_diameter_mm, 1)
-    else:
-        row["Diameter, px"] = round(lesion.longest_diameter_px, 1)
-    if lesion.volume_ml is not None:
-        row["Volume, ml"] = round(lesion.volume_ml, 2)
-    else:
-        row["Voxels"] = lesion.voxels
-    row["Peak"] = lesion.peak_probability
-    return row
-
-
-def _plain_picture(images: Images, view: str, index: int) -> bytes:
-    return grey_png(images.equalised(index) if view == CLAHE else images.grey[index])
+def _plain_picture(images: Images, name: str, view: View, index: int) -> bytes:
+    if name != CLAHE:
+        return grey_png(view.cut(images.grey, index), Frame(view.aspect, view.letters))
+    image = images.equalised(index)  # on the network's grid, whose pixels have proportions of their own
+    _, height, width = view.shape
+    aspect = view.aspect * (height / width) * (image.shape[1] / image.shape[0])
+    return grey_png(image, Frame(aspect if abs(aspect - 1) > ALMOST_SQUARE else 1.0, view.letters))
 
 
 def _pictures(
-    desk: Desk, result: Result, cards: tuple[ModelCard, ...], views: list[str], index: int
+    desk: Desk, result: Result, cards: tuple[ModelCard, ...], names: list[str], view: View, index: int
 ) -> list[tuple[str, bytes]]:
     """Label and PNG of what is to be seen of a slice."""
-    grey, finding = result.images.grey[index], result.finding
-    truth = None if result.truth is None else result.truth[index]
+    frame = Frame(view.aspect, view.letters)
+    grey, mask = view.cut(result.images.grey, index), view.cut(result.finding.mask, index)
+    truth = None if result.truth is None else view.cut(result.truth, index)
     drawn: list[tuple[str, bytes]] = []
-    for view in views:
-        if view == OVERLAY:
+    for name in names:
+        if name == OVERLAY:
             for card in cards:
-                mask = desk.finding(desk.found[result.case.key, card.name]).mask[index]
-                label = f"{view}: {card.name}" if len(cards) > 1 else view
-                drawn.append((label, overlay_png(grey, mask, truth, desk.opacity, desk.outline)))
-        elif view == PROBABILITY:
-            drawn.append((view, probability_png(finding.probability[index], finding.mask[index], desk.outline)))
-        elif view == AGREEMENT and result.other is not None:
+                own = view.cut(desk.finding(desk.found[result.case.key, card.name]).mask, index)
+                label = f"{name}: {card.name}" if len(cards) > 1 else name
+                drawn.append((label, overlay_png(grey, own, truth, desk.opacity, desk.outline, frame)))
+        elif name == PROBABILITY:
+            likely = view.cut(result.finding.probability, index)
+            drawn.append((name, probability_png(likely, mask, desk.outline, frame)))
+        elif name == AGREEMENT and result.other is not None:
             label = f"{result.found.task.card.name} filled, {result.other[0]} outlined"
-            picture = overlay_png(grey, finding.mask[index], result.other[1][index], desk.opacity, desk.outline)
-            drawn.append((label, picture))
+            other = view.cut(result.other[1], index)
+            drawn.append((label, overlay_png(grey, mask, other, desk.opacity, desk.outline, frame)))
         else:
-            drawn.append((view, _plain_picture(result.images, view, index)))
+            drawn.append((name, _plain_picture(result.images, name, view, index)))
     return drawn
 
 
@@ -242,10 +239,11 @@ def _downloads(result: Result) -> None:
         if len(masks) == 1:
             name, content = next(iter(masks.items()))
             _save("Mask", content, name)
+        else:
+            _save(f"{len(masks)} masks", lambda: zip_masks(masks), f"{result.name}_masks.zip")
         _save("Overlay", lambda: overlay_file(result), f"{result.name}_overlay.png")
         _save("JSON", record_file(result), f"{result.name}.json")
-        label = "All, zipped" if len(masks) == 1 else f"{len(masks)} masks and all else, zipped"
-        _save(label, lambda: zip_file([result], rows), f"{result.name}.zip")
+        _save("All, zipped", lambda: zip_file([result], rows), f"{result.name}.zip")
 
 
 def _save(label: str, content: bytes | Callable[[], bytes], name: str) -> None:
@@ -271,7 +269,7 @@ def _truth_upload(desk: Desk, settings: Settings, case: Case) -> None:
         if files:
             try:
                 raw = [RawFile(file.name, file.getvalue()) for file in files]
-                desk.truths[case.key] = read_truth(raw, case.scan.shape, settings.limits)
+                desk.truths[case.key] = read_truth(raw, case.scan, settings.limits)
             except InputError as error:
                 st.session_state[f"truth-problem-{case.key}"] = error.detail[:1].upper() + error.detail[1:] + "."
     st.rerun(scope="app")

@@ -12,6 +12,7 @@ import pytest
 from core.errors import PairMismatch, UsageError
 from core.io import read_scan_bytes
 from core.model_card import PreprocessSettings
+from core.scan import Scan
 from web_streamlit.cases import RawFile, bundled_case, payload, read_truth, read_uploads
 from web_streamlit.downloads import batch_csv
 from web_streamlit.launch import page_command, page_environment, port_problem
@@ -81,18 +82,22 @@ def test_more_than_the_page_holds_is_refused_by_name(kit: SimpleNamespace) -> No
     assert [(refused.name, "send fewer" in refused.sentence) for refused in reading.refused] == [("b", True)]
 
 
+def scan_of(slices: int) -> Scan:
+    return Scan("t", np.zeros((slices, 1, 8, 8), np.uint8))
+
+
 def test_truth_of_a_file_per_slice_is_put_in_order(kit: SimpleNamespace) -> None:
     masks = [kit.noise(8, 8, seed=number) > 128 for number in range(11)]
     files = [RawFile(f"t_{number}.tif", kit.tiff(mask.astype(np.uint8))) for number, mask in enumerate(masks)]
-    np.testing.assert_array_equal(read_truth(files[::-1], (11, 8, 8), SETTINGS.limits), np.stack(masks))
+    np.testing.assert_array_equal(read_truth(files[::-1], scan_of(11), SETTINGS.limits), np.stack(masks))
     with pytest.raises(PairMismatch, match="must be equal"):
-        read_truth(files, (10, 8, 8), SETTINGS.limits)
+        read_truth(files, scan_of(10), SETTINGS.limits)
 
 
 def test_an_example_is_what_its_file_holds() -> None:
     case = bundled_case(1, 2)
-    assert case.content is not None
-    np.testing.assert_array_equal(read_scan_bytes(case.content, "x").voxels, case.scan.voxels)
+    (content,) = case.contents
+    np.testing.assert_array_equal(read_scan_bytes(content, "x").voxels, case.scan.voxels)
     assert case.truth is not None
     assert case.truth.any()
     assert "phantom" in {note.code for note in case.scan.notes}

@@ -18,7 +18,7 @@ from core.batch.jobs import plan_jobs
 from core.batch.request import make_request
 from core.batch.run import run_batch
 from core.measure.dice import dice
-from web_streamlit.downloads import mask_files, zip_file
+from web_streamlit.downloads import mask_files, zip_file, zip_masks
 
 Open = Callable[..., AppTest]
 
@@ -83,6 +83,38 @@ def test_moving_the_threshold_asks_nothing_and_equals_the_server(
     assert result.finding.threshold == 0.62
     np.testing.assert_array_equal(np.where(result.finding.mask, 255, 0), kit.tiff_of(answer.content))
     assert len(result.finding.lesions) > 0
+
+
+def voxels_of_cases(page: AppTest) -> list[int]:
+    return list(next(table.value for table in page.dataframe if "Model" in table.value.columns)["Voxels"])
+
+
+def test_the_table_of_all_cases_follows_a_moved_threshold(
+    open_page: Open, api_url: str, kit: SimpleNamespace, tiny_model: Path
+) -> None:
+    files = [(f"{name}.tif", kit.tiff(kit.noise(2, 48, 40, seed=seed))) for seed, name in enumerate("ab")]
+    page = kit.find_lesions(kit.upload(open_page(api_url), *files))
+    before = voxels_of_cases(page)
+    page.slider(key=f"threshold-{tiny_model.name}").set_value(0.62).run()
+    after = voxels_of_cases(page)
+    desk = kit.desk_of(page)
+    assert after == [int(desk.result(*each).finding.mask.sum()) for each in desk.results()]
+    assert all(less < more for less, more in zip(after, before, strict=True))
+    assert "tiny-nested-unet at 0.62" in texts(page)
+    assert not desk.moved
+    assert "update" not in {button.key for button in page.button}
+
+
+def test_masks_of_a_series_can_be_had_without_all_the_rest(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:
+    files = [(f"CASE_{number}.tif", kit.tiff(kit.noise(32, 48, seed=number))) for number in range(1, 4)]
+    page = kit.find_lesions(kit.upload(open_page(api_url), *files))
+    desk = kit.desk_of(page)
+    (each,) = desk.results()
+    masks = mask_files(desk.result(*each))
+    assert {"3 masks", "All, zipped"} <= {button.label for button in page.get("download_button")}
+    with zipfile.ZipFile(io.BytesIO(zip_masks(masks))) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == masks
+    assert sorted(masks) == ["CASE_1_mask.tif", "CASE_2_mask.tif", "CASE_3_mask.tif"]
 
 
 def test_the_slider_starts_where_the_most_lesion_is(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:

@@ -1,0 +1,175 @@
+"""Volumes on the page: read, told apart, segmented by the server, cut in three directions."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import metseg
+from core.io import read_scan_bytes
+from core.views import views_of
+from web_streamlit.cases import RawFile, read_truth
+from web_streamlit.downloads import mask_files, overlay_file
+from web_streamlit.lesion_table import middle_of
+from web_streamlit.pictures import Frame, grey_png, overlay_png
+from web_streamlit.planes import point_of
+from web_streamlit.settings import UPLOAD_LIMITS
+from web_streamlit.surface import surface_figure
+
+nibabel = pytest.importorskip("nibabel")
+Open = Callable[..., AppTest]
+# Columns run down, rows backwards, slices to the left: nothing lies as a picture would have it.
+AFFINE = np.array([[0, 0, -2.0, 20], [0, -1.5, 0, 30], [-1.5, 0, 0, 40], [0, 0, 0, 1]])
+SHAPE = (24, 40, 36)
+
+
+def nifti(voxels: np.ndarray, affine: np.ndarray | None = AFFINE) -> bytes:
+    """(slices, rows, columns) as .nii.gz; without an affine nobody knows how it lies."""
+    image = nibabel.Nifti1Image(voxels.T, affine)
+    image.header.set_zooms((1.5, 1.5, 2.0))
+    if affine is None:
+        image.header["qform_code"] = image.header["sform_code"] = 0
+    return gzip.compress(image.to_bytes())
+
+
+@pytest.fixture(scope="module")
+def volume() -> bytes:
+    return nifti(np.random.default_rng(3).integers(0, 255, SHAPE).astype(np.uint8))
+
+
+@pytest.fixture
+def found(open_page: Open, api_url: str, kit: SimpleNamespace, volume: bytes) -> AppTest:
+    page = kit.find_lesions(kit.upload(open_page(api_url), ("head.nii.gz", volume)))
+    assert not page.exception
+    return page
+
+
+def result_of(kit: SimpleNamespace, page: AppTest):
+    desk = kit.desk_of(page)
+    (each,) = desk.results()
+    return desk, desk.result(*each)
+
+
+def test_the_mask_is_the_command_s_where_the_volume_lies(
+    found: AppTest, kit: SimpleNamespace, volume: bytes, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "head.nii.gz").write_bytes(volume)
+    assert (
+        metseg.main(
+            ["segment", str(tmp_path / "head.nii.gz"), "--out", str(tmp_path / "out"), "--model", str(tiny_model)]
+        )
+        == 0
+    )
+    (written,) = (tmp_path / "out").rglob("*_mask.nii.gz")
+    _, result = result_of(kit, found)
+    ((name, content),) = mask_files(result).items()
+    assert name == "head_mask.nii.gz"
+    expected, got = nibabel.load(written), nibabel.Nifti1Image.from_bytes(gzip.decompress(content))
+    np.testing.assert_array_equal(got.affine, AFFINE)
+    np.testing.assert_array_equal(np.asarray(got.dataobj), np.asarray(expected.dataobj))
+    assert np.asarray(got.dataobj).any()
+
+
+def test_what_was_read_is_said_and_three_planes_are_offered(found: AppTest, kit: SimpleNamespace) -> None:
+    said = "\n".join(part.value for part in found.markdown)
+    assert "1.5 × 1.5 × 2 mm" in said
+    assert "orientation unknown" not in said
+    found.session_state["layout-True"] = "Three planes"
+    found.run()
+    assert not found.exception
+    sliders = {slider.label: slider for slider in found.slider}
+    assert {"Sagittal", "Coronal", "Axial"} <= set(sliders)
+    desk, result = result_of(kit, found)
+    views = {view.name: view for view in views_of(result.case.scan)}
+    first = views_of(result.case.scan)[0]
+    before = first.stored(point_of(desk, result.case, first))
+    sliders["Coronal"].set_value(sliders["Coronal"].value % 40 + 1).run()
+    after = first.stored(point_of(desk, result.case, first))
+    moved = np.array(views["coronal"].place(after)) - views["coronal"].place(before)
+    assert moved[0] != 0
+    assert not moved[1:].any()  # the others stay where they are
+
+
+def test_a_lesion_s_row_leads_to_a_voxel_of_it(found: AppTest, kit: SimpleNamespace) -> None:
+    _, result = result_of(kit, found)
+    view = views_of(result.case.scan)[0]
+    lesion = result.finding.lesions[0]
+    index, row, column = middle_of(result, lesion, view)
+    low, high = zip(*lesion.box, strict=True)
+    stored = view.stored((index, row, column))
+    assert all(a <= place <= b for a, place, b in zip(low, stored, high, strict=True))
+    areas = [int(view.cut(result.finding.mask, n).sum()) for n in range(view.shape[0])]
+    assert areas[index] > 0
+
+
+def test_letters_stand_where_the_orientation_is_known_and_only_there(
+    found: AppTest, open_page: Open, api_url: str, kit: SimpleNamespace
+) -> None:
+    _, result = result_of(kit, found)
+    assert all(view.letters for view in views_of(result.case.scan))
+    voxels = np.random.default_rng(4).integers(0, 255, SHAPE).astype(np.uint8)
+    page = kit.upload(open_page(api_url), ("head.nii.gz", nifti(voxels, None)))
+    assert "orientation unknown" in "\n".join(part.value for part in page.markdown)
+    (case,) = kit.desk_of(page).reading.cases
+    assert [view.letters for view in views_of(case.scan)] == [None] * 3
+
+
+def test_without_letters_a_picture_is_the_slice_itself(kit: SimpleNamespace) -> None:
+    grey = kit.noise(64, 64)
+    bare = cv2.imdecode(np.frombuffer(grey_png(grey), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(bare, grey.repeat(8, axis=0).repeat(8, axis=1))
+    lettered = cv2.imdecode(
+        np.frombuffer(grey_png(grey, Frame(letters=("R", "L", "A", "P"))), np.uint8), cv2.IMREAD_COLOR
+    )
+    assert (lettered != bare[:, :, None]).any()
+
+
+@pytest.mark.parametrize("aspect", [0.4, 1.0, 3.0])
+def test_pictures_have_true_proportions(kit: SimpleNamespace, aspect: float) -> None:
+    grey, mask = kit.noise(50, 60), kit.noise(50, 60) > 200
+    content = overlay_png(grey, mask, None, 0.5, True, Frame(aspect, cross=(0.5, 0.5)))
+    height, width, _ = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).shape
+    assert height / width == pytest.approx(50 * aspect / 60, rel=0.02)
+
+
+def test_surfaces_lie_in_the_millimetres_of_the_lesions(found: AppTest, kit: SimpleNamespace) -> None:
+    found.session_state["layout-True"] = "Surface"
+    found.run()
+    assert not found.exception
+    _, result = result_of(kit, found)
+    figure = surface_figure(result)
+    lesions = {trace["name"]: trace for trace in figure["data"]}
+    assert "head" in lesions
+    lesion = result.finding.lesions[0]
+    ends = np.array([[*(pair[end] for pair in lesion.box[::-1]), 1] for end in (0, 1)]) @ AFFINE.T
+    for axis, values in enumerate("xyz"):
+        low, high = sorted(ends[:, axis])
+        drawn = lesions["1"][values]
+        assert low - 2 <= drawn.min() <= low + 2
+        assert high - 2 <= drawn.max() <= high + 2
+
+
+def test_truth_that_lies_elsewhere_is_no_truth(volume: bytes) -> None:
+    scan = read_scan_bytes(volume, "head")
+    moved = AFFINE.copy()
+    moved[0, 3] += 5
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[3, 4, 5] = 1
+    mask = read_truth([RawFile("mask.nii.gz", nifti(truth))], scan, UPLOAD_LIMITS)
+    assert np.argwhere(mask).tolist() == [[3, 4, 5]]
+    with pytest.raises(Exception, match="elsewhere"):
+        read_truth([RawFile("mask.nii.gz", nifti(truth, moved))], scan, UPLOAD_LIMITS)
+
+
+def test_the_overlay_is_a_picture(found: AppTest, kit: SimpleNamespace) -> None:
+    _, result = result_of(kit, found)
+    assert cv2.imdecode(np.frombuffer(overlay_file(result), np.uint8), cv2.IMREAD_COLOR) is not None
+    assert io.BytesIO(overlay_file(result)).read(4) == b"\x89PNG"
