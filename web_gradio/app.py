@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,16 +73,17 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         tta: bool,
         min_lesion: float | None,
         channel: str,
+        series: str | None,
         known: str | None,
     ) -> Iterator[Updates]:
         outcomes: list[Outcome] = []
         try:
-            wanted = Wanted(threshold, tta, int(min_lesion or 0), channel)
+            wanted = Wanted(threshold, tta, int(min_lesion or 0), channel, series)
             steps = find_in_files(
                 [Path(name) for name in files or []], find_predictor(room.models, model), wanted, room.settings
             )
             room.shelf.drop(known)
-            question = (list(files or ()), model, tta, channel)
+            question = (list(files or ()), model, tta, channel, series)
             yield {asked: (*question, True), key: None, **_busy(asking), **_nothing(showing)}
             for step in steps:
                 if isinstance(step, Step):
@@ -92,7 +93,8 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
             first = next((index for index, outcome in enumerate(outcomes) if isinstance(outcome, Finding)), 0)
             made = room.shelf.put(tuple(outcomes))
             yield {
-                key: made, chosen: first, asked: (*question, False), **_idle(asking), **_show(showing, outcomes, first)
+                key: made, chosen: first, asked: (*question, False), **_idle(asking), **_show(showing, outcomes, first),
+                **_series(asking, outcomes),
             }  # fmt: skip
         except Exception as error:
             report_unforeseen(error)
@@ -103,14 +105,19 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         model: str,
         tta: bool,
         channel: str,
+        series: str | None,
         question: tuple[Any, ...] | None,
         known: str | None,
     ) -> Any:
         # A browser may tell of the new file only after the button was pressed; that file's result is the right one.
-        if question is not None and question[:-1] == (list(files or ()), model, tta, channel):
+        now = (list(files or ()), model, tta, channel, series)
+        if question is not None and question[:-1] == now:
             return gr.skip()
         room.shelf.drop(known)
-        return {key: None, chosen: 0, asked: None, showing.status: words.EMPTY, **_nothing(showing)}
+        # Another file has other series; the same one keeps its choice.
+        other = question is None or question[0] != now[0]
+        forgotten = {asking.series: gr.update(choices=[], value=None, visible=False)} if other else {}
+        return {key: None, chosen: 0, asked: question, showing.status: words.EMPTY, **_nothing(showing), **forgotten}
 
     def stop() -> Updates:
         return {asked: None, showing.status: words.trouble("stopped, as you asked"), **_idle(asking)}
@@ -144,8 +151,8 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
             finding = _finding(room, known, index)
             # Not by the row's place, for visitors sort the table.
             lesion = finding.result.lesions[int(event.row_value[0]) - 1]
-            first, last = lesion.slices
-            of_lesion = finding.numbers[first : last + 1] == min(lesion.label, OTHERS)
+            first, last = finding.view.box(lesion.box)[0]
+            of_lesion = finding.view.turn(finding.numbers)[first : last + 1] == min(lesion.label, OTHERS)
             place = first + int(of_lesion.sum(axis=(1, 2)).argmax())
             return {showing.slice: place + 1, **_pictures(showing, finding, place)}
 
@@ -166,19 +173,28 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
             return [gr.update(value=str(path), interactive=True) for path in paths]
 
     shown = [showing.status, showing.results, showing.cases, showing.slice, showing.annotated, showing.compare]
-    shown += [showing.pictures, showing.lesions, *showing.buttons, key, chosen, asked]
-    buttons = [asking.find, asking.stop, *asking.inputs]
-    ask = [asking.files, asking.model, asking.threshold, asking.tta, asking.min_lesion, asking.channel, key]
+    shown += [showing.pictures, showing.lesions, *showing.buttons, key, chosen, asked, asking.series]
+    buttons = [asking.find, asking.stop, *(part for part in asking.inputs if part is not asking.series)]
+    ask = [
+        asking.files,
+        asking.model,
+        asking.threshold,
+        asking.tta,
+        asking.min_lesion,
+        asking.channel,
+        asking.series,
+        key,
+    ]
     files = {"fn": write, "inputs": [key, chosen], "outputs": showing.buttons, **QUIET}
 
     run = asking.find.click(find, ask, [*shown, *buttons], **QUIET, **INFERENCE)
     run.then(**files)
-    asking.stop.click(stop, None, [showing.status, asked, *buttons], cancels=[run], queue=False, **QUIET)
+    asking.stop.click(stop, None, [showing.status, asked, asking.series, *buttons], cancels=[run], queue=False, **QUIET)
     asking.heads.select(take_head, asked, asking.files, **QUIET)
     asking.model.change(take_model, asking.model, [asking.threshold, asking.limits], **QUIET)
-    question = [asking.files, asking.model, asking.tta, asking.channel, asked, key]
+    question = [asking.files, asking.model, asking.tta, asking.channel, asking.series, asked, key]
     # A result never stands beside a file or a setting that it did not come from.
-    for changed in (asking.files, asking.model, asking.tta, asking.channel):
+    for changed in (asking.files, asking.model, asking.tta, asking.channel, asking.series):
         changed.change(put_away, question, shown, queue=False, **QUIET)
     for moved in (asking.threshold.input, asking.min_lesion.change):
         again = moved(
@@ -218,6 +234,15 @@ def _idle(asking: Asking) -> Updates:
     return {asking.find: gr.update(visible=True), asking.stop: gr.update(visible=False), **free}
 
 
+def _series(asking: Asking, outcomes: Sequence[Outcome]) -> Updates:
+    """Where a file holds several series, what there is to choose from."""
+    for outcome in outcomes:
+        if isinstance(outcome, Failure) and outcome.choices:
+            told = [(choice.description, choice.key) for choice in outcome.choices]
+            return {asking.series: gr.update(choices=told, value=None, visible=True, interactive=True)}
+    return {}
+
+
 def _nothing(showing: Showing) -> Updates:
     return {
         showing.results: gr.update(visible=False),
@@ -240,7 +265,7 @@ def _show(showing: Showing, outcomes: Any, index: int, place: int | None = None)
             showing.pictures: gr.update(visible=False),
             showing.lesions: gr.update(value=[], visible=False),
         }
-    slices = outcome.scan.shape[0]
+    slices = outcome.view.shape[0]
     place = pictures.fullest_slice(outcome) if place is None or place >= slices else place
     rows = words.lesion_rows(outcome)
     return updates | {
@@ -254,7 +279,7 @@ def _show(showing: Showing, outcomes: Any, index: int, place: int | None = None)
 
 
 def _pictures(showing: Showing, finding: Finding, place: int) -> Updates:
-    place = min(max(place, 0), finding.scan.shape[0] - 1)
+    place = min(max(place, 0), finding.view.shape[0] - 1)
     return {
         showing.annotated: pictures.annotated(finding, place),
         showing.compare: pictures.before_and_after(finding, place),

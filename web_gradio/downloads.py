@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from core.batch.results import LESIONS, RESEARCH_ONLY
-from core.batch.sheet import overlay_sheet
+from core.batch.sheet import scan_sheet
 from core.batch.tables import lesions_csv
-from core.io import encode_png, write_mask
+from core.io import Origin, encode_png, write_mask
 from core.measure.totals import sum_up
+from core.preprocess.channels import select_channels
 from core.system import VERSION
 from web_gradio.findings import Failure, Finding, Outcome
 
@@ -39,10 +40,10 @@ def write_downloads(outcomes: Sequence[Outcome], chosen: Finding, folder: Path) 
     found = [outcome for outcome in outcomes if isinstance(outcome, Finding)]
     of_chosen: tuple[Path, Path] | None = None
     for finding in found:
-        mask, overlay = write_case(finding, folder / finding.name)
-        written += [mask, overlay]
+        masks, overlay = write_case(finding, folder / finding.name)
+        written += [*masks, overlay]
         if finding.name == chosen.name:
-            of_chosen = mask, overlay
+            of_chosen = masks[0], overlay
     if of_chosen is None:
         raise ValueError("the case on view is none of the results")
     table, report, everything = folder / LESIONS, folder / "report.json", folder / "metseg.zip"
@@ -55,13 +56,23 @@ def write_downloads(outcomes: Sequence[Outcome], chosen: Finding, folder: Path) 
     return Downloads(*of_chosen, table, report, everything)
 
 
-def write_case(finding: Finding, folder: Path) -> tuple[Path, Path]:
-    """Write a case's mask and overlay into a folder of its own; their paths."""
+def write_case(finding: Finding, folder: Path) -> tuple[tuple[Path, ...], Path]:
+    """Write a case's mask, in one form or two, and its overlay into a folder of its own; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    (mask,) = write_mask(finding.result.mask, finding.scan, folder)
+    masks = write_masks(finding, folder)
     overlay = folder / f"{finding.name}_overlay.png"
-    overlay.write_bytes(encode_png(overlay_sheet(finding.images, finding.result.mask)))
-    return mask, overlay
+    case, card = finding.case, finding.predictor.card
+    voxels, _ = select_channels(finding.scan, card.preprocessing.channels, case.settings.channel)
+    sheet = scan_sheet(finding.scan, voxels[:, 0], case.prepared.ranges[0], finding.result.mask)
+    overlay.write_bytes(encode_png(sheet))
+    return masks, overlay
+
+
+def write_masks(finding: Finding, folder: Path) -> tuple[Path, ...]:
+    """Write a mask in the form that fits what was uploaded; the first is the one that people want."""
+    card = finding.predictor.card
+    origin = Origin(card.name, card.version, finding.result.manifest)
+    return write_mask(finding.result.mask, finding.scan, folder, origin=origin)
 
 
 def report_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -9,9 +9,8 @@ import gradio as gr
 from gradio.events import api as add_api
 
 from core.errors import UsageError
-from core.io import write_mask
-from web_gradio.downloads import report_of, write_downloads
-from web_gradio.findings import Finding, Outcome, Step, Wanted, find_in_file, find_in_files
+from web_gradio.downloads import report_of, write_downloads, write_masks
+from web_gradio.findings import Finding, Outcome, Step, Wanted, find_in_file, find_in_files, sources_of
 from web_gradio.models import find_predictor
 from web_gradio.plain import plainly
 from web_gradio.room import Room
@@ -32,15 +31,17 @@ def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
         tta: bool = False,
         min_lesion: int = 0,
         channel: str | None = None,
+        series: str | None = None,
     ) -> tuple[gr.FileData, dict[str, Any]]:
         """Find lesions in a file: its mask, and a report."""
         with plainly():
-            wanted = Wanted(threshold, tta, min_lesion, channel)
-            path = _path(room, file)
-            *_, found = find_in_file(path, path.stem, find_predictor(room.models, model), wanted, room.settings)
+            wanted = Wanted(threshold, tta, min_lesion, channel, series)
+            (source,) = sources_of([_path(room, file)])
+            predictor = find_predictor(room.models, model)
+            *_, found = find_in_file(source, source.name, predictor, wanted, room.settings)
             if not isinstance(found, Finding):
                 raise ValueError("a file's last step is what was found")
-            (mask,) = write_mask(found.result.mask, found.scan, _place(room))
+            mask, *_ = write_masks(found, _place(room))
             return _file(mask), report_of([found])
 
     def segment_files(
@@ -50,10 +51,11 @@ def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
         tta: bool = False,
         min_lesion: int = 0,
         channel: str | None = None,
+        series: str | None = None,
     ) -> tuple[gr.FileData | None, dict[str, Any]]:
         """Find lesions in several files: a zip of masks, overlays and tables, and a report; no zip where all failed."""
         with plainly():
-            wanted = Wanted(threshold, tta, min_lesion, channel)
+            wanted = Wanted(threshold, tta, min_lesion, channel, series)
             steps = find_in_files(
                 [_path(room, file) for file in files], find_predictor(room.models, model), wanted, room.settings
             )

@@ -10,28 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch.jobs import unique_names
-from core.errors import MetsegError, TooLarge, UsageError
+from core.errors import AmbiguousSeries, MetsegError, SeriesChoice, TooLarge, UsageError
 from core.inference.case import Case
 from core.inference.predictor import Predictor
-from core.io import read_scan
+from core.io import read_scan, stem_of
+from core.io.dicom.stream import is_dicom
 from core.measure.lesions import number_lesions
 from core.preprocess.channels import select_channels
-from core.preprocess.intensity import to_uint8
-from core.scan import Scan, Segmentation
+from core.preprocess.intensity import to_uint8_by
+from core.scan import Scan, ScanSource, Segmentation
+from core.views import View, first_view
 from web_gradio.settings import Settings
 
+HEAD_BYTES = 4096
 OTHERS = 9
 """Stands for all lesions beyond the largest ones, which have a colour each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a visitor asks for; see `Predictor.segment`."""
+    """What a visitor asks for; see `Predictor.segment`, and for the series `read_scan`."""
 
     threshold: float | None = None
     tta: bool = False
     min_lesion: int = 0
     channel: str | None = None
+    series: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +64,11 @@ class Finding:
         return self.case.scan
 
     @property
+    def view(self) -> View:
+        """How its slices are looked at: as the model sees them."""
+        return first_view(self.scan)
+
+    @property
     def bytes(self) -> int:
         """The memory that its arrays take."""
         arrays = (self.scan.voxels, self.case.prepared.images, self.images, self.result.probability)
@@ -82,10 +91,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be segmented, and why, in a sentence without names."""
+    """A file that could not be segmented, and why, in a sentence without names; and what there is to choose from."""
 
     name: str
     sentence: str
+    choices: tuple[SeriesChoice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +121,21 @@ def sentence_of(error: Exception) -> str:
 
 
 def find_in_file(
-    path: Path, name: str, predictor: Predictor, wanted: Wanted, settings: Settings, file: int = 1, files: int = 1
+    source: ScanSource,
+    name: str,
+    predictor: Predictor,
+    wanted: Wanted,
+    settings: Settings,
+    file: int = 1,
+    files: int = 1,
 ) -> Iterator[Step | Finding]:
-    """Segment one file, step by step, so that whoever asked can leave in between; the last step is what was found.
+    """Segment one case, step by step, so that whoever asked can leave in between; the last step is what was found.
 
     Raises:
         MetsegError: as `read_scan` and `Predictor.segment` say.
     """
     yield Step(file, files, 0, 0)
-    scan = read_scan(path, settings.read_limits)
+    scan = _read(source, wanted.series, settings)
     channel: int | str | None = (wanted.channel or "").strip() or None
     if isinstance(channel, str) and channel.isascii() and channel.isdigit():
         channel = int(channel)
@@ -129,27 +145,55 @@ def find_in_file(
         predictor.advance([case])
     card = predictor.card.preprocessing
     voxels, _ = select_channels(scan, card.channels, channel)
-    images, _, _ = to_uint8(voxels[:, :1], card.percentiles)
+    images = np.stack([to_uint8_by(image, case.prepared.ranges[0]) for image in voxels[:, 0]])
     result = predictor.finish(case)
-    yield Finding(name, predictor, case, images[:, 0], result, number_colours(result.mask, scan.contiguous))
+    yield Finding(name, predictor, case, images, result, number_colours(result.mask, scan.contiguous))
+
+
+def _read(source: ScanSource, series: str | None, settings: Settings) -> Scan:
+    """A case; the visitor's choice of a series counts where there is one to choose."""
+    try:
+        return read_scan(source, settings.read_limits)
+    except AmbiguousSeries as error:
+        if series not in {choice.key for choice in error.choices}:
+            raise
+        return read_scan(source, settings.read_limits, series)
+
+
+def sources_of(paths: Sequence[Path]) -> list[ScanSource]:
+    """Files as cases: all DICOM files together are one, for a series comes in many files; each other is its own."""
+    dicom, sources = [], []
+    for path in paths:
+        with path.open("rb") as file:
+            begins = file.read(HEAD_BYTES)
+        if is_dicom(begins):
+            dicom.append(path)
+        else:
+            sources.append(ScanSource(stem_of(path.name), (path,)))
+    if len(dicom) == 1:
+        sources.append(ScanSource(stem_of(dicom[0].name), tuple(dicom)))
+    elif dicom:
+        sources.append(ScanSource("DICOM", tuple(dicom)))
+    return sources
 
 
 def find_in_files(
     paths: Sequence[Path], predictor: Predictor, wanted: Wanted, settings: Settings
 ) -> Iterator[Step | Outcome]:
-    """Segment files one after another; one that fails costs the others nothing.
+    """Segment files one case after another; one that fails costs the others nothing.
 
     Raises:
         UsageError: none, or too many.
     """
     if not paths:
         raise UsageError("there is no file; add one or more first")
-    if len(paths) > settings.files:
-        raise UsageError(f"{len(paths)} files are more than the {settings.files} taken in one go; send them in parts")
-    names, held = unique_names(path.stem for path in paths), 0
-    for number, (path, name) in enumerate(zip(paths, names, strict=True), 1):
+    sources = sources_of(paths)
+    if len(sources) > settings.files:
+        raise UsageError(f"{len(sources)} files are more than the {settings.files} taken in one go; send them in parts")
+    names, held = unique_names(source.name for source in sources), 0
+    for number, (source, name) in enumerate(zip(sources, names, strict=True), 1):
         try:
-            for step in find_in_file(path, name, predictor, wanted, settings, number, len(paths)):
+            for step in find_in_file(source, name, predictor, wanted, settings, number, len(sources)):
                 if isinstance(step, Finding):
                     held += step.bytes
                     if held > settings.memory_bytes // 2 and number > 1:
@@ -157,7 +201,7 @@ def find_in_files(
                 yield step
         except Exception as error:
             report_unforeseen(error)
-            yield Failure(name, sentence_of(error))
+            yield Failure(name, sentence_of(error), error.choices if isinstance(error, AmbiguousSeries) else ())
 
 
 def report_unforeseen(error: Exception) -> None:

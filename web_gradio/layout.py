@@ -30,13 +30,14 @@ class Asking:
     min_lesion: gr.Number
     tta: gr.Checkbox
     channel: gr.Textbox
+    series: gr.Dropdown
     find: gr.Button
     stop: gr.Button
 
     @property
     def inputs(self) -> list[gr.components.Component]:
         """What a result depends on."""
-        return [self.files, self.model, self.threshold, self.min_lesion, self.tta, self.channel]
+        return [self.files, self.model, self.threshold, self.min_lesion, self.tta, self.channel, self.series]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +79,9 @@ def lay_out(room: Room) -> tuple[Asking, Showing]:
 
 def _asking(room: Room) -> Asking:
     card = find_predictor(room.models, None).card
-    files = gr.File(label="Scans: TIFF, PNG or JPEG, one or several", file_count="multiple", height=150)
+    files = gr.File(
+        label="Scans: TIFF, PNG, JPEG, NIfTI, DICOM or a zip of it; one or several", file_count="multiple", height=150
+    )
     gr.HTML('<p class="title">Or take a drawn head</p>', padding=False)
     heads = gr.Gallery(
         [(example.picture, example.caption) for example in room.examples],
@@ -105,9 +108,12 @@ def _asking(room: Room) -> Asking:
         channel = gr.Textbox(
             "", label="Channel", info="For pictures of several channels: its number from 0, or its name.", max_lines=1
         )
+    series = gr.Dropdown(
+        [], value=None, label="Series: this file holds several, choose one", visible=False, elem_id="series"
+    )
     find = gr.Button("Find lesions", variant="primary", size="lg")
     stop = gr.Button("Stop", variant="stop", size="lg", visible=False)
-    return Asking(files, heads, model, limits, threshold, min_lesion, tta, channel, find, stop)
+    return Asking(files, heads, model, limits, threshold, min_lesion, tta, channel, series, find, stop)
 
 
 def _showing() -> Showing:

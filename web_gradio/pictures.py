@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.framing import to_aspect, with_letters
 from core.overlay import draw_overlay
 from web_gradio.findings import OTHERS, Finding
 
@@ -24,25 +25,27 @@ Annotated = tuple[NDArray[np.uint8], list[tuple[NDArray[np.float32], str]]]
 
 
 def annotated(finding: Finding, index: int) -> Annotated:
-    """A slice (H, W, 3) with one region (H, W) in [0, 1] for each lesion in it, the many small ones as one."""
-    numbers = finding.numbers[index]
+    """A slice (H, W, 3), and for each lesion in it a region (H, W) in [0, 1]; the many small ones are one."""
+    view = finding.view
+    numbers = view.cut(finding.numbers, index)
     present = np.unique(numbers[numbers > 0]).tolist()
-    regions = [((numbers == number) * np.float32(FILL), LABELS[number - 1]) for number in present]
-    return coloured(finding.images[index]), regions
+    regions = [(to_aspect(numbers == number, view.aspect) * np.float32(FILL), LABELS[number - 1]) for number in present]
+    return with_letters(_slice(finding, index), view.letters), regions
 
 
 def before_and_after(finding: Finding, index: int) -> Pair:
     """A slice as it was read, and with the mask drawn on it; both (H, W, 3)."""
-    image = np.ascontiguousarray(finding.images[index])
-    return coloured(image), draw_overlay(image, finding.result.mask[index])
+    image, view = _slice(finding, index), finding.view
+    drawn = draw_overlay(image, to_aspect(view.cut(finding.result.mask, index), view.aspect))
+    return with_letters(image, view.letters), with_letters(drawn, view.letters)
 
 
-def coloured(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) grey as (H, W, 3)."""
-    return np.repeat(image[:, :, None], 3, axis=2)
+def _slice(finding: Finding, index: int) -> NDArray[np.uint8]:
+    """(H, W) grey, in true proportions."""
+    return to_aspect(finding.view.cut(finding.images, index), finding.view.aspect)
 
 
 def fullest_slice(finding: Finding) -> int:
     """Where most lesion is; the middle where there is none."""
-    areas = finding.result.mask.sum(axis=(1, 2))
+    areas = finding.view.turn(finding.result.mask).sum(axis=(1, 2))
     return int(areas.argmax()) if areas.any() else len(areas) // 2

@@ -7,6 +7,7 @@ from html import escape
 
 from core.batch.results import RESEARCH_ONLY
 from core.scan import Lesion
+from core.views import View
 from web_gradio.downloads import totals
 from web_gradio.findings import Failure, Finding, Outcome, Step
 
@@ -38,7 +39,7 @@ def file_rows(outcomes: Sequence[Outcome]) -> Rows:
         if isinstance(outcome, Failure):
             rows.append([outcome.name, "–", "–", "–", outcome.sentence])
         else:
-            slices, lesions = str(outcome.scan.shape[0]), str(len(outcome.result.lesions))
+            slices, lesions = str(outcome.view.shape[0]), str(len(outcome.result.lesions))
             notes = counted(len(set(outcome.result.warnings)), "warning") if outcome.result.warnings else ""
             rows.append([outcome.name, slices, lesions, size_of(outcome), notes])
     return rows
@@ -46,11 +47,12 @@ def file_rows(outcomes: Sequence[Outcome]) -> Rows:
 
 def lesion_rows(finding: Finding) -> Rows:
     """A row for each lesion, as `LESION_COLUMNS`; the largest of them where there are very many."""
-    return [_lesion_row(lesion, finding.scan.shape[0]) for lesion in finding.result.lesions[:MOST_LESIONS]]
+    return [_lesion_row(lesion, finding.view) for lesion in finding.result.lesions[:MOST_LESIONS]]
 
 
-def _lesion_row(lesion: Lesion, slices: int) -> list[str]:
-    first, last = lesion.slices[0] + 1, lesion.slices[1] + 1
+def _lesion_row(lesion: Lesion, view: View) -> list[str]:
+    slices = view.shape[0]
+    first, last = (index + 1 for index in view.box(lesion.box)[0])
     known_mm, known_ml, known_mm2 = lesion.longest_diameter_mm, lesion.volume_ml, lesion.area_mm2
     diameter = f"{known_mm:.1f} mm" if known_mm is not None else f"{lesion.longest_diameter_px:.1f} px"
     if known_ml is not None and slices > 1:
@@ -67,10 +69,11 @@ def _lesion_row(lesion: Lesion, slices: int) -> list[str]:
 
 def headline(finding: Finding) -> str:
     """HTML: what was found, in which file, by which model, and what to be wary of."""
-    slices, height, width = finding.scan.shape
+    slices, height, width = finding.view.shape
     lesions = finding.result.lesions
     found = counted(len(lesions), "lesion") if lesions else "No lesion found"
     facts = [f"{width} × {height} px", counted(slices, "slice")]
+    facts += [finding.scan.sequence] if finding.scan.sequence else []
     facts.append(f"{escape(finding.predictor.card.name)} at {finding.case.settings.threshold:g}")
     if lesions:
         facts.insert(0, f"{size_of(finding)} in all")
