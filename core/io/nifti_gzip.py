@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,13 @@ def is_gzip(content: bytes) -> bool:
 
 def unpack_start(content: bytes, length: int) -> bytes:
     """The first bytes of what is packed, fewer where there are fewer; b"" where it cannot be unpacked at all."""
-    try:
-        return zlib.decompressobj(wbits=31).decompress(content[:BLOCK], length)
-    except zlib.error:
-        return b""
+    start = b""
+    with suppress(BrokenFile):
+        for block in _blocks(content):
+            start += block[: length - len(start)]
+            if len(start) == length:
+                break
+    return start
 
 
 def unpack_part(content: bytes, start: int, length: int, end: int) -> NDArray[np.uint8]:
