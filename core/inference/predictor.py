@@ -23,6 +23,7 @@ from core.model_card import GridMode
 from core.model_store import find_model, load_card, load_network
 from core.networks import NestedUNet
 from core.preprocess.grid import from_grid
+from core.preprocess.intensity import IntensityRange
 from core.preprocess.prepare import prepare
 from core.scan import Scan, Segmentation
 from core.unfamiliar.judge import MEASURED, judge
@@ -103,6 +104,7 @@ class Predictor:
         min_lesion: int = 0,
         channel: int | str | None = None,
         grid: GridMode | None = None,
+        ranges: Sequence[IntensityRange] | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Segmentation:
@@ -115,6 +117,8 @@ class Predictor:
             min_lesion: smaller components are removed, in voxels.
             channel: which channel to take, by index or name; None goes by the card.
             grid: how slices come onto the network's grid; None goes by the card.
+            ranges: intensities as the manifest of an earlier run records them, one for each channel, so that slices
+                are seen as they were within another volume; None finds them anew.
             progress: called with (slices done, slices) after every batch of slices.
             cancelled: asked before every call of the network; a true answer ends the work.
 
@@ -122,12 +126,12 @@ class Predictor:
             probability, mask and lesions on the scan's own grid.
 
         Raises:
-            UsageError: threshold or min_lesion make no sense.
+            UsageError: threshold, min_lesion or ranges make no sense.
             InputError: the scan does not fit the model.
             Cancelled: `cancelled` said so.
             DeviceOutOfMemory: the device's memory does not hold even one window.
         """
-        case = self.begin(scan, threshold, tta=tta, min_lesion=min_lesion, channel=channel, grid=grid)
+        case = self.begin(scan, threshold, tta=tta, min_lesion=min_lesion, channel=channel, grid=grid, ranges=ranges)
         while not case.complete:
             self.advance([case], cancelled)
             if progress is not None:
@@ -143,6 +147,7 @@ class Predictor:
         min_lesion: int = 0,
         channel: int | str | None = None,
         grid: GridMode | None = None,
+        ranges: Sequence[IntensityRange] | None = None,
     ) -> Case:
         """Bring a scan's slices to where batches of them can be computed; may run in any thread.
 
@@ -154,7 +159,9 @@ class Predictor:
         if min_lesion < 0:
             raise UsageError("the minimum lesion must not be negative")
         begun = time.perf_counter()
-        prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid)
+        if ranges is not None and len(ranges) != len(self.card.preprocessing.channels):
+            raise UsageError("there must be an intensity range for each of the model's inputs")
+        prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid, ranges=ranges)
         verdict, doubts = judge(self._reference, prepared.images, self.card.preprocessing)
         prepared = replace(prepared, notes=prepared.notes + doubts)
         chosen = Settings(threshold, tta, min_lesion, channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,9 @@ class IntensityRange:
 
 
 def to_uint8(
-    voxels: NDArray[Any], percentiles: tuple[float, float] = (0.5, 99.5)
+    voxels: NDArray[Any],
+    percentiles: tuple[float, float] = (0.5, 99.5),
+    given: Sequence[IntensityRange] | None = None,
 ) -> tuple[NDArray[np.uint8], tuple[IntensityRange, ...], tuple[Note, ...]]:
     """Bring a volume to 8 bit.
 
@@ -50,14 +53,20 @@ def to_uint8(
     Args:
         voxels: (S, C, H, W), any real dtype.
         percentiles: the lower one, of all voxels, and the upper one, of the foreground, in [0, 100].
+        given: ranges that an earlier run found, one for each channel, to be taken again.
 
     Returns:
         (S, C, H, W) uint8, the very array given if it was uint8; the range of each channel; notes.
+
+    Raises:
+        ValueError: there are not as many given ranges as channels.
 
     Source: Otsu 1979, A Threshold Selection Method from Gray-Level Histograms, IEEE Trans. SMC 9(1).
     """
     notes: list[Note] = []
     channels = voxels.shape[1]
+    if given is not None and len(given) != channels:
+        raise ValueError(f"{len(given)} ranges do not fit {channels} channels")
     if voxels.dtype == np.uint8 or voxels.dtype == np.bool_:
         images = voxels if voxels.dtype == np.uint8 else voxels.astype(np.uint8) * np.uint8(255)
         if all(_is_constant(images[:, c]) for c in range(channels)):
@@ -68,8 +77,9 @@ def to_uint8(
     ranges = []
     complete = True
     for c in range(channels):
-        low, high = _find_range(_sample(voxels[:, c]), percentiles)
-        ranges.append(IntensityRange(low, high, scaled=True))
+        found = given[c] if given else IntensityRange(*_find_range(_sample(voxels[:, c]), percentiles), scaled=True)
+        low, high = found.low, found.high
+        ranges.append(found)
         for s in range(len(voxels)):
             image = _as_float(voxels[s, c])
             finite = np.isfinite(image)
@@ -82,7 +92,7 @@ def to_uint8(
         notes.append(_NOT_FINITE)
     if all(range_.high <= range_.low for range_ in ranges):
         notes.append(_CONSTANT)
-    elif len(voxels) == 1:
+    elif len(voxels) == 1 and given is None:
         notes.append(_LONE_SLICE)
     return out, tuple(ranges), tuple(notes)
 

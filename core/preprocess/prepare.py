@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,11 @@ class Prepared:
 
 
 def prepare(
-    scan: Scan, settings: PreprocessSettings, channel: int | str | None = None, grid: GridMode | None = None
+    scan: Scan,
+    settings: PreprocessSettings,
+    channel: int | str | None = None,
+    grid: GridMode | None = None,
+    ranges: Sequence[IntensityRange] | None = None,
 ) -> Prepared:
     """Turn a scan to its plane, choose channels, bring intensities to 8 bit and slices onto the network's grid.
 
@@ -50,6 +55,7 @@ def prepare(
         settings: the model's.
         channel: the user's choice of a channel, by index from 0 or by name; None lets the scan decide.
         grid: the user's choice of a grid; None takes the settings'.
+        ranges: intensities as an earlier run recorded them; None finds them anew.
 
     Raises:
         InputError: the scan cannot be taken by this model (see `select_channels` and `plan_grid`).
@@ -63,11 +69,11 @@ def prepare(
     voxels, channel_notes = select_channels(scan, settings.channels, channel)
     if plane != AS_STORED:  # a copy, for slices across memory are slow to read one by one
         voxels = np.ascontiguousarray(plane.to_plane(voxels))
-    images, ranges, intensity_notes = to_uint8(voxels, settings.percentiles)
+    images, found, intensity_notes = to_uint8(voxels, settings.percentiles, ranges)
     notes = plane_notes + channel_notes + intensity_notes
     if plan.mode == "spacing" and max(plan.target) < SMALLEST_SIDE:
         notes += (_SMALL_FIELD,)
-    return Prepared(to_grid(images, plan), plane, plan, ranges, notes)
+    return Prepared(to_grid(images, plan), plane, plan, found, notes)
 
 
 _SMALL_FIELD = Note(
