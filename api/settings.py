@@ -63,13 +63,13 @@ class Settings(BaseSettings):
     field_bytes: PositiveInt = 16 << 10
     slice_pixels: PositiveInt = 1 << 24
     slices: PositiveInt = 1024
-    voxels: PositiveInt = 1 << 26
+    voxels: PositiveInt = 1 << 27
     uploads: PositiveInt = 128
     queue: PositiveInt = 64
-    queue_voxels: PositiveInt = 1 << 27
+    queue_voxels: PositiveInt = 1 << 28
     read_seconds: PositiveFloat = 10.0
     upload_seconds: PositiveFloat = 120.0
-    deadline_seconds: PositiveFloat = 300.0
+    deadline_seconds: PositiveFloat = 900.0
     stall_seconds: PositiveFloat = 120.0
     drain_seconds: PositiveFloat = 30.0
     threads: PositiveInt = 4

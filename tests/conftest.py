@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import runpy
 import subprocess
@@ -216,3 +217,16 @@ def start_metseg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
             return running
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def dicom_files() -> Any:
+    """What makes DICOM files up: the module of `tests/core/io/dicom` (`slices`, `image`, `save`, `Space`)."""
+    pytest.importorskip("pydicom")
+    path = HERE / "core" / "io" / "dicom" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("metseg_made_up_dicom", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -41,7 +41,7 @@ class Settings:
     upload_bytes: int = 256 << 20
     slice_pixels: int = 1 << 24
     slices: int = 1024
-    voxels: int = 1 << 26
+    voxels: int = 1 << 27
     files: int = 50
     queue: int = 16
     keep_seconds: int = 3600

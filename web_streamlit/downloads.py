@@ -21,11 +21,16 @@ from core.measure.dice import EMPTY_RULE, dice
 from core.preprocess.channels import select_channels
 from core.scan import Note
 from core.system import VERSION
+from core.unfamiliar.judge import UNFAMILIAR
 from web_streamlit.cases import Case
 from web_streamlit.findings import Finding, Images, totals
 from web_streamlit.runs import Found
 
 Mask = NDArray[np.bool_]
+TOLD = {
+    UNFAMILIAR: "By its look this is not what the model learnt from; do not rely on what it finds.",
+}
+"""What only the server notices, in words."""
 BATCH_COLUMNS = (
     "case", "model", "slices", "lesions", "voxels", "area_mm2", "volume_ml", "dice", "agreement", "threshold",
     "seconds", "problem",
@@ -63,7 +68,11 @@ class Result:
         """What to know before trusting it; of what only the server noticed there is the code."""
         notes = self.images.notes
         known = {note.code for note in notes}
-        others = (Note(code, f"The server notes: {code}.") for code in self.found.answer.warnings if code not in known)
+        others = (
+            Note(code, TOLD.get(code, f"The server notes: {code}."))
+            for code in self.found.answer.warnings
+            if code not in known
+        )
         return (*notes, *others)
 
     @property

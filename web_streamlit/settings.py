@@ -10,7 +10,7 @@ from core.errors import UsageError
 from core.io import ReadLimits
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-UPLOAD_LIMITS = ReadLimits(file_bytes=240 << 20, slice_pixels=1 << 24, slices=1024, voxels=1 << 26, ifds=4096)
+UPLOAD_LIMITS = ReadLimits(file_bytes=240 << 20, slice_pixels=1 << 24, slices=1024, voxels=1 << 27, ifds=4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Settings:
 
     api_url: str = DEFAULT_URL
     api_key: str | None = field(default=None, repr=False)
-    answer_seconds: float = 330.0
+    answer_seconds: float = 930.0
     patience_seconds: float = 45.0
     limits: ReadLimits = UPLOAD_LIMITS
     total_voxels: int = 1 << 28

@@ -182,3 +182,39 @@ def test_a_broken_file_among_others_is_told_in_plain_words(
     assert "TIFF" in trouble.inner_text()
     assert str(tmp_path) not in tab.content()
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_run_is_stopped_midway_and_the_next_one_is_answered(
+    address: str, open_tab: Callable[..., Any], stack: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.tif"
+    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (300, 64, 64), np.uint8)))
+    tab = open_tab()
+    upload(tab, address, long)
+    tab.get_by_role("button", name="Find lesions").click()
+    tab.get_by_text(re.compile(r"slice \d+ of 300")).wait_for()
+    tab.get_by_role("button", name="Stop").click()
+    tab.get_by_text("Stopped, as you asked").wait_for()
+    assert not tab.locator(".headline").is_visible()
+    assert tab.get_by_role("button", name="Find lesions").is_enabled()
+    upload(tab, address, stack)
+    assert "stack" in find(tab).inner_text()
+
+
+def test_a_volume_hangs_as_a_radiologist_would_hang_it_and_its_mask_lies_where_it_lay(
+    address: str, open_tab: Callable[..., Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    affine = np.array([[0, 0, -3.0, 20], [0, -1.5, 0, 30], [1.5, 0, 0, 40], [0, 0, 0, 1]])
+    voxels = np.random.default_rng(3).integers(0, 255, (20, 40, 36)).astype(np.uint8)
+    volume = tmp_path / "head.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), volume)
+    tab = open_tab()
+    upload(tab, address, volume)
+    told = find(tab).inner_text()
+    assert "head" in told
+    mask = save(tab, "mask", tmp_path)
+    assert mask.name == "head_mask.nii.gz"
+    written = by_command(volume, tiny_model, tmp_path / "out", "0.5")
+    assert mask.read_bytes() == written
+    np.testing.assert_array_equal(nibabel.load(mask).affine, affine)

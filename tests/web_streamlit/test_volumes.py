@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -173,3 +175,64 @@ def test_the_overlay_is_a_picture(found: AppTest, kit: SimpleNamespace) -> None:
     _, result = result_of(kit, found)
     assert cv2.imdecode(np.frombuffer(overlay_file(result), np.uint8), cv2.IMREAD_COLOR) is not None
     assert io.BytesIO(overlay_file(result)).read(4) == b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def two_series(dicom_files: Any) -> list[Any]:
+    """Files of two series of one person."""
+    volume = np.random.default_rng(5).integers(0, 900, (4, 40, 44)).astype(np.int16)
+    texts = {"PatientName": "Planted^A", "SeriesDescription": "Planted description"}
+    other = dicom_files.slices(volume[:3], root="1.2.9", SeriesInstanceUID="1.2.9", **texts)
+    return [*dicom_files.slices(volume, **texts), *other]
+
+
+def packed(files: list[Any]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, file in enumerate(files):
+            archive.writestr(f"{number}", file.content)
+    return buffer.getvalue()
+
+
+def test_of_several_series_the_user_chooses_one_and_may_choose_another(
+    open_page: Open, api_url: str, kit: SimpleNamespace, two_series: list[Any]
+) -> None:
+    page = kit.upload(open_page(api_url), ("scans.zip", packed(two_series)))
+    (box,) = (box for box in page.selectbox if "2 series" in box.label)
+    assert not kit.desk_of(page).reading.cases
+    assert "Planted" not in str(box.options)
+    slices = []
+    for option in box.options:
+        (box,) = (box for box in page.selectbox if "2 series" in box.label)
+        box.set_value(next(key for key in keys_of(kit, page) if told(kit, page)[key] == option)).run()
+        assert not page.exception
+        (case,) = kit.desk_of(page).reading.cases
+        slices.append(case.scan.shape[0])
+    assert sorted(slices) == [3, 4]
+    kit.find_lesions(page)
+    _, result = result_of(kit, page)
+    assert {name.partition(".")[2] for name in mask_files(result)} == {"dcm", "nii.gz"}
+
+
+def told(kit: SimpleNamespace, page: AppTest) -> dict[str, str]:
+    ((_, choices),) = kit.desk_of(page).choices.items()
+    return {choice.key: choice.description for choice in choices}
+
+
+def keys_of(kit: SimpleNamespace, page: AppTest) -> list[str]:
+    return list(told(kit, page))
+
+
+def test_a_folder_of_dicom_files_goes_to_the_server_as_one_series(
+    open_page: Open, api_url: str, kit: SimpleNamespace, two_series: list[Any]
+) -> None:
+    files = [(f"folder/{number:03}.dcm", file.content) for number, file in enumerate(two_series[:4])]
+    page = kit.find_lesions(kit.upload(open_page(api_url), *files))
+    assert not page.exception
+    desk, result = result_of(kit, page)
+    assert result.case.scan.shape == (4, 40, 44)
+    alone = kit.find_lesions(kit.upload(open_page(api_url), ("series.zip", packed(two_series[:4]))))
+    _, same = result_of(kit, alone)
+    np.testing.assert_array_equal(result.finding.mask, same.finding.mask)
+    assert result.finding.mask.any()
+    assert desk.failed == ()
