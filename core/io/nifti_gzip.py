@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from core.errors import BrokenFile
 
 MAGIC = b"\x1f\x8b"
-BLOCK = 1 << 18
+BLOCK = 1 << 16
 SURPLUS = 1 << 20
 """Bytes that may follow what the header promises; some writers pad."""
-MOST_MEMBERS = 1 << 15
-"""Enough for blocked gzip of two gigabytes; each costs a copy of what follows it in its block."""
+MOST_MEMBERS = 1 << 14
+"""Enough for blocked gzip of a gigabyte; each costs a copy of what follows it in its block."""
 
 _TRUNCATED = "the file ends before its data do; copy or export it again"
 
@@ -30,7 +30,7 @@ def unpack_start(content: bytes, length: int) -> bytes:
     """The first bytes of what is packed, fewer where there are fewer; b"" where it cannot be unpacked at all."""
     start = b""
     with suppress(BrokenFile):
-        for block in _blocks(content):
+        for block in _blocks(content, length):  # no more at once, or the checksum would be tested
             start += block[: length - len(start)]
             if len(start) == length:
                 break
@@ -68,8 +68,8 @@ def unpack_part(content: bytes, start: int, length: int, end: int) -> NDArray[np
     return part
 
 
-def _blocks(content: bytes) -> Iterator[bytes]:
-    """What is packed, in blocks of limited size."""
+def _blocks(content: bytes, most: int = BLOCK) -> Iterator[bytes]:
+    """What is packed, in blocks of at most that many bytes."""
     rest, members = memoryview(content), 0
     while rest[:2] == MAGIC:
         members += 1
@@ -80,7 +80,7 @@ def _blocks(content: bytes) -> Iterator[bytes]:
             if not pending:
                 pending, rest = rest[:BLOCK], rest[BLOCK:]
             try:
-                block = member.decompress(pending, BLOCK)
+                block = member.decompress(pending, most)
             except zlib.error as error:
                 raise BrokenFile("the packed data are damaged; copy or export the file again") from error
             pending = memoryview(member.unconsumed_tail)

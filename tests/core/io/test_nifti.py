@@ -213,22 +213,22 @@ def test_a_gzip_bomb_is_stopped_while_it_is_unpacked():
     import tracemalloc
     import zlib
 
-    packer = zlib.compressobj(9, wbits=31)
+    packer = zlib.compressobj(1, wbits=31)
     block = bytes(1 << 20)
-    content = packer.compress(nifti(values())) + b"".join(packer.compress(block) for _ in range(256)) + packer.flush()
+    content = packer.compress(nifti(values())) + b"".join(packer.compress(block) for _ in range(48)) + packer.flush()
     tracemalloc.start()
     with pytest.raises(BrokenFile, match="far more"):
         read(content)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(content) < 1 << 20
-    assert peak < 16 << 20
+    assert peak < 4 << 20
 
 
 def test_thousands_of_packed_parts_are_refused():
     part = gzip.compress(b"")
     with pytest.raises(BrokenFile, match="too many parts"):
-        read(gzip.compress(nifti(values())) + part * 40_000)
+        read(gzip.compress(nifti(values())) + part * 20_000)
 
 
 def test_a_mask_beside_must_lie_where_its_image_lies(tmp_path):
