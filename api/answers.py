@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from api.negotiation import DICOM, FORMS, JSON, NIFTI, PNG, TIFF, ZIP, View
 from api.schemas import FoundLesion, MaskOut, ModelUsed, Prediction, Shape, Totals, Warned
 from core.batch.results import RESEARCH_ONLY
-from core.batch.sheet import overlay_sheet
+from core.batch.sheet import scan_sheet
 from core.io import Origin, encode_mask, encode_png, encode_probability, encode_tiff, mask_values
 from core.measure.totals import sum_up
 from core.model_card import ModelCard
 from core.overlay import draw_overlay
 from core.preprocess.channels import select_channels
-from core.preprocess.intensity import to_uint8
+from core.preprocess.intensity import IntensityRange, to_uint8_by
 from core.scan import Note, Scan, Segmentation
 
 MaskForm = Literal["png", "rle", "none"]
@@ -83,7 +83,8 @@ def _picture(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard) -
     if wanted.view == "probability":
         images = found.probability
     elif wanted.view == "overlay":
-        grey = _grey(scan, card, wanted.channel)
+        voxels, _ = select_channels(scan, card.preprocessing.channels, wanted.channel)
+        grey = _grey(voxels[:, 0], found)
         images = np.stack([draw_overlay(image, part) for image, part in zip(grey, found.mask, strict=True)])
     else:
         images = mask_values(found.mask)
@@ -100,7 +101,8 @@ def _volume(wanted: Wanted, scan: Scan, found: Segmentation, origin: Origin) -> 
 def _zip(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard, origin: Origin) -> bytes:
     """Mask and probability in the form that fits the upload, the slices with findings as a picture, and the JSON."""
     told = replace(wanted, mask="none")
-    sheet = overlay_sheet(_grey(scan, card, wanted.channel), found.mask)
+    voxels, _ = select_channels(scan, card.preprocessing.channels, wanted.channel)
+    sheet = scan_sheet(scan, voxels[:, 0], _intensity(found), found.mask)
     files = {file.name: file.content for file in encode_mask(found.mask, scan, "auto", origin)}
     files |= {file.name: file.content for file in encode_probability(found.probability, scan, "auto", origin)}
     files |= {
@@ -123,11 +125,13 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     return [0, *lengths] if flat[0] else lengths
 
 
-def _grey(scan: Scan, card: ModelCard, channel: str | None) -> NDArray[np.uint8]:
-    """(slices, height, width): what the model's first channel looks like."""
-    voxels, _ = select_channels(scan, card.preprocessing.channels, channel)
-    images, _, _ = to_uint8(voxels[:, :1], card.preprocessing.percentiles)
-    return images[:, 0]
+def _grey(voxels: NDArray[Any], found: Segmentation) -> NDArray[np.uint8]:
+    """(slices, height, width): a channel at the range in which the model saw it."""
+    return np.stack([to_uint8_by(image, _intensity(found)) for image in voxels])
+
+
+def _intensity(found: Segmentation) -> IntensityRange:
+    return IntensityRange(**found.manifest["intensity"][0])
 
 
 def _json(wanted: Wanted, scan: Scan, found: Segmentation, card: ModelCard, warnings: Sequence[Note]) -> bytes:

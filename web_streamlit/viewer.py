@@ -46,7 +46,8 @@ def look(desk: Desk, settings: Settings, case: Case) -> None:
         show_lesions(desk, result, views[0])
     with beside[0]:
         shown = _show(desk, result, cards, views, layout)
-        _legend(result, shown)
+        if shown:
+            _legend(result, shown)
     for note in result.warnings:
         st.caption(f":material/info: {note.message}")
     _downloads(result)
