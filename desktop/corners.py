@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from desktop.session.views import Place, View
+from core.views import Place, View
 from desktop.widgets.slice_marks import Corners
 
 if TYPE_CHECKING:

@@ -274,6 +274,11 @@ class Desk(QObject):
             self.case_changed.emit()
         self.listed.emit()
 
+    @property
+    def choices(self) -> tuple[SeriesChoice, ...]:
+        """The series of the shown case, where there are several."""
+        return self.reader.case.choices if self.reader.case else ()
+
     def choose_series(self, key: str) -> None:
         """Review this series of the shown case."""
         case, review = self.reader.case, self.review

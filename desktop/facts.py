@@ -48,6 +48,17 @@ def model_index(desk: Desk) -> int:
     return desk.models.index(desk.review.model) if desk.review and desk.review.model in desk.models else -1
 
 
+def series_names(desk: Desk) -> list[str]:
+    """The series that can be chosen; none as long as none is."""
+    return [choice.description for choice in desk.choices] if series_index(desk) >= 0 else []
+
+
+def series_index(desk: Desk) -> int:
+    """Which of them is shown."""
+    keys = [choice.key for choice in desk.choices]
+    return keys.index(desk.reader.case.series) if desk.reader.case and desk.reader.case.series in keys else -1
+
+
 def threshold(desk: Desk) -> float:
     """Of the shown case."""
     if desk.reader.preview is not None:

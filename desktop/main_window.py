@@ -197,6 +197,7 @@ class MainWindow(QMainWindow):
         self.display.channel_picked.connect(reader.pick_channel)
         self.display.preset_picked.connect(reader.pick_preset)
         self.display.model_picked.connect(desk.masks.pick_model)
+        self.display.series_picked.connect(lambda index: desk.choose_series(desk.choices[index].key))
         self.status.stop_asked.connect(desk.segmenting.stop)
 
     # Opening
@@ -310,6 +311,7 @@ class MainWindow(QMainWindow):
         self.display.set_preset(reader.preset)
         self.display.set_models(facts.model_names(self.desk), facts.model_index(self.desk))
         self.display.set_threshold(facts.threshold(self.desk), bool(reader.opened and reader.opened.result))
+        self.display.set_series(facts.series_names(self.desk), facts.series_index(self.desk))
         if reader.opened:
             self.display.set_channels(reader.opened.channels, reader.channel)
 

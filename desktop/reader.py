@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, Qt, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from core.views import Place, View
 from desktop.corners import describe, describe_side, pointer_lines
 from desktop.panes import Panes
 from desktop.session.cases import Case
@@ -16,7 +17,6 @@ from desktop.session.display import PRESETS, Window, auto_window, eight_bit
 from desktop.session.opened import Opened
 from desktop.session.picture import Look, clahe_slice, grey_slice, mask_slice, picture, truth_slice
 from desktop.session.results import slice_of
-from desktop.session.views import Place, View
 from desktop.tasks import Tasks
 from desktop.widgets.series_list import SeriesList
 from desktop.widgets.slice_view import SliceView

@@ -16,10 +16,10 @@ from core.io import read_scan
 from core.measure.dice import dice
 from core.overlay import draw_overlay
 from core.scan import Note, Scan, ScanSource
+from core.views import View, first_view, views_of
 from desktop.session.display import Range, apply_window, channel_names, model_channel, value_range
 from desktop.session.results import Finding, Result, find, image_id, load_result, result_key
 from desktop.session.review import Model
-from desktop.session.views import View, first_view, views_of
 
 THUMBNAIL_PX = 96
 PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")

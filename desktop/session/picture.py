@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.overlay import draw_overlay
+from core.views import View
 from desktop.session.display import Window, apply_window, equalised
 from desktop.session.opened import Opened
-from desktop.session.views import View
 
 
 @dataclass(slots=True)

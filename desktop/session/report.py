@@ -17,10 +17,10 @@ from core.measure.dice import EMPTY_RULE
 from core.overlay import draw_overlay
 from core.scan import Scan
 from core.system import VERSION
+from core.views import first_view
 from desktop.session.display import apply_window, model_channel, value_range
 from desktop.session.results import best_slice
 from desktop.session.verdicts import Event, State
-from desktop.session.views import first_view
 
 PICTURE_PX = 320
 JPEG_QUALITY = 88

@@ -20,7 +20,7 @@ from core.io import write_atomic
 from core.measure.lesions import find_lesions
 from core.model_card import ModelCard
 from core.scan import Lesion, Note, Scan
-from desktop.session.views import Box, first_view
+from core.views import Box, first_view
 
 KEEP_BYTES = 4 << 30
 LARGEST_FILE = 2 << 30

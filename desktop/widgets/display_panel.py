@@ -18,7 +18,8 @@ class DisplayPanel(QWidget):
     """The display part of the right column.
 
     Signals:
-        opacity_changed(float), threshold_changed(float), channel_picked(int), preset_picked(int), model_picked(int)
+        opacity_changed(float), threshold_changed(float), channel_picked(int), preset_picked(int), model_picked(int),
+        series_picked(int)
     """
 
     opacity_changed = pyqtSignal(float)
@@ -26,15 +27,17 @@ class DisplayPanel(QWidget):
     channel_picked = pyqtSignal(int)
     preset_picked = pyqtSignal(int)
     model_picked = pyqtSignal(int)
+    series_picked = pyqtSignal(int)
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        form = QFormLayout(self)
+        self._form = form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setHorizontalSpacing(12)
         form.setVerticalSpacing(6)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         self.model = _combo("Model", self.model_picked)
+        self.series = _combo("Series", self.series_picked)
         self.threshold, self._threshold = _slider("Threshold", self.threshold_changed)
         self.opacity, self._opacity = _slider("Opacity of the mask", self.opacity_changed)
         self.channel = _combo("Channel", self.channel_picked)
@@ -48,6 +51,7 @@ class DisplayPanel(QWidget):
         for name, text in (("mask", "Mask"), ("truth", "Truth"), ("outline", "Outline"), ("clahe", "CLAHE")):
             row.addWidget(self._check(actions[name], text))
         for label, widget in (
+            ("Series", self.series),
             ("Model", self.model),
             ("Threshold", _beside(self.threshold, self._threshold)),
             ("Opacity", _beside(self.opacity, self._opacity)),
@@ -58,6 +62,12 @@ class DisplayPanel(QWidget):
             heading.setObjectName("muted")
             form.addRow(heading, widget)
         form.addRow(self.boxes)
+        self.set_series((), -1)
+
+    def set_series(self, descriptions: Sequence[str], current: int) -> None:
+        """List the series of a case that holds several; none hides the list."""
+        _fill(self.series, descriptions, current)
+        self._form.setRowVisible(self.series, len(descriptions) > 0)
 
     def set_models(self, names: Sequence[str], current: int) -> None:
         """List the models; -1 for none."""

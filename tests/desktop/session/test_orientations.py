@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.scan import SLICE_GAP, Note, Scan
-from desktop.session.views import View, first_view, views_of
+from core.views import View, first_view, views_of
 
 SIZE = {"R": 5, "A": 6, "S": 7}
 """Voxels from left to right, from back to front and from below upwards."""
