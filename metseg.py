@@ -283,7 +283,15 @@ def _show_scan(path: str, series: str | None, as_json: bool) -> None:
 
 
 for verb in (
-    *(research.folds, research.train, research.experiment, research.evaluate, research.compare, research.table),
+    *(
+        research.folds,
+        research.train,
+        research.experiment,
+        research.evaluate,
+        research.compare,
+        research.leak,
+        research.table,
+    ),
     *(faces.serve, faces.web, faces.review, faces.gradio),
 ):
     app.command()(verb)

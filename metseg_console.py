@@ -169,6 +169,22 @@ def print_experiment(experiment: Experiment) -> None:
     print("Compare some of them: metseg compare RESULT.json RESULT.json --out DIR")
 
 
+def print_leak(result: Mapping[str, Any]) -> None:
+    """How much a split by slice flatters."""
+    print(f"{counted(result['slices'], 'slice')} of {counted(result['patients'], 'patient')} that neither learnt from")
+    names = {"dice": "Dice of a patient's slices", "tumour_slice_dice": "Dice of a slice with lesion"}
+    rows = [
+        (
+            names[key],
+            f"{values['by_patient']:.3f}",
+            f"{values['by_slice']:.3f}",
+            f"{values['difference']:+.3f} ({values['low']:+.3f} to {values['high']:+.3f})",
+        )
+        for key, values in result["measures"].items()
+    ]
+    print_table(("mean over patients", "split by patient", "split by slice", "difference (95 % interval)"), rows)
+
+
 def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """This machine's table."""
     for device in machine["devices"]:

@@ -175,6 +175,17 @@ def compare(
     print(f"Results: {console.clean(out)} (report.html, table.md, comparison.json)")
 
 
+def leak(
+    leaking: Annotated[Path, typer.Argument(help="Evaluation of slices whose neighbours were learnt from.")],
+    honest: Annotated[list[Path], typer.Argument(metavar="HONEST...", help="Evaluations, fold by fold, by patient.")],
+    out: Annotated[Path, typer.Option(help="JSON file for the result.")],
+) -> None:
+    """Say how much a split by slice flatters, over the slices that both splits scored."""
+    from core.evaluation.slices import measure_leak
+
+    console.print_leak(measure_leak(honest, leaking, out))
+
+
 def table(
     scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="scores.json files, or folders with one.")],
     out: Annotated[

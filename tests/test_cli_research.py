@@ -76,3 +76,17 @@ def test_an_experiment_is_worked_off_and_shown(
     shutil.rmtree("runs")
     assert metseg.main(["experiment", str(file), "--data", str(data), *places]) == 0
     assert "0 of them to do" in capsys.readouterr().err
+
+
+def test_the_leak_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from core.evaluation.slices import SliceCounts, write_slices
+
+    for name, both in (("honest", 5), ("leaking", 10)):
+        (tmp_path / name).mkdir()
+        write_slices([SliceCounts("p", "p_1", 10, 10, both)], tmp_path / name)
+    places = [str(tmp_path / name) for name in ("leaking", "honest")]
+    assert metseg.main(["leak", *places, "--out", str(tmp_path / "leak.json")]) == 0
+    page = capsys.readouterr().out
+    assert "1 slice of 1 patient" in page
+    assert "+0.500" in page
+    assert json.loads((tmp_path / "leak.json").read_text())["measures"]["dice"]["difference"] == 0.5

@@ -18,6 +18,7 @@ from core.evaluation.patients import Case, PatientRule, parse_rule
 from core.evaluation.pictures import MANIFEST, seen_picture
 from core.evaluation.scores import KIND, SCORES, build_scores, save_scores
 from core.evaluation.scoring import CaseScores, score_case, score_patient
+from core.evaluation.slices import SliceCounts, count_slices, write_slices
 from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan, write_atomic, write_mask
 from core.model_card import GridMode, ModelCard
@@ -84,7 +85,7 @@ def evaluate(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
-    """Score a model and write `scores.json`, `patients.csv`, `table.md`, `report.html` and the masks to a folder.
+    """Score a model; `scores.json`, `patients.csv`, `slices.csv`, `table.md`, `report.html` and masks go to a folder.
 
     With a model's weights, its set and the fold file this gives the same scores again:
     `evaluate("MODEL", "DATA", Path("OUT"), folds="lgg", fold=0)`.
@@ -133,6 +134,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     (out / SCORES).unlink(missing_ok=True)  # nobody shall take an unfinished evaluation for the earlier one
     rows: list[dict[str, Any]] = []
+    slices: list[SliceCounts] = []
     places: dict[str, str] = {}
     by_patient: dict[str, list[Case]] = {}
     for case in split.scored:
@@ -142,7 +144,9 @@ def evaluate(
         for case in cases:
             tell("scoring", len(places), len(split.scored))
             places[case.source.name] = f"{MASKS}/{len(places) + 1:04d}"
-            counts.append(_score(predictor, case, settings, channel, out / places[case.source.name], cancelled))
+            scored, names = _score(predictor, case, settings, channel, out / places[case.source.name], cancelled)
+            counts.append(scored)
+            slices += count_slices(patient, scored, names)
         rows.append(score_patient(patient, counts))
     tell("scoring", len(places), len(split.scored))
 
@@ -166,6 +170,7 @@ def evaluate(
         "limits": list(card.limits),
     }
     scores = build_scores(about, rows)
+    write_slices(slices, out)
     _write_manifest(out, root, rule, settings, card, places)
     save_scores(scores, out)
     from core.evaluation.report import write_report  # draws; not needed by whoever only scores
@@ -251,7 +256,8 @@ def _score(
     channel: int | str | None,
     folder: Path,
     cancelled: Callable[[], bool] | None,
-) -> CaseScores:
+) -> tuple[CaseScores, tuple[str, ...]]:
+    """A case's scores, and its slices' names."""
     scan, truth = read_scan(case.source), read_mask(case.source)
     result = predictor.segment(
         scan,
@@ -264,7 +270,7 @@ def _score(
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_mask(result.mask, scan, folder)
-    return score_case(
+    scores = score_case(
         case.source.name,
         truth,
         result.mask,
@@ -275,6 +281,7 @@ def _score(
         contiguous=scan.contiguous,
         seconds=float(sum(result.manifest["seconds"].values())),
     )
+    return scores, scan.slice_names
 
 
 def _check_out(out: Path, data: Path, overwrite: bool) -> None:

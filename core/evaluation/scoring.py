@@ -70,6 +70,7 @@ class CaseScores:
         name: of the case.
         shape: (slices, height, width).
         true, found, both: voxels of the truth, of the mask, of both.
+        slice_counts: (slices, 3) voxels of the truth, of the mask, of both in each slice.
         slice_dice: (slices,) of each slice.
         lesion_slices: (slices,) bool, where the truth has something.
         lesions: counts of lesions.
@@ -85,6 +86,7 @@ class CaseScores:
     true: int
     found: int
     both: int
+    slice_counts: NDArray[np.int64]
     slice_dice: NDArray[np.float64]
     lesion_slices: NDArray[np.bool_]
     lesions: LesionCounts
@@ -133,6 +135,7 @@ def score_case(
         true=int(np.count_nonzero(truth)),
         found=int(np.count_nonzero(mask)),
         both=int(np.count_nonzero(truth & mask)),
+        slice_counts=np.stack([part.sum(axis=(1, 2), dtype=np.int64) for part in (truth, mask, truth & mask)], axis=1),
         slice_dice=np.array([dice(a, b) for a, b in zip(truth, mask, strict=True)]),
         lesion_slices=lesion_slices,
         lesions=count_lesions(truth, mask, contiguous),

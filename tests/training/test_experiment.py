@@ -1,13 +1,18 @@
 """A queue of runs: read, worked off, resumed, shared out."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from core.errors import BrokenFile, NothingFound, UsageError
+from core.evaluation.patients import patient_of
 from core.evaluation.scores import read_scores
+from core.evaluation.slices import read_slices
+from core.model_store import load_card
 from training.augment import AugmentSettings
-from training.experiment import changed, claimed, read_experiment, run_experiment
+from training.experiment import Experiment, changed, claimed, read_experiment, run_experiment
 from training.options import Stage, TrainOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -110,3 +115,26 @@ def test_folders_are_not_an_experiments_to_choose(tmp_path):
     options = TrainOptions(tmp_path, tmp_path, "nested-unet")
     with pytest.raises(UsageError, match="cannot change 'out'"):
         changed(options, {"out": "/"})
+
+
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "docs" / "experiments").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_the_experiments_of_the_docs_can_be_run(file, tmp_path):
+    experiment = read_experiment(file, tmp_path, tmp_path / "runs", tmp_path / "results", tmp_path / "cache")
+    assert experiment.name == file.stem
+    assert experiment.runs
+
+
+def test_a_split_by_slice_learns_from_the_patients_whom_it_scores(read):
+    leaking = tomllib.loads((EXPERIMENTS[0].parent / "leak.toml").read_text(encoding="utf-8"))["base"]
+    told = "".join(f"{key} = {json.dumps(leaking[key])}\n" for key in ("folds", "patients", "each_image", "inner"))
+    text = FILE.replace('folds = ""\ninner = 0.25\n', told).replace("networks", 'score = "fold"\nnetworks')
+    run = read(text[: text.index("[changes")]).runs[0]
+    run_experiment(Experiment("leak", "fold", (run,)))
+    learnt = load_card(run.options.out / "model").data["patients"]
+    scored = read_slices(run.options.out / "evaluation")
+    assert not scored.keys() & set(learnt)
+    patients = [{patient_of(name.rsplit("_", 1)[0]) for name in names} for names in (scored, learnt)]
+    assert patients[0] & patients[1]

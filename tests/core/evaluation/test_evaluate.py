@@ -18,6 +18,7 @@ from core.evaluation.evaluate import Settings, evaluate
 from core.evaluation.folds import Folds, save_folds
 from core.evaluation.join import redo_tables
 from core.evaluation.scores import RESEARCH_ONLY, read_scores, table_markdown
+from core.evaluation.slices import read_slices
 from core.inference.predictor import Predictor
 from core.io import find_scans, read_mask, read_scan
 from core.measure.dice import dice
@@ -64,7 +65,7 @@ def test_the_folds_patients_are_scored_and_nobody_else(done: tuple[Path, dict[st
     assert scores["split"] == [{"folds": "six", "fold": 0, "rule": "three folds", "absent": 0}]
     assert scores["training"] == {"loss": [[1, 1.5], [2, 0.75]], "Dice of watched patients": [[2, 0.5]]}
     assert sorted(path.name for path in out.iterdir()) == [
-        "manifest.json", "masks", "patients.csv", "report.html", "scores.json", "table.md",
+        "manifest.json", "masks", "patients.csv", "report.html", "scores.json", "slices.csv", "table.md",
     ]  # fmt: skip
 
 
@@ -231,3 +232,13 @@ def test_folds_are_joined_into_one_table_that_is_made_again_from_scores_alone(
         redo_tables(parts, tmp_path / "all")
     with pytest.raises(UsageError, match="name at least one"):
         redo_tables([])
+
+
+def test_the_slices_counts_add_up_to_the_patients(done: tuple[Path, dict[str, Any]]) -> None:
+    out, scores = done
+    slices = read_slices(out).values()
+    for row in scores["patients"]:
+        mine = [each for each in slices if each.patient == row["patient"]]
+        true, found, both = (sum(getattr(each, part) for each in mine) for part in ("true", "found", "both"))
+        assert (len(mine), true, found) == (row["slices"], row["true_voxels"], row["found_voxels"])
+        assert row["dice"] == pytest.approx(2 * both / (true + found), abs=1e-6)
