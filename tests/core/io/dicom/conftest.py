@@ -135,10 +135,15 @@ def slices(
 
 
 def enhanced(
-    volume: np.ndarray, space: Space | None = None, order: Sequence[int] | None = None, **tags: Any
+    volume: np.ndarray,
+    space: Space | None = None,
+    order: Sequence[int] | None = None,
+    positions: Sequence[list[float]] | None = None,
+    **tags: Any,
 ) -> RawFile:
-    """(S, H, W) as one Enhanced image, its frames in the given order."""
+    """(S, H, W) as one Enhanced image, its frames in the given order, at the space's places or at those given."""
     space = Space() if space is None else space
+    positions = [space.position(index) for index in range(len(volume))] if positions is None else positions
     order = range(len(volume)) if order is None else order
 
     def item(**values: Any) -> Dataset:
@@ -155,7 +160,7 @@ def enhanced(
         PixelValueTransformationSequence=[item(RescaleIntercept=0, RescaleSlope=1, RescaleType="US")],
     )
     frames = [
-        item(PlanePositionSequence=[item(ImagePositionPatient=space.position(index))], FrameContentSequence=[item()])
+        item(PlanePositionSequence=[item(ImagePositionPatient=positions[index])], FrameContentSequence=[item()])
         for index in order
     ]
     dataset = image(
