@@ -17,6 +17,7 @@ from core.evaluation.folds import (
     patient_of,
     save_folds,
     site_of,
+    site_of,
 )
 
 PATIENTS = st.lists(
@@ -97,3 +98,11 @@ def test_the_inner_part_is_a_fixed_share():
     assert inner_part(patients, 0.15, seed=1) == inner_part(reversed(patients), 0.15, seed=1)
     assert len(inner_part(patients, 0.15)) == 3
     assert inner_part(patients, 0.0) == ()
+
+
+def test_the_sites_are_the_same_patients_divided_by_hospital() -> None:
+    by_volume, by_site = load_folds("lgg"), load_folds("lgg-sites")
+    assert sorted(name for fold in by_site.folds for name in fold) == sorted(
+        name for fold in by_volume.folds for name in fold
+    )
+    assert [{site_of(name) for name in fold} for fold in by_site.folds] == [{"CS"}, {"DU"}, {"EZ"}, {"FG"}, {"HT"}]
