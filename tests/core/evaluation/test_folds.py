@@ -17,7 +17,6 @@ from core.evaluation.folds import (
     patient_of,
     save_folds,
     site_of,
-    site_of,
 )
 
 PATIENTS = st.lists(
