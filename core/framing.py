@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Letters = tuple[str, str, str, str]
 LETTER_SHARE = 0.045
-"""Height of a letter as a share of the picture's shorter side."""
+"""Height of a letter as a share of the picture's side."""
 SMALLEST_LETTER_PX = 9
 GLYPH_PX = 21
 """Height of a letter at OpenCV's scale 1."""
@@ -57,7 +57,8 @@ def with_letters(picture: NDArray[np.uint8], letters: Letters | None) -> NDArray
     import cv2
 
     height, width = framed.shape[:2]
-    tall = max(SMALLEST_LETTER_PX, round(LETTER_SHARE * min(height, width)))
+    # Of a long and narrow picture the longer side counts too, for it will be shrunk to the width of others.
+    tall = max(SMALLEST_LETTER_PX, round(LETTER_SHARE * max(min(height, width), 0.6 * max(height, width))))
     scale, gap, thick = tall / GLYPH_PX, tall // 2, max(1, tall // 9)
     middle, centre = (height + tall) // 2, width // 2 - tall // 2
     places = ((gap, middle), (width - gap - tall, middle), (centre, gap + tall), (centre, height - gap))

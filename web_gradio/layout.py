@@ -79,9 +79,7 @@ def lay_out(room: Room) -> tuple[Asking, Showing]:
 
 def _asking(room: Room) -> Asking:
     card = find_predictor(room.models, None).card
-    files = gr.File(
-        label="Scans: TIFF, PNG, JPEG, NIfTI, DICOM or a zip of it; one or several", file_count="multiple", height=150
-    )
+    files = gr.File(label="Scans: TIFF, PNG, JPEG, NIfTI, DICOM, zip", file_count="multiple", height=150)
     gr.HTML('<p class="title">Or take a drawn head</p>', padding=False)
     heads = gr.Gallery(
         [(example.picture, example.caption) for example in room.examples],

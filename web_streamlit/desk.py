@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError, SeriesChoice
 from core.model_card import ModelCard, PreprocessSettings
-from core.views import first_view
+from core.views import View, first_view
 from web_streamlit.cases import Case, Reading
 from web_streamlit.downloads import Result, batch_row
 from web_streamlit.findings import Finding, Images, decode_probability, find, make_images
@@ -122,10 +122,17 @@ class Desk:
             threshold = self.threshold(found.task.card)
             if key[0] not in self.slices or len(run.tasks) == 1:
                 finding = find(probability, found.task.case.scan, threshold, self.min_lesion)
-                self.slices[key[0]] = finding.best_slice(first_view(found.task.case.scan))
+                self._look_at(key[0], finding, first_view(found.task.case.scan))
         if ended:
             self.failed, self.run = tuple(run.failed), None
         return ended
+
+    def _look_at(self, case: str, finding: Finding, view: View) -> None:
+        """Begin in the slice with the most lesion, and cut the other views through its middle."""
+        index = self.slices[case] = finding.best_slice(view)
+        rows, columns = np.nonzero(view.turn(finding.mask)[index])
+        if rows.size:
+            self.crosses[case] = round(float(rows.mean())), round(float(columns.mean()))
 
     def threshold(self, card: ModelCard) -> float:
         """The chosen one, else the card's."""

@@ -46,7 +46,7 @@ def surface_figure(result: Result) -> dict[str, Any]:
         )
     titles = ("left → right", "back → front", "up") if scan.affine is not None else ("columns", "rows", "slices")
     axes = {f"{axis}axis": {"title": {"text": f"{title}, mm"}} for axis, title in zip("xyz", titles, strict=True)}
-    scene = {**axes, "aspectmode": "data", "camera": {"eye": {"x": 1.3, "y": 1.3, "z": 0.7}}}
+    scene = {**axes, "aspectmode": "data", "camera": {"eye": {"x": 1.0, "y": 1.25, "z": 0.6}}}
     layout = {"scene": scene, "margin": {"l": 0, "r": 0, "t": 0, "b": 0}, "height": 560, "showlegend": False}
     return {"data": traces, "layout": layout}
 
@@ -119,14 +119,17 @@ def _to_millimetres(scan: Scan) -> NDArray[np.float64]:
 
 
 def _head(grey: NDArray[np.uint8], to_mm: NDArray[np.float64]) -> dict[str, Any]:
-    """The head's outline, coarse and faint."""
+    """The head's outline, coarse and faint, without what lies within."""
     import cv2
+    from scipy import ndimage  # type: ignore[import-untyped]
 
     steps = [max(1, -(-side // HEAD_SIDE)) for side in grey.shape]
     coarse = np.ascontiguousarray(grey[:: steps[0], :: steps[1], :: steps[2]])
     level, _ = cv2.threshold(coarse.reshape(-1, 1), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    points, triangles = extract_surface(coarse.astype(np.float32), float(level) / 2 + 0.5)
-    return _mesh(points * steps, triangles, to_mm, "#8a949c", 0.08) | {"hoverinfo": "skip", "name": "head"}
+    solid = np.stack([ndimage.binary_fill_holes(image) for image in coarse > level / 2])
+    field = ndimage.gaussian_filter(solid.astype(np.float32), [min(1.0, 2 / step) for step in steps])
+    points, triangles = extract_surface(field, 0.5)
+    return _mesh(points * steps, triangles, to_mm, "#8a949c", 0.12) | {"hoverinfo": "skip", "name": "head"}
 
 
 def _mesh(
