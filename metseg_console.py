@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from core.batch.run import Report
     from core.batch.tables import Outcome
     from core.demo import DemoResult
+    from core.errors import AmbiguousSeries
     from core.evaluation.folds import Folds
     from core.io.describe import FileInfo
     from training.experiment import Experiment
@@ -33,11 +34,12 @@ def complain(text: object) -> None:
 def sentence_of(outcome: Outcome) -> str:
     """Why a case failed."""
     from core.batch.tables import failure
-    from core.errors import ChannelNeeded
+    from core.errors import AmbiguousSeries, ChannelNeeded
 
     told = failure(outcome)
-    if told["code"] == ChannelNeeded.code:
-        told["message"] += " (with --channel)"
+    for kind, option in ((ChannelNeeded, "--channel"), (AmbiguousSeries, "--series")):
+        if isinstance(outcome.error, kind):
+            told["message"] += f" (with {option})"
     # A file of the case may be to blame; the case itself is named by whoever shows this.
     culprit = Path(told["source"]).name if told["source"] else ""
     return told["message"] if culprit in ("", outcome.name) else f"{culprit}: {told['message']}"
@@ -341,6 +343,16 @@ def print_scan(told: FileInfo) -> None:
         print(f"  {clean(name)}: {clean(value)}")
     for note in told.notes:
         print(f"  Note: {clean(note.message)} [{note.code}]")
+
+
+def print_series(path: str, several: AmbiguousSeries) -> None:
+    """The series that lie in a file or folder, and how one is chosen."""
+    print(
+        f"{clean(Path(path).name)}: {len(several.choices)} series to choose from [{several.code}]"
+    )
+    for choice in several.choices:
+        print(f"  {clean(choice.key)}: {clean(choice.description)}")
+    print("Say which one with --series.")
 
 
 def print_card(card: Mapping[str, Any], folder: Path) -> None:

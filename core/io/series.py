@@ -31,4 +31,4 @@ def choose(found: Sequence[tuple[SeriesChoice, T]], wanted: str | None) -> T:
     if len(choices) > MOST_LISTED:
         listing += f"; and {len(choices) - MOST_LISTED} more"
     problem = f"{len(choices)} series were found" if wanted is None else "there is no such series"
-    raise AmbiguousSeries(f"{problem}; say with --series which one to take: {listing}", choices)
+    raise AmbiguousSeries(f"{problem}; choose one: {listing}", choices)
