@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 
 SIDE = 128
 """Pixels of the longer side on which slices are described; larger ones are averaged down."""
-SMALLEST_HEAD = 0.02
-"""Share of the picture below which what stands out is not described."""
+SMALLEST_HEAD = 0.1
+"""Share of the picture below which what stands out is not described: the crown of a head looks like many things."""
 PERCENTILES = (5, 25, 75, 95, 99)
 DEPTHS = (0.03, 0.06, 0.1, 0.16, 0.25)
 """Where one layer of the head ends and the next begins: distance from the skin in units of the root of its area."""
 FEATURES = (
-    "area", "aspect", "solidity", "largest", "fill",
+    "area",
     *(f"p{percentile:02}" for percentile in PERCENTILES),
-    "gradient", "detail", "grain",
+    "gradient", "detail", "grain", "structure",
     *(f"layer{layer}" for layer in range(len(DEPTHS) + 1)),
     "mirror", "upside",
 )  # fmt: skip
 """The numbers of a slice, in this order.
 
-- area: share of the picture that the head takes (log); aspect: of its ellipse; solidity: of its convex hull;
-- largest: share of all that is bright which lies in the head; fill: share of the head that is bright;
+- area: share of the picture that the head takes (log);
 - p05 … p99: percentiles of the grey levels in the head over their median (log);
 - gradient, detail: mean slope, and mean difference from the smoothed slice, over the median (log);
 - grain: correlation of that difference between neighbours, 0 in pure noise;
+- structure: spread of the strongly smoothed slice over the mean difference from the lightly smoothed one (log);
 - layer0 … layer5: mean grey level of the head's layers, from the skin inwards, over the median (log);
 - mirror, upside: correlation of the head with itself when left and right, or top and bottom, are exchanged.
 """
@@ -44,7 +44,7 @@ def describe(images: NDArray[np.uint8]) -> NDArray[np.float64]:
         images: (S, H, W) uint8.
 
     Returns:
-        (S, len(FEATURES)); a row of NaN where nothing stands out from the background.
+        (S, len(FEATURES)); a row of NaN where nothing large enough stands out from the background.
     """
     rows = [_describe(image) for image in images]
     return np.stack([np.full(len(FEATURES), np.nan) if row is None else row for row in rows])
@@ -73,35 +73,19 @@ def _describe(image: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     cumulated = np.cumsum(cv2.calcHist([image], [0], head, [256], [0, 256]).ravel())
     levels = np.searchsorted(cumulated, np.array([50, *PERCENTILES]) / 100 * area)
     median = max(float(levels[0]), 1.0)
-    hull = cv2.contourArea(cv2.convexHull(np.concatenate(outlines)))
-    moments = cv2.moments(head, binaryImage=True)
-    shape = [
-        np.log(area / head.size),
-        _aspect(moments),
-        area / (hull + 1),
-        blob.sum() / bright.sum(),
-        blob.sum() / area,
-    ]
     return np.array(
         [
-            *shape,
+            np.log(area / head.size),
             *_log(levels[1:] / median),
             *_texture(image, smooth, inside, median),
             *_log(_layers(smooth, head, area) / median),
-            *_symmetry(smooth, head, moments),
+            *_symmetry(smooth, head, cv2.moments(head, binaryImage=True)),
         ]
     )
 
 
 def _log(values: Any) -> NDArray[np.float64]:
     return np.log(np.maximum(np.asarray(values, np.float64), _FLOOR))
-
-
-def _aspect(moments: dict[str, float]) -> float:
-    """The longer axis of the ellipse with these second moments over the shorter."""
-    xx, yy, xy = moments["mu20"], moments["mu02"], moments["mu11"]
-    spread = np.hypot(xx - yy, 2 * xy)
-    return float(np.sqrt((xx + yy + spread) / max(xx + yy - spread, 1e-3 * (xx + yy) + 1e-9)))
 
 
 def _texture(
@@ -115,8 +99,10 @@ def _texture(
     pairs = inside[:, 1:]
     here, beside = rest[:, 1:][pairs], rest[:, :-1][pairs]
     grain = float(here @ beside) / max(float(here @ here), 1e-3)
-    gradient, detail = _log([slope / median, float(np.abs(rest[inside]).mean()) / median])
-    return float(gradient), float(detail), grain
+    fine = float(np.abs(rest[inside]).mean())
+    coarse = float(cv2.GaussianBlur(image, (0, 0), 4.0)[inside].std())
+    gradient, detail, structure = _log([slope / median, fine / median, coarse / max(fine, 0.1)])
+    return float(gradient), float(detail), grain, float(structure)
 
 
 def _layers(smooth: NDArray[np.uint8], head: NDArray[np.uint8], area: int) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ def measure(images: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[
         settings: the model's.
 
     Returns:
-        (min(S, MOST_SLICES), len(MEASURED)); rows with NaN where nothing stands out from the background.
+        (min(S, MOST_SLICES), len(MEASURED)); rows with NaN where nothing large enough stands out.
     """
     count, _, height, width = images.shape
     # Centres of equal parts, as the ends of a volume show little.

@@ -84,8 +84,8 @@ class Verdict:
 
     @property
     def is_strange(self) -> bool:
-        """Whether it is unlike anything that was learnt from; so is a picture in which nothing stands out."""
-        return self.distance is None or self.distance > self.limits.distance
+        """Whether it is unlike anything that was learnt from."""
+        return self.distance is not None and self.distance > self.limits.distance
 
     @property
     def is_other(self) -> bool:
