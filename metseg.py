@@ -273,9 +273,20 @@ def info(
 
 
 def _show_scan(path: str, series: str | None, as_json: bool) -> None:
+    from core.errors import AmbiguousSeries
     from core.io.describe import describe_scan
 
-    told = describe_scan(path, series=series)
+    try:
+        told = describe_scan(path, series=series)
+    except AmbiguousSeries as several:
+        if series is not None:
+            raise
+        if as_json:
+            choices = [{"key": choice.key, "description": choice.description} for choice in several.choices]
+            _print_json({"name": Path(path).name, "code": several.code, "series": choices})
+        else:
+            console.print_series(path, several)
+        return
     if as_json:
         _print_json(told.to_json())
     else:

@@ -347,9 +347,7 @@ def print_scan(told: FileInfo) -> None:
 
 def print_series(path: str, several: AmbiguousSeries) -> None:
     """The series that lie in a file or folder, and how one is chosen."""
-    print(
-        f"{clean(Path(path).name)}: {len(several.choices)} series to choose from [{several.code}]"
-    )
+    print(f"{clean(Path(path).name)}: {len(several.choices)} series to choose from [{several.code}]")
     for choice in several.choices:
         print(f"  {clean(choice.key)}: {clean(choice.description)}")
     print("Say which one with --series.")
