@@ -105,6 +105,11 @@ class Desk(QObject):
 
     def open(self, paths: Sequence[Path]) -> None:
         """Look for cases, and begin or go on with their review."""
+        if unsaved := self.unsaved():
+            self.told.emit(
+                f"{unsaved} verdicts are not on the disk yet; make room there before opening something else."
+            )
+            return
         inputs = tuple(paths)
 
         def look() -> tuple[ScanSource, ...]:
@@ -162,6 +167,10 @@ class Desk(QObject):
             shown = self.reader.case.name if self.reader.case else None
             review.files_changed(name for name in names if name != shown or self.reader.opened is None)
             self.listed.emit()
+
+    def unsaved(self) -> int:
+        """Verdicts and notes that would be lost if the window closed now; the last try to save them was just made."""
+        return 0 if self.review is None or self.review.save_again() else self.review.waiting
 
     def _end(self) -> None:
         if self.review:
@@ -324,7 +333,7 @@ class Desk(QObject):
         review = self.review
         if review is None:
             return
-        if review.unsaved or review.problem:
+        if not review.saved:
             review.save_again()
             self.listed.emit()
         if review.read_only and (version := review.store.version()) != self._seen_version:

@@ -14,6 +14,7 @@ from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMainWindow,
+    QMessageBox,
     QScrollArea,
     QStackedWidget,
     QVBoxLayout,
@@ -351,12 +352,23 @@ class MainWindow(QMainWindow):
         self.list.restore(values)
         self._leave_text()
 
+    def may_lose(self, unsaved: int) -> bool:
+        """Ask whether the window shall close though something could not be saved."""
+        text = f"{unsaved} entries of this review could not be written to the disk. Close, and lose them?"
+        buttons = QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel
+        answer = QMessageBox.warning(self, TITLE, text, buttons, QMessageBox.StandardButton.Cancel)
+        return answer is QMessageBox.StandardButton.Close
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)
         self.sheet.setGeometry(self.rect())
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self.verdicts.save_note()
+        unsaved = self.desk.unsaved()
+        if unsaved and event and not self.may_lose(unsaved):
+            event.ignore()
+            return
         geometry = bytes(self.saveGeometry().toBase64().data()).decode()
         self.desk.close({"geometry": geometry, **self.list.state()})
         application = QApplication.instance()

@@ -11,11 +11,12 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidg
 
 from core.views import Place, View
 from desktop.corners import describe, describe_side, pointer_lines
+from desktop.painter import Painter, What
 from desktop.panes import Panes
 from desktop.session.cases import Case
-from desktop.session.display import PRESETS, Window, auto_window, eight_bit
+from desktop.session.display import PRESETS, Window, auto_window
 from desktop.session.opened import Opened
-from desktop.session.picture import Look, clahe_slice, grey_slice, mask_slice, picture, truth_slice
+from desktop.session.picture import Look, mask_slice
 from desktop.session.results import slice_of
 from desktop.tasks import Tasks
 from desktop.widgets.series_list import SeriesList
@@ -45,7 +46,6 @@ class Reader(QWidget):
 
     def __init__(self, tasks: Tasks, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._tasks = tasks
         self.look = Look()
         self.case: Case | None = None
         self.opened: Opened | None = None
@@ -56,7 +56,7 @@ class Reader(QWidget):
         self.preset = 0
         self.preview: float | None = None  # a threshold whose lesions are not counted yet
         self._peeking = self._linking = False
-        self._eight_bit: dict[int, NDArray[np.uint8]] = {}
+        self._painter = Painter(tasks, self.render_slice)
         self._pointed: tuple[SliceView, int, int] | None = None
         self.panes = Panes()
         self.pane, self.truth_pane, self.bar = self.panes.main, self.panes.twin, self.panes.bar
@@ -111,7 +111,7 @@ class Reader(QWidget):
     def wait_for(self, case: Case, message: str) -> None:
         """Show that a case is being read, why it cannot be, or which series there are to choose from."""
         self.case, self.opened, self.lesion, self.preview = case, None, -1, None
-        self._eight_bit.clear()
+        self._painter.clear()
         self.bar.set_marks(0, None, None)
         self.panes.arrange(across=False, beside=self.look.beside and self.truth_pane.isVisible())
         for pane in self.panes.all:
@@ -123,7 +123,7 @@ class Reader(QWidget):
     def show_case(self, case: Case, opened: Opened, index: int | None = None) -> None:
         """Show a case that was read, at a slice or where most lesion is."""
         self.case, self.opened, self.lesion, self.preview = case, opened, -1, None
-        self._eight_bit.clear()
+        self._painter.clear()
         self.channel = opened.channel
         self.series.offer(())
         self.panes.setVisible(True)
@@ -191,39 +191,27 @@ class Reader(QWidget):
 
     def _draw(self, pane: SliceView) -> None:
         """A pane's slice."""
-        opened, look, view = self.opened, self.look, self.view_of(pane)
+        opened, view = self.opened, self.view_of(pane)
         if opened is None or view is None or pane.isHidden():
             return
         index = view.place(self.place)[0]
-        mask = truth = None
-        if not self._peeking:
-            mask = mask_slice(opened, view, index, self.preview) if look.mask else None
-            truth = truth_slice(opened, view, index) if look.truth else None
-        if pane is self.truth_pane:
-            mask = None
-        elif look.beside:
-            truth = None
-        pane.smooth, pane.ruling = look.smooth, look.ruler
-        pane.show_picture(picture(self._grey(pane, view, index), mask, truth, look))
+        pane.smooth, pane.ruling = self.look.smooth, self.look.ruler
+        pane.show_picture(self._painter.picture(opened, view, index, self._what(pane)))
         if pane is self.pane:
             self.bar.set_current(index)
 
-    def _grey(self, pane: SliceView, view: View, index: int) -> NDArray[np.uint8]:
-        assert self.opened is not None  # noqa: S101
-        opened, channel = self.opened, self.channel
+    def _what(self, pane: SliceView) -> What:
+        look, beside = self.look, self.look.beside
         # CLAHE belongs to the slices that the model sees; cuts across them keep the window.
-        if self.look.clahe and pane not in self.panes.sides:
-            volume = opened.volume(channel)
-            made = volume if volume.dtype == np.uint8 else self._eight_bit.get(channel)
-            if made is not None:
-                return clahe_slice(made, view, index)
-            self._tasks.run(lambda: eight_bit(volume), lambda made: self._take_eight_bit(opened, channel, made))
-        return grey_slice(opened, view, index, channel, self.window_ or opened.range_of(channel).preset(0))
-
-    def _take_eight_bit(self, opened: Opened, channel: int, made: NDArray[np.uint8]) -> None:
-        if opened is self.opened:
-            self._eight_bit[channel] = made
-            self.render_slice()
+        return What(
+            look=look,
+            mask=look.mask and not self._peeking and pane is not self.truth_pane,
+            truth=look.truth and not self._peeking and (pane is self.truth_pane or not beside),
+            clahe=look.clahe and pane not in self.panes.sides,
+            channel=self.channel,
+            window=self.window_,
+            threshold=self.preview,
+        )
 
     def _describe(self) -> None:
         """Texts, crosshair and the chosen lesion's corners of all panes."""

@@ -53,6 +53,7 @@ class Review:
         self.cases: list[Case] = []
         self.unsaved: list[tuple[Event, tuple[str, tuple[int, int, int], bytes] | None]] = []
         self.problem = ""
+        self._later: dict[tuple[str, str], Callable[[], None]] = {}
         self._who = _login()
         self._load()
 
@@ -84,7 +85,12 @@ class Review:
     @property
     def saved(self) -> bool:
         """Whether every verdict is on the disk."""
-        return not self.unsaved and not self.problem
+        return not self.unsaved and not self._later and not self.problem
+
+    @property
+    def waiting(self) -> int:
+        """How many verdicts, notes and choices are not on the disk yet."""
+        return len(self.unsaved) + len(self._later)
 
     def set_cases(self, sources: Iterable[ScanSource]) -> None:
         """Take the cases that were found."""
@@ -102,7 +108,7 @@ class Review:
         case.series, case.choices, case.image, case.problem = key, tuple(choices), None, ""
         entry = key, json.dumps([asdict(choice) for choice in choices])
         self._series[case.name] = entry
-        self._keep(lambda: self.store.set_series(case.name, *entry))
+        self._keep("series", case.name, lambda: self.store.set_series(case.name, *entry))
         self.refresh(case)
 
     def set_model(self, model: Model | None) -> None:
@@ -133,8 +139,9 @@ class Review:
         """Keep the reviewer's threshold and channel for a case that was read."""
         if case.image is None:
             return
-        self._choices[case.image] = (threshold, channel)
-        self._keep(lambda: self.store.set_choice(case.image or "", threshold, channel))
+        image = case.image
+        self._choices[image] = (threshold, channel)
+        self._keep("choice", image, lambda: self.store.set_choice(image, threshold, channel))
         self.refresh(case)
 
     def binding(self, case: Case, finding: Finding | None = None) -> Binding:
@@ -167,7 +174,7 @@ class Review:
         case.image, case.problem = image, ""
         if self._images.get(case.name) != (look, image):
             self._images[case.name] = (look, image)
-            self._keep(lambda: self.store.set_image(case.name, look, image))
+            self._keep("image", case.name, lambda: self.store.set_image(case.name, look, image))
         self.refresh(case)
 
     def looks(self) -> dict[str, str]:
@@ -189,7 +196,8 @@ class Review:
         image, weights = case.image, self.model.weights
         if self._summaries.get((image, weights, threshold)) != summary:
             self._summaries[image, weights, threshold] = summary
-            self._keep(lambda: self.store.set_summary(image, weights, threshold, summary))
+            of = f"{image} {weights} {threshold}"
+            self._keep("summary", of, lambda: self.store.set_summary(image, weights, threshold, summary))
         self.refresh(case)
 
     def decide(self, case: Case, kind: Kind, finding: Finding | None = None, reason: str = "") -> Event | None:
@@ -251,6 +259,13 @@ class Review:
                 self.problem = f"Not saved yet ({error}); trying again."
                 return False
             self.unsaved.pop(0)
+        for what in tuple(self._later):
+            try:
+                self._later[what]()
+            except sqlite3.Error as error:
+                self.problem = f"Not saved yet ({error}); trying again."
+                return False
+            del self._later[what]
         self.problem = ""
         return True
 
@@ -258,9 +273,9 @@ class Review:
         """Keep the reviewer's note on a case that was read."""
         if self.read_only or case.image is None or text == case.note:
             return
-        image = case.image
+        image, at = case.image, _now()
         case.note = self._notes[image] = text
-        self._keep(lambda: self.store.set_note(image, case.name, text, _now()))
+        self._keep("note", image, lambda: self.store.set_note(image, case.name, text, at))
 
     def accepted_mask(self, case: Case) -> NDArray[np.bool_] | None:
         """The very mask that the verdict on a case was given on; None where there was none or it is damaged."""
@@ -272,11 +287,13 @@ class Review:
                 return unpack_mask(*stored)
         return None
 
-    def _keep(self, write: Callable[[], None]) -> None:
-        """Write something that the next look would find out again, or that the next change writes again."""
+    def _keep(self, kind: str, of: str, write: Callable[[], None]) -> None:
+        """Write something that is no verdict; what fails is tried again, unless something newer replaces it."""
+        self._later.pop((kind, of), None)
         try:
             write()
         except sqlite3.Error as error:
+            self._later[kind, of] = write
             self.problem = f"Not saved yet ({error}); trying again."
 
 

@@ -18,7 +18,7 @@ class StartPage(QWidget):
         heading = QLabel("Drop a folder of brain MRI here")
         heading.setStyleSheet("font-size: 22px; font-weight: 600; background: transparent;")
         detail = QLabel(
-            "TIFF, PNG or JPEG; a folder per patient, or files side by side.\n"
+            "TIFF, PNG, JPEG, NIfTI or DICOM; a folder per patient, or files side by side.\n"
             "Scans are opened read-only, verdicts are kept in your own data folder, and nothing leaves this machine."
         )
         detail.setStyleSheet(f"color: {MUTED}; background: transparent;")

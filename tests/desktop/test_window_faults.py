@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QKeyEvent
 from PyQt6.QtTest import QTest
 
+from core.errors import OutputError
 from core.io import find_scans
 from desktop.session.cases import Filter
 from desktop.session.verdicts import State
@@ -240,3 +243,80 @@ def test_the_guard_takes_what_a_keyboard_sends_first(
     event.ignore()
     assert window.guard.eventFilter(window.list.search, event)
     assert event.isAccepted()
+
+
+def test_a_full_disk_is_told_and_the_window_does_not_close_over_it(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    database = window.desk.review.store._db
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    press(window, Key.Key_T)
+    window.verdicts.note.setPlainText("x" * 100_000)
+    press(window, Key.Key_Escape)
+    press(window, Key.Key_G)
+    assert states(window)[0] is State.FLAGGED
+    assert "full" in window.status.saved.text()
+    asked: list[int] = []
+    monkeypatch.setattr(type(window), "may_lose", lambda self, unsaved: bool(asked.append(unsaved)))
+    assert not window.close()
+    window.open([scans])  # nor does it open anything else
+    assert "not on the disk yet" in window.status.message.text()
+    assert asked[0] >= 1
+    database.execute(f"PRAGMA max_page_count = {1 << 30}")
+    window.desk._look_after()
+    assert window.status.saved.text() == "All saved"
+    assert window.close()
+
+
+def test_truth_of_another_shape_costs_the_dice_and_not_the_case(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    mask = find_scans(scans)[0].mask_paths[0]
+    cv2.imwrite(str(mask), np.zeros((32, 64), np.uint8))
+    window = open_window(scans)
+    settle(qtbot, window)
+    assert window.reader.opened.truth is None
+    assert window.overlap.text() == ""
+    assert "no Dice" in window.warnings.text()
+    assert not window.actions_["beside"].isEnabled()
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    assert states(window)[0] is State.ACCEPTED
+
+
+def test_ten_thousand_cases_are_listed_searched_and_stepped_through(
+    qtbot: Any, open_window: OpenWindow, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "patient-00000.png"), np.arange(256, dtype=np.uint8).reshape(16, 16))
+    for number in range(1, 10_000):
+        (folder / f"patient-{number:05}.png").hardlink_to(folder / "patient-00000.png")
+    window = open_window(folder)
+    assert window.status.progress.text() == "0/10,000, 0 flagged"
+    assert window.list._buttons[Filter.ALL].text() == "All 10,000"
+    press(window, Key.Key_PageDown)
+    qtbot.waitUntil(lambda: shown(window) == 2 and window.reader.opened is not None, timeout=20000)
+    press(window, Key.Key_G)
+    assert window.status.progress.text() == "0/10,000, 1 flagged"
+    window.list.search.setText("case 9999")
+    assert [case.number for case in window.list.cases] == [9999]
+    assert len(window.desk.in_memory) <= 4
+
+
+def test_an_export_that_cannot_be_written_says_so(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OutputError("the disk is full; make room and start again")
+
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    monkeypatch.setattr("desktop.session.export.write_atomic", full)
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=20000):
+        window.desk.export(tmp_path / "out")
+    assert "the disk is full" in window.status.message.text()
+    assert states(window)[0] is State.ACCEPTED

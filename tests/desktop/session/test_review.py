@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.errors import SeriesChoice
 from core.io import find_scans
 from core.model_store import load_card
 from core.scan import Scan
@@ -146,3 +147,52 @@ def test_verdicts_lie_in_the_data_folder_and_nothing_beside_the_scans(review: Re
     folder = session_folder([scans])
     assert (folder / DATABASE).is_file()
     assert "scans" not in folder.name
+
+
+def fill_disk(review: Review, full: bool) -> None:
+    """Let the database grow no further, as on a full disk, or let it grow again."""
+    pages = review.store._db.execute("PRAGMA page_count").fetchone()[0]
+    review.store._db.execute(f"PRAGMA max_page_count = {pages if full else 1 << 30}")
+
+
+def test_on_a_full_disk_nothing_is_lost_and_all_is_written_when_there_is_room(
+    review: Review, scans: Path, tiny_model: Path
+) -> None:
+    read_all(review)
+    fill_disk(review, True)
+    first, second, third = review.cases
+    for case in (first, second):
+        assert review.decide(case, Kind.ACCEPT, finding(case.number))
+    review.set_note(third, "n" * 100_000)
+    review.set_note(third, "m" * 100_000)
+    assert [case.state for case in review.cases] == [State.ACCEPTED, State.ACCEPTED, State.TODO]
+    assert not review.saved
+    assert review.waiting >= 2
+    assert "full" in review.problem
+    assert not review.save_again()
+    fill_disk(review, False)
+    assert review.save_again()
+    assert (review.saved, review.waiting, review.problem) == (True, 0, "")
+    review.store.close()
+    again = start(scans, tiny_model)
+    assert [case.state for case in again.cases[:2]] == [State.ACCEPTED, State.ACCEPTED]
+    assert np.array_equal(again.accepted_mask(again.cases[1]), finding(2).mask)
+    read_all(again)
+    assert again.cases[2].note == "m" * 100_000
+    again.store.close()
+
+
+def test_a_series_is_remembered_and_what_was_known_of_another_does_not_hold(
+    review: Review, scans: Path, tiny_model: Path
+) -> None:
+    read_all(review)
+    case, choices = review.cases[0], (SeriesChoice("1", "FLAIR"), SeriesChoice("2", "T1w"))
+    review.decide(case, Kind.FLAG)
+    review.set_series(case, None, choices)
+    assert (case.undecided, case.image, case.state) == (True, None, State.REOPENED)
+    review.set_series(case, "2", choices)
+    review.store.close()
+    again = start(scans, tiny_model)
+    assert (again.cases[0].series, again.cases[0].choices, again.cases[0].undecided) == ("2", choices, False)
+    assert not again.cases[1].choices
+    again.store.close()
