@@ -1,0 +1,64 @@
+"""The measurement of what is called unfamiliar, and of other tissue, on what a test can afford."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.other_tissue import describe_volume
+from benchmarks.strangers import SLICES, ct_like, inverted, noise, photograph
+from benchmarks.unfamiliar import everyone, judge_group
+from core.inference.predictor import Predictor
+from core.model_store import find_model, load_card
+from core.phantom import make_phantom
+from core.unfamiliar.judge import MEASURED
+from core.unfamiliar.reference import Reference, load_reference
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    found = load_reference(find_model(), MEASURED)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("make", [noise, ct_like, photograph])
+def test_a_stranger_is_the_same_every_time_and_another_for_another_seed(make: object) -> None:
+    assert callable(make)
+    first = make(1).voxels
+    assert first.shape[:2] == (SLICES, 1)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, make(1).voxels)
+    assert not np.array_equal(first, make(2).voxels)
+
+
+def test_inverted_twice_is_the_scan_itself() -> None:
+    scan, _ = make_phantom(1, slices=1)
+    assert np.array_equal(inverted(inverted(scan)).voxels, scan.voxels)
+    assert inverted(scan).voxels.min() == 255 - scan.voxels.max()
+
+
+def test_a_group_counts_its_scans_and_each_slice_alone(reference: Reference) -> None:
+    group = judge_group("noise", [noise(1), noise(2)], load_card(find_model()), reference)
+    assert (group["scans"], group["flagged"], group["lone"]["slices"]) == (2, 2, 2 * SLICES)
+    assert [row["slices"] for row in group["verdicts"]] == [SLICES, SLICES]
+
+
+def test_scans_that_are_not_there_leave_empty_groups(reference: Reference, tmp_path: Path) -> None:
+    groups = dict(everyone(tmp_path, None, reference))
+    assert list(groups["T1w head, DICOM"]) == list(groups["T2w slices with metastases"]) == []
+    assert "held-out glioma, inverted" not in groups
+
+
+def test_a_volume_is_described_by_what_was_found_in_it(tiny_model: Path, data_root: Path) -> None:
+    slices = data_root / "jpg-metastasis-t2w" / "images"
+    if not slices.is_dir():
+        pytest.skip("the T2w slices aren't in the folder of real data")
+    path = sorted(slices.glob("*.jpg"))[0]
+    said = describe_volume(Predictor(tiny_model, "cpu", "fp32"), path)
+    assert said["shape"] == [1, 512, 512]
+    assert said["found_ml"] is None or said["found_voxels"] == 0
+    assert len(said["largest"]) <= 10
+    assert sum(one["voxels"] for one in said["largest"]) <= said["found_voxels"]
