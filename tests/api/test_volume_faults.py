@@ -162,6 +162,16 @@ def test_without_an_orientation_there_is_an_answer_a_warning_and_no_side(server:
     assert any("orientation" in warned["message"] or "left" in warned["message"] for warned in told["warnings"])
 
 
+def test_of_several_volumes_one_is_chosen(server: Any) -> None:
+    voxels = np.random.default_rng(3).integers(0, 200, (4, 24, 20, 2)).astype(np.uint8)
+    content = bytes(nibabel.Nifti1Image(voxels.transpose(2, 1, 0, 3), np.diag([1.5, 1.5, 4, 1])).to_bytes())
+    told = refused(server, content, {422})
+    assert [choice["key"] for choice in told["choices"]] == ["1", "2"]
+    chosen = server.post(content, series="2").json()
+    alone = bytes(nibabel.Nifti1Image(voxels[..., 1].transpose(2, 1, 0), np.diag([1.5, 1.5, 4, 1])).to_bytes())
+    assert chosen["mask"] == server.post(alone).json()["mask"]
+
+
 def test_gzipped_or_not_and_in_either_byte_order_the_mask_is_the_same(server: Any) -> None:
     small = nibabel.Nifti1Image.from_bytes(nifti())
     header = small.header.as_byteswapped(">")
