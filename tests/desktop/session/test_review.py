@@ -162,12 +162,11 @@ def test_on_a_full_disk_nothing_is_lost_and_all_is_written_when_there_is_room(
     fill_disk(review, True)
     first, second, third = review.cases
     for case in (first, second):
-        assert review.decide(case, Kind.ACCEPT, finding(case.number))
+        assert review.decide(case, Kind.REJECT, finding(case.number), "r" * 100_000)
     review.set_note(third, "n" * 100_000)
     review.set_note(third, "m" * 100_000)
-    assert [case.state for case in review.cases] == [State.ACCEPTED, State.ACCEPTED, State.TODO]
-    assert not review.saved
-    assert review.waiting >= 2
+    assert [case.state for case in review.cases] == [State.REJECTED, State.REJECTED, State.TODO]
+    assert (review.saved, review.waiting) == (False, 3)
     assert "full" in review.problem
     assert not review.save_again()
     fill_disk(review, False)
@@ -175,7 +174,7 @@ def test_on_a_full_disk_nothing_is_lost_and_all_is_written_when_there_is_room(
     assert (review.saved, review.waiting, review.problem) == (True, 0, "")
     review.store.close()
     again = start(scans, tiny_model)
-    assert [case.state for case in again.cases[:2]] == [State.ACCEPTED, State.ACCEPTED]
+    assert [case.state for case in again.cases[:2]] == [State.REJECTED, State.REJECTED]
     assert np.array_equal(again.accepted_mask(again.cases[1]), finding(2).mask)
     read_all(again)
     assert again.cases[2].note == "m" * 100_000
