@@ -96,6 +96,8 @@ def facts(case: Case) -> str:
     """The second line of a row."""
     if case.problem:
         return "cannot be used"
+    if case.undecided:
+        return "several series"
     if case.summary is None:
         return "not segmented"
     count = case.summary.lesions
