@@ -43,10 +43,11 @@ def test_new_patients_of_the_kind_pass_and_others_do_not(reference: Reference) -
     assert far.is_strange
 
 
-def test_limits_leave_at_most_the_allowed_share_of_patients_beyond(reference: Reference) -> None:
+def test_limits_leave_few_of_the_patients_beyond_but_some(reference: Reference) -> None:
+    """Not exactly the allowed share: limits come from references without the patient, verdicts from the whole one."""
     learnt = [reference.judge(slices(index, 0.0)) for index in range(len(PATIENTS))]
     beyond = sum(verdict.is_strange or verdict.is_other for verdict in learnt)
-    assert beyond <= FALSE_ALARMS * len(PATIENTS)
+    assert 1 <= beyond <= (FALSE_ALARMS + 0.05) * len(PATIENTS)
 
 
 def test_the_middle_slice_of_the_scan_decides_and_missing_rows_do_not_count(reference: Reference) -> None:
