@@ -1,14 +1,14 @@
 """DICOM: single images, series of them, Enhanced multi-frame images; from files that lie together in any order.
 
-stream      bytes: is it DICOM, its header, where its pixels lie
-tags        single values of a header
-instance    what a header says of its picture
-stacks      pictures into series, series into stacks of slices
-geometry    the slices' order, the affine, gaps and tilts
-pixels      stored values as they are meant
-decoder     compressed pixels, in a process of their own (child, jpeg_plugin)
-volume      a stack as voxels
-seg         a mask as a DICOM segmentation (deidentify)
+- stream: bytes; is it DICOM, its header, where its pixels lie
+- tags: single values of a header
+- frames, instance: what a header says of its pictures, and of its file
+- stacks: pictures into series, series into stacks of slices
+- geometry: the slices' order, the affine, gaps and tilts
+- pixels: stored values as they are meant
+- decoder: compressed pixels, in a process of their own (child, jpeg_plugin)
+- volume: a stack as voxels; header: what of it is kept beside them
+- seg: a mask as a DICOM segmentation; people: whose scan it is, copied into one or replaced
 """
 
 from __future__ import annotations

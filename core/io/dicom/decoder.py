@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, InputError, TooLarge, UnsupportedFormat
+from core.io.dicom import child
 from core.io.dicom.child import read_part, write_part
 from core.io.dicom.instance import Instance
 
@@ -42,7 +43,8 @@ class Decoder:
 
     def __init__(self, seconds: float = SECONDS, command: list[str] | None = None) -> None:
         self._seconds = seconds
-        self._command = command or [sys.executable, "-m", "core.io.dicom.child"]
+        # -P: nothing is imported from the folder in which the user happens to be.
+        self._command = command or [sys.executable, "-P", "-m", child.__name__]
         self._process: subprocess.Popen[bytes] | None = None
         self._late = False
 
@@ -90,10 +92,12 @@ class Decoder:
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
             # One thread: pictures are small, and threads would count against the memory limit.
-            own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            places = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+            own = {"PYTHONPATH": places, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
                 self._command, env=os.environ | own,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl+C is the parent's to answer, who then ends the child
             )  # fmt: skip
             self._late = False
         return self._process

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.io.dicom.instance import Frame
+from core.io.dicom.frames import Frame
 from core.scan import GEOMETRY_MISSING, SLICE_GAP, SLICE_TILT, SLICES_UNEVEN, UNKNOWN_SPACING, Note, Spacing
 
 TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from core.errors import UnsupportedFormat
 from core.io.dicom.decoder import Decoder
-from core.io.dicom.instance import NATIVE, Frame, Instance, Mapping
+from core.io.dicom.frames import Frame, Mapping
+from core.io.dicom.instance import NATIVE, Instance
 
 IDENTITY: Mapping = (1.0, 0.0)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import AmbiguousSeries, MixedOrientations, MixedSizes, SeriesChoice
+from core.io.dicom.frames import Frame
 from core.io.dicom.geometry import SAME_PLACE_MM, directions, in_plane
-from core.io.dicom.instance import Frame, Instance
+from core.io.dicom.instance import Instance
 from core.io.series import choose
 from core.sequence import sequence_of_tags
 
@@ -71,9 +71,11 @@ def stacks_of(instances: Sequence[Instance]) -> tuple[Stack, ...]:
     A series is one stack, unless its pictures differ in size, in direction, or in what tells repeated pictures of one
     place apart (echo, time, weighting).
     """
-    ordered = sorted(instances, key=lambda entry: (entry.series_number, entry.series))
+    series: dict[str, list[Instance]] = {}
+    for instance in instances:
+        series.setdefault(instance.series, []).append(instance)
     found: list[Stack] = []
-    for _, group in groupby(ordered, key=lambda entry: (entry.series_number, entry.series)):
+    for group in sorted(series.values(), key=lambda group: (min(e.series_number for e in group), group[0].series)):
         slices = [Slice(instance, frame) for instance in group for frame in instance.frames]
         found += _stacks_of_series(sorted(slices, key=_number))
     return tuple(found)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from core.errors import DifferingDuplicates, UnsupportedFormat
 from core.io.dicom.decoder import Decoder
+from core.io.dicom.frames import Mapping
 from core.io.dicom.geometry import Placement, place
 from core.io.dicom.header import DicomHeader, SourceSlice
-from core.io.dicom.instance import NATIVE, Instance, Mapping, read_instance
+from core.io.dicom.instance import NATIVE, Instance, read_instance
 from core.io.dicom.pixels import decode, mapped, mappings, value_type
 from core.io.dicom.stacks import Slice, Stack, choose_stack, stacks_of
 from core.io.interface import Decoded, Described, RawFile, naming
