@@ -30,6 +30,7 @@ def publish(
     data: Mapping[str, Any],
     limits: Sequence[str],
     licence: str,
+    reference_mm: float | None = None,
 ) -> ModelCard:
     """Copy a model into a folder of its own, with the figures measured with just these weights.
 
@@ -42,6 +43,7 @@ def publish(
         data: what it learnt from, in words, put before what the training noted.
         limits: sentences a user must read.
         licence: of the weights.
+        reference_mm: millimetres per pixel that it learnt at, where its data did not say; else the card's.
 
     Raises:
         InputError: the scores are of other weights, or of patients whom the model learnt from.
@@ -71,6 +73,7 @@ def publish(
         card,
         name=out.name,
         version=version,
+        preprocessing=replace(card.preprocessing, reference_mm=reference_mm or card.preprocessing.reference_mm),
         data={**data, **card.data},
         metrics=metrics,
         limits=tuple(limits),
