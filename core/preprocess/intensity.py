@@ -134,13 +134,15 @@ def _sample(volume: NDArray[Any]) -> NDArray[np.float64]:
     """The finite values of (S, H, W), or of an even sample of about `SAMPLE` of them."""
     # An odd step, and one that goes on across slices, does not keep hitting the same columns.
     step = -(-volume.size // SAMPLE) | 1 if volume.size > SAMPLE else 1
-    parts = []
-    start = 0
+    sample = np.empty(-(-volume.size // step), np.float64)
+    start = filled = 0
     for image in volume:
         values = _as_float(image.reshape(-1)[start::step])
         start = (start - image.size) % step
-        parts.append(values[np.isfinite(values)])
-    return np.concatenate(parts)
+        values = values[np.isfinite(values)]
+        sample[filled : filled + len(values)] = values
+        filled += len(values)
+    return sample[:filled]
 
 
 def _find_range(sample: NDArray[np.float64], percentiles: tuple[float, float]) -> tuple[float, float]:
@@ -151,7 +153,8 @@ def _find_range(sample: NDArray[np.float64], percentiles: tuple[float, float]) -
     if lowest == highest:
         return lowest, lowest
     shrink = _shrink(lowest, highest)
-    sample = sample * shrink
+    if shrink != 1:
+        sample = sample * shrink
     low = float(np.percentile(sample, percentiles[0]))
     top = float(np.percentile(sample[_foreground(sample)], percentiles[1]))
     high = low + (top - low) * (255 / FOREGROUND_TOP)
@@ -168,7 +171,12 @@ def _foreground(sample: NDArray[np.float64]) -> NDArray[np.bool_]:
     low, high = (float(q) for q in np.percentile(sample, (0.1, 99.9)))
     if low == high:
         low, high = float(sample.min()), float(sample.max())
-    bins = ((np.clip(sample, low, high) - low) / (high - low) * (OTSU_BINS - 1)).astype(np.int32)
+    inside = np.clip(sample, low, high)  # one copy; the rest in place, for this is the most that scaling ever holds
+    inside -= low
+    inside /= high - low
+    inside *= OTSU_BINS - 1
+    bins = inside.astype(np.int32)
+    del inside
     counts = np.bincount(bins, minlength=OTSU_BINS)
     below = np.cumsum(counts)[:-1].astype(np.float64)
     above = sample.size - below
