@@ -107,7 +107,7 @@ def open_window(qtbot: Any, tiny_model: Path) -> Iterator[Callable[..., Any]]:
         qtbot.waitExposed(window)
         if folder is not None:
             window.open([folder])
-            qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=20000)
+            qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
         return window
 
     yield make

@@ -21,7 +21,7 @@ def press(window: Any, key: Qt.Key | str, held: Qt.KeyboardModifier = Held.NoMod
 
 def settle(qtbot: Any, window: Any) -> None:
     """Wait until the shown case is there with its mask."""
-    qtbot.waitUntil(lambda: bool(window.reader.opened and window.reader.opened.finding), timeout=60000)
+    qtbot.waitUntil(lambda: bool(window.reader.opened and window.reader.opened.finding), timeout=120000)
 
 
 def states(window: Any) -> list[State]:

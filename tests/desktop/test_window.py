@@ -53,7 +53,7 @@ def test_a_whole_review_by_keys_exported_and_opened_again(
 
     press(window, Key.Key_Return)  # accept the first and go on
     assert states(window) == [State.ACCEPTED, State.TODO, State.TODO]
-    qtbot.waitUntil(lambda: shown(window) == 2)
+    qtbot.waitUntil(lambda: shown(window) == 2, timeout=120000)
     settle(qtbot, window)
     press(window, Key.Key_Delete)  # reject the second; nothing moves on, and it asks why
     assert states(window)[1] is State.REJECTED
@@ -77,7 +77,7 @@ def test_a_whole_review_by_keys_exported_and_opened_again(
     assert states(window)[2] is State.TODO
     press(window, Key.Key_Z, Held.ControlModifier)  # the rejection, with its reason, on another case
     assert states(window)[1] is State.TODO
-    qtbot.waitUntil(lambda: shown(window) == 2)
+    qtbot.waitUntil(lambda: shown(window) == 2, timeout=120000)
     press(window, Key.Key_Y, Held.ControlModifier)
     assert states(window) == [State.ACCEPTED, State.REJECTED, State.TODO]
     assert window.status.progress.text() == "2/3, 0 flagged"
@@ -88,7 +88,7 @@ def test_a_whole_review_by_keys_exported_and_opened_again(
     press(window, Key.Key_Home)
     place = (window.reader.index, window.reader.pane.zoom, window.reader.pane.centre, window.reader.window_)
 
-    with qtbot.waitSignal(window.desk.handover.finished, timeout=20000):
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
         window.desk.export(tmp_path / "out")
     name = window.desk.review.cases[0].name
     asked = ["segment", str(scans), "--out", str(tmp_path / "cli"), "--model", str(tiny_model)]
@@ -169,7 +169,7 @@ def test_pixels_on_the_screen_are_the_files_and_the_pointer_tells_the_raw_value(
     bright = np.unravel_index(voxels.argmax(), voxels.shape)
     place = reader.pane.to_screen(bright[1] + 0.5, bright[0] + 0.5).toPoint()
     QTest.mouseMove(reader.pane, place)
-    qtbot.waitUntil(lambda: bool(reader.pane.corners.bottom_right))
+    qtbot.waitUntil(lambda: bool(reader.pane.corners.bottom_right), timeout=120000)
     assert f"Value {voxels.max()}" in reader.pane.corners.bottom_right
     assert f"x {bright[1]}  y {bright[0]}" in reader.pane.corners.bottom_right
 
@@ -268,4 +268,4 @@ def test_the_threshold_moves_the_mask_at_once_counts_later_and_reopens(
     assert states(window)[0] is State.REOPENED
     assert np.array_equal(reader.opened.finding.mask, reader.opened.result.probability >= np.float32(0.7))
     window.display.threshold.setValue(50)
-    qtbot.waitUntil(lambda: states(window)[0] is State.ACCEPTED)
+    qtbot.waitUntil(lambda: states(window)[0] is State.ACCEPTED, timeout=120000)

@@ -82,7 +82,7 @@ def test_a_broken_case_says_why_and_the_others_go_on(
     find_scans(scans)[0].paths[1].write_bytes(b"no picture")
     window = open_window(None)
     window.open([scans])
-    qtbot.waitUntil(lambda: "cannot be shown" in window.reader.pane.message, timeout=20000)
+    qtbot.waitUntil(lambda: "cannot be shown" in window.reader.pane.message, timeout=120000)
     assert window.reader.case.name not in window.reader.pane.message
     press(window, Key.Key_PageDown)
     settle(qtbot, window)
@@ -93,17 +93,19 @@ def test_a_folder_that_vanishes_ends_nothing(qtbot: Any, open_window: OpenWindow
     window = open_window(scans)
     settle(qtbot, window)
     press(window, Key.Key_G)
-    qtbot.waitUntil(lambda: len(window.desk.in_memory) == 2, timeout=20000)  # the next one is read ahead
+    qtbot.waitUntil(lambda: len(window.desk.in_memory) == 2, timeout=120000)  # the next one is read ahead
     window.desk.in_memory.clear()
     shutil.rmtree(scans)
     press(window, Key.Key_End)
     press(window, Key.Key_PageDown)
-    qtbot.waitUntil(lambda: "cannot be shown" in window.reader.pane.message, timeout=20000)
+    qtbot.waitUntil(lambda: "cannot be shown" in window.reader.pane.message, timeout=120000)
     assert states(window)[0] is State.FLAGGED
     window.close()
     again = open_window(None)
     again.open([scans])
-    qtbot.waitUntil(lambda: bool(again.start.message.text()) and "Looking" not in again.start.message.text())
+    qtbot.waitUntil(
+        lambda: bool(again.start.message.text()) and "Looking" not in again.start.message.text(), timeout=120000
+    )
     assert again.pages.currentWidget() is again.start
 
 
@@ -116,13 +118,13 @@ def test_the_empty_window_takes_drops_and_opens_the_bundled_cases(
     data.setUrls([QUrl.fromLocalFile(str(scans))])
     buttons = Qt.MouseButton.LeftButton
     window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, buttons, Held.NoModifier))
-    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=20000)
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
     assert len(window.desk.review.cases) == 3
 
     other = open_window(None)
     monkeypatch.setattr("core.demo.SEEDS", (1,))
     other.start.buttons["bundled"].click()
-    qtbot.waitUntil(lambda: other.reader.opened is not None, timeout=30000)
+    qtbot.waitUntil(lambda: other.reader.opened is not None, timeout=120000)
     assert other.reader.case.name.startswith("PHANTOM")
 
 
@@ -162,7 +164,7 @@ def test_a_rejection_left_without_a_reason_gives_the_keys_back(
     press(window, Key.Key_Delete)
     assert window.verdicts.reason.hasFocus()
     window.list.view.clicked.emit(window.list._model.index(1))  # another case is clicked
-    qtbot.waitUntil(lambda: shown(window) == 2)
+    qtbot.waitUntil(lambda: shown(window) == 2, timeout=120000)
     settle(qtbot, window)
     assert not window.verdicts.reasons.isVisible()
     press(window, Key.Key_G)
@@ -298,7 +300,7 @@ def test_ten_thousand_cases_are_listed_searched_and_stepped_through(
     assert window.status.progress.text() == "0/10,000, 0 flagged"
     assert window.list._buttons[Filter.ALL].text() == "All 10,000"
     press(window, Key.Key_PageDown)
-    qtbot.waitUntil(lambda: shown(window) == 2 and window.reader.opened is not None, timeout=20000)
+    qtbot.waitUntil(lambda: shown(window) == 2 and window.reader.opened is not None, timeout=120000)
     press(window, Key.Key_G)
     assert window.status.progress.text() == "0/10,000, 1 flagged"
     window.list.search.setText("case 9999")
@@ -316,7 +318,7 @@ def test_an_export_that_cannot_be_written_says_so(
     settle(qtbot, window)
     press(window, Key.Key_Return, Held.ShiftModifier)
     monkeypatch.setattr("desktop.session.export.write_atomic", full)
-    with qtbot.waitSignal(window.desk.handover.finished, timeout=20000):
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
         window.desk.export(tmp_path / "out")
     assert "the disk is full" in window.status.message.text()
     assert states(window)[0] is State.ACCEPTED

@@ -65,7 +65,7 @@ def names(window: Any) -> list[str]:
 
 def goto(qtbot: Any, window: Any, number: int) -> None:
     window.desk.show(window.desk.review.cases[number])
-    qtbot.waitUntil(lambda: window.reader.case.number == number + 1, timeout=20000)
+    qtbot.waitUntil(lambda: window.reader.case.number == number + 1, timeout=120000)
     settle(qtbot, window)
 
 
@@ -246,7 +246,7 @@ def test_an_accepted_mask_is_exported_as_the_command_line_writes_it(
     for number in range(2):
         goto(qtbot, window, number)
         press(window, Key.Key_Return, Held.ShiftModifier)
-    with qtbot.waitSignal(window.desk.handover.finished, timeout=60000):
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
         window.desk.export(tmp_path / "out")
     asked = ["segment", str(two), "--out", str(tmp_path / "cli"), "--model", str(tiny_model)]
     assert main([*asked, "--device", "cpu", "--precision", "fp32"]) == 0
@@ -280,7 +280,7 @@ def test_of_several_series_one_is_chosen_remembered_and_can_be_changed(
     nibabel.save(both, tmp_path / "four" / "case.nii.gz")
     window = open_window(None)
     window.open([tmp_path / "four"])
-    qtbot.waitUntil(lambda: window.reader.series.isVisible(), timeout=20000)
+    qtbot.waitUntil(lambda: window.reader.series.isVisible(), timeout=120000)
     case = window.reader.case
     assert case.undecided
     assert len(window.reader.series.buttons) == len(case.choices) == 2
@@ -289,7 +289,7 @@ def test_of_several_series_one_is_chosen_remembered_and_can_be_changed(
 
     keys = list(window.reader.series.buttons)
     window.reader.series.buttons[keys[0]].click()
-    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=20000)
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
     assert not window.reader.series.isVisible()
     first = window.reader.opened.volume(0).copy()
     press(window, Key.Key_G)
@@ -300,7 +300,9 @@ def test_of_several_series_one_is_chosen_remembered_and_can_be_changed(
     assert [event.kind.value for event in again.desk.review._events] == ["flag"]
     again.display.series.setCurrentIndex(1)
     again.display.series.activated.emit(1)
-    qtbot.waitUntil(lambda: again.reader.opened is not None, timeout=20000)
-    qtbot.waitUntil(lambda: again.reader.case.series == keys[1], timeout=20000)
-    qtbot.waitUntil(lambda: again.reader.opened and not np.array_equal(again.reader.opened.volume(0), first))
+    qtbot.waitUntil(lambda: again.reader.opened is not None, timeout=120000)
+    qtbot.waitUntil(lambda: again.reader.case.series == keys[1], timeout=120000)
+    qtbot.waitUntil(
+        lambda: again.reader.opened and not np.array_equal(again.reader.opened.volume(0), first), timeout=120000
+    )
     assert again.reader.case.state.value == "reopened"  # the verdict was on the other one
