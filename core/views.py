@@ -1,4 +1,4 @@
-"""The directions in which a scan is cut for the screen: the slices that the model sees first, two others across them."""
+"""The directions in which a scan is cut for the screen: the slices that the model sees first, two others across."""
 
 from __future__ import annotations
 
