@@ -107,20 +107,24 @@ def by_gradio(url: str, path: Path) -> bytes:
 
 def by_reviewer(path: Path, model: Path, folder: Path) -> bytes:
     from desktop.session.export import Entry, export_review
-    from desktop.session.results import find, load_result, mask_hash, result_key
+    from desktop.session.results import find, load_result, mask_hash
     from desktop.session.worker import Worker
 
     (source,), out = find_scans(path), io.StringIO()
     request = {"job": 1, "name": source.name, "paths": [str(path)], "model": str(model), "device": "auto"}
-    Worker(out).do({**request, "precision": "auto", "channel": None, "results": str(folder / "results")})
-    assert json.loads(out.getvalue().splitlines()[-1])["event"] == "done"
+    Worker(out).do(
+        {**request, "precision": "auto", "channel": None, "series": None, "results": str(folder / "results")}
+    )
+    told = json.loads(out.getvalue().splitlines()[-1])
+    assert told["event"] == "done"
     scan, card = read_scan(source), load_card(model)
-    result = load_result(folder / "results", result_key(scan.sha256, card, None, "auto"))
+    result = load_result(folder / "results", told["key"])
     assert result is not None
     mask = find(result, card.threshold, scan).mask
     entry = Entry(
-        source, source.name, "accepted", "", None, scan.sha256, mask, card.name, card.threshold, mask_hash(mask), True
-    )
+        source=source, series=None, label=source.name, state="accepted", note="", event=None, image=told["image"],
+        mask=mask, model=card.name, threshold=card.threshold, mask_sha256=mask_hash(mask), write=True,
+    )  # fmt: skip
     assert export_review([entry], [path], folder / "review").problems == ()
     (written,) = (folder / "review" / "masks").rglob("*_mask.tif")
     return written.read_bytes()
