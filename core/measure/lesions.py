@@ -45,17 +45,21 @@ def find_lesions(
         raise ValueError(f"mask must be (slices, height, width) and bool, not {mask.shape} {mask.dtype}")
     if probability is not None and probability.shape != mask.shape:
         raise ValueError(f"probability of {probability.shape} does not lie on a mask of {mask.shape}")
-    labels, rank = _rank(mask, min_voxels, contiguous)
+    # Only the box around all of it is labelled: labels take four times the memory of a mask.
+    box = _around(mask)
+    labels, rank = _rank(mask[box], min_voxels, contiguous)
     if rank[1:].min(initial=0) < 0:
-        mask = (rank >= 0)[labels]
+        kept = np.zeros_like(mask)
+        kept[box] = (rank >= 0)[labels]
+        mask = kept
     if rank.max() < 0:
         return mask, ()
-    runs = _find_runs(mask.transpose(axes), labels.transpose(axes), rank)
+    runs = _find_runs(mask[box].transpose(axes), labels.transpose(axes), rank)
     if probability is not None:
-        probability = probability.transpose(axes)
+        probability = probability[box].transpose(axes)
     across = (spacing_mm[axes[0]], spacing_mm[axes[1]], spacing_mm[axes[2]])
     lesions = _measure(runs, probability, across, evenly_spaced and contiguous)
-    return mask, lesions if axes == (0, 1, 2) else tuple(_turned_back(lesion, axes) for lesion in lesions)
+    return mask, tuple(_in_place(lesion, axes, box) for lesion in lesions)
 
 
 def number_lesions(mask: NDArray[np.bool_], contiguous: bool = True) -> NDArray[np.int32]:
@@ -181,12 +185,22 @@ def _measure(
     )
 
 
-def _turned_back(lesion: Lesion, axes: tuple[int, int, int]) -> Lesion:
-    """A lesion that was measured along other axes, told along the mask's own."""
+def _around(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The smallest box that holds all of a mask; one voxel where there is nothing."""
+    ends = []
+    for others in ((1, 2), (0, 2), (0, 1)):
+        found = np.flatnonzero(mask.any(axis=others))
+        ends.append(slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 1))
+    return ends[0], ends[1], ends[2]
+
+
+def _in_place(lesion: Lesion, axes: tuple[int, int, int], box: tuple[slice, slice, slice]) -> Lesion:
+    """A lesion that was measured within a box and along other axes, told of the whole mask along its own."""
     place = [axes.index(axis) for axis in range(3)]
-    box = (lesion.box[place[0]], lesion.box[place[1]], lesion.box[place[2]])
-    centroid = (lesion.centroid[place[0]], lesion.centroid[place[1]], lesion.centroid[place[2]])
-    return replace(lesion, slices=box[0], box=box, centroid=centroid)
+    corner = [part.start for part in box]
+    a, b, c = ((lesion.box[at][0] + first, lesion.box[at][1] + first) for at, first in zip(place, corner, strict=True))
+    x, y, z = (lesion.centroid[at] + first for at, first in zip(place, corner, strict=True))
+    return replace(lesion, slices=a, box=(a, b, c), centroid=(x, y, z))
 
 
 def _summarise(
