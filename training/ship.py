@@ -51,9 +51,9 @@ def ship(name: str, run: Path, data: Path) -> dict[str, Any]:
     scores = evaluate(run / "model", data, run / "shipping", folds=FOLDS, fold=FOLD, name=name, overwrite=True)
     scores["run"] = {"recipe": load_card(run / "model").recipe, "minutes": minutes_of(run)}
     mean, before = scores["figures"]["dice"]["mean"], shipped_dice(name)
-    print(f"{name}: Dice {mean:.3f}, shipped {before:.3f}")
-    if mean > before:
-        version = str(int(load_card(SHIPPED / name).version) + 1) if (SHIPPED / name).is_dir() else "1"
+    print(f"{name}: Dice {mean:.3f}, {'none' if before is None else f'{before:.3f}'} shipped")
+    if before is None or mean > before:
+        version = "1" if before is None else str(int(load_card(SHIPPED / name).version) + 1)
         publish(
             run / "model", scores, SHIPPED / name, version=version, data=DATA, limits=LIMITS, licence=LICENCE,
             reference_mm=REFERENCE_MM,
@@ -64,10 +64,10 @@ def ship(name: str, run: Path, data: Path) -> dict[str, Any]:
     return scores
 
 
-def shipped_dice(name: str) -> float:
-    """Mean Dice of the model that is shipped under this name, 0 without one."""
+def shipped_dice(name: str) -> float | None:
+    """Mean Dice of the model that is shipped under this name, if there is one."""
     if not (SHIPPED / name).is_dir():
-        return 0.0
+        return None
     return float(load_card(SHIPPED / name).metrics["figures"]["dice"]["mean"])
 
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for pair in chosen.runs:
         name, _, run = pair.partition("=")
         ship(name, Path(run), chosen.data)
-    best = max((path.name for path in SHIPPED.iterdir() if path.is_dir()), key=shipped_dice)
+    best = max((path.name for path in SHIPPED.iterdir() if path.is_dir()), key=lambda name: shipped_dice(name) or 0.0)
     write_atomic(SHIPPED / DEFAULT_FILE, f"{best}\n".encode())
     print(f"default: {best}")
 
