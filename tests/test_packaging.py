@@ -21,7 +21,7 @@ ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 EXTRAS = {"benchmarks": "bench", "training": "train", "web_gradio": "web", "web_streamlit": "web"}
 COME_ALONG = {
     "api": {"anyio", "h11", "pydantic", "starlette"},
-    "benchmarks": {"pytest"},
+    "benchmarks": {"pytest", "pyqt6", "pyqt6-sip"},  # timing the reviewer takes its extra as well
     "desktop": {"pyqt6-sip"},
 }
 PLUGINS = {"pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle"}  # pydicom finds these by itself
