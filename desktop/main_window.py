@@ -69,7 +69,7 @@ class MainWindow(QMainWindow):
         application = QApplication.instance()
         if application:
             application.installEventFilter(self.guard)
-        self._message = make_timer(self, MESSAGE_MS, lambda: self.status.message.setText(""))
+        self._message = make_timer(self, MESSAGE_MS, self._forget_message)
         self._connect()
         self._show_look()
         self.refresh()
@@ -363,12 +363,16 @@ class MainWindow(QMainWindow):
         super().resizeEvent(event)
         self.sheet.setGeometry(self.rect())
 
+    def _forget_message(self) -> None:
+        self.status.message.setText("")
+
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self.verdicts.save_note()
         unsaved = self.desk.unsaved()
         if unsaved and event and not self.may_lose(unsaved):
             event.ignore()
             return
+        self._message.stop()
         geometry = bytes(self.saveGeometry().toBase64().data()).decode()
         self.desk.close({"geometry": geometry, **self.list.state()})
         application = QApplication.instance()
