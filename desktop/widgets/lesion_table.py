@@ -123,11 +123,13 @@ class LesionTable(QTableView):
         self._fit()
 
     def _fit(self) -> None:
-        """Share the width out among the columns."""
+        """Give columns what their contents need, and share out what is left."""
         viewport, header = self.viewport(), self.horizontalHeader()
         if viewport is not None and header is not None:
-            for column, share in enumerate(SHARES):
-                header.resizeSection(column, viewport.width() * share // sum(SHARES))
+            needs = [max(self.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in range(len(SHARES))]
+            spare = max(viewport.width() - sum(needs), 0)
+            for column, (need, share) in enumerate(zip(needs, SHARES, strict=True)):
+                header.resizeSection(column, need + spare * share // sum(SHARES))
 
     def select(self, index: int) -> None:
         """Mark a lesion."""
