@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.unfamiliar import data_folder
 from core.evaluation.evaluate import Settings, evaluate
 from core.inference.predictor import Predictor
-from core.io import find_scans, read_scan, write_atomic
+from core.io import find_scans, read_scan, write_json
 from core.model_store import shipped_models
 from core.scan import Scan, Segmentation
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "flair_volume": describe_volume(predictor, next((data / VOLUME).glob(f"*{FLAIR_END}"))),
         }
         path = chosen.out / f"{predictor.card.name}.json"
-        write_atomic(path, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+        write_json(path, result)
         print(f"{path.name}: {json.dumps(result['t2w_slices']['figures'])}", flush=True)
 
 

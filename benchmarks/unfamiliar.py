@@ -9,7 +9,6 @@ named. No limit was chosen on any of these scans.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from benchmarks.strangers import ct_like, inverted, noise, photograph
 from core.errors import MetsegError
 from core.evaluation.cases import find_cases
 from core.evaluation.folds import load_folds
-from core.io import find_scans, read_scan, write_atomic
+from core.io import find_scans, read_scan, write_json
 from core.model_card import ModelCard
 from core.model_store import find_model, load_card
 from core.phantom import make_phantom
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     result = {"model": card.name, "reference": reference.about, "groups": groups}
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(chosen.out, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(chosen.out, result)
 
 
 def data_folder() -> Path:

@@ -114,6 +114,11 @@ class Scan:
         return not any(note.code in NO_NEIGHBOURS for note in self.notes)
 
     @property
+    def evenly_spaced(self) -> bool:
+        """Whether slices follow each other at equal distances, none missing, so that volumes may be spoken of."""
+        return self.slice_positions_mm is None and self.contiguous
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(slices, height, width): the grid on which a segmentation of this scan lies."""
         slices, _, height, width = self.voxels.shape

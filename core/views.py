@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.preprocess.plane import AS_STORED, VIEWS, Plane, plan_plane, plan_view
+from core.preprocess.plane import VIEWS, Plane, plan_plane, plan_view
 from core.scan import Scan, Spacing
 
 Place = tuple[int, int, int]
@@ -93,7 +93,7 @@ def views_of(scan: Scan) -> tuple[View, ...]:
     across the slices a picture of anything; else there is one.
     """
     first = first_view(scan)
-    if 1 in scan.shape or None in scan.spacing_mm or scan.slice_positions_mm is not None or not scan.contiguous:
+    if 1 in scan.shape or None in scan.spacing_mm or not scan.evenly_spaced:
         return (first,)
     if first.name is None:
         return first, *(_view(scan, plane) for plane in ACROSS)
@@ -102,4 +102,4 @@ def views_of(scan: Scan) -> tuple[View, ...]:
 
 
 def _view(scan: Scan, plane: Plane) -> View:
-    return View(plane, scan.shape, plane.turned(scan.spacing_mm) if plane != AS_STORED else scan.spacing_mm)
+    return View(plane, scan.shape, plane.turned(scan.spacing_mm))

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from core.errors import BrokenFile, NothingFound, UsageError
 from core.evaluation.folds import Folds, save_folds
-from core.io.atomic import write_atomic
+from core.io.atomic import write_json
 from core.model_store import load_card
 from core.networks import NETWORK_NAMES
 from training.options import Stage, TrainOptions
@@ -229,5 +228,5 @@ def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, 
         "minutes": minutes_of(options.out),
     }
     run.result.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(run.result, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(run.result, values)
     return values

@@ -8,14 +8,13 @@ A model is replaced only where it is better than the one that is shipped; the de
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from core.evaluation.evaluate import evaluate
 from core.evaluation.publish import publish
-from core.io.atomic import write_atomic
+from core.io.atomic import write_atomic, write_json
 from core.model_store import DEFAULT_FILE, SHIPPED, load_card
 from training.epoch_log import minutes_of
 
@@ -59,8 +58,7 @@ def ship(name: str, run: Path, data: Path) -> dict[str, Any]:
             reference_mm=REFERENCE_MM,
         )  # fmt: skip
         RESULTS.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(scores, indent=1, ensure_ascii=False)
-        write_atomic(RESULTS / f"{name}.json", (content + "\n").encode())
+        write_json(RESULTS / f"{name}.json", scores)
     return scores
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.errors import AmbiguousSeries, InputError, MetsegError, PairMismatch, SeriesChoice, TooLarge
 from core.io import (
+    RawFile,
     ReadLimits,
     encode_tiff,
     find_scans,
@@ -44,14 +45,6 @@ UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\\u200e\u200f\u202a-\u202e\u2066-\u
 BUNDLED = {"Head 1": 1, "Head 2": 2, "Head 3": 3}
 """The first seeds there are, so that nobody can have picked what a model does well on."""
 BUNDLED_SLICES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class RawFile:
-    """A file as the browser sent it; the name may hold folders."""
-
-    name: str
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -95,7 +95,7 @@ def find(probability: NDArray[np.float32], scan: Scan, threshold: float, min_les
         probability,
         spacing_mm=scan.spacing_mm,
         min_voxels=min_lesion,
-        evenly_spaced=scan.slice_positions_mm is None,
+        evenly_spaced=scan.evenly_spaced,
         contiguous=scan.contiguous,
         axes=plan_plane(scan)[0].axes,
     )

@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
+from core.io import RawFile
 from core.scan import Scan
-from web_streamlit.cases import BUNDLED, Case, RawFile, Reading, bundled_case, read_uploads
+from web_streamlit.cases import BUNDLED, Case, Reading, bundled_case, read_uploads
 from web_streamlit.desk import Desk
 from web_streamlit.settings import Settings
 

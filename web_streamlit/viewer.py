@@ -7,11 +7,12 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.errors import ChannelNeeded, InputError
+from core.io import RawFile
 from core.measure.dice import EMPTY_RULE, dice
 from core.model_card import ModelCard, PreprocessSettings
 from core.views import View, views_of
 from web_streamlit.asking import chosen_channel
-from web_streamlit.cases import Case, RawFile, read_truth
+from web_streamlit.cases import Case, read_truth
 from web_streamlit.desk import Desk
 from web_streamlit.downloads import Result, batch_row, mask_files, overlay_file, record_file, zip_file, zip_masks
 from web_streamlit.findings import Images

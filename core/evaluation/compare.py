@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from core.evaluation.metrics import METRIC, METRICS
 from core.evaluation.pictures import Scored
 from core.evaluation.scores import RESEARCH_ONLY, TABLE, read_scores, table_name
 from core.evaluation.summary import compare_patients, show, summarise
-from core.io.atomic import write_atomic
+from core.io.atomic import write_atomic, write_json
 from core.system import VERSION
 
 COMPARISON = "comparison.json"
@@ -62,8 +61,7 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError("this folder cannot be made; choose another --out", source=str(out)) from error
-    content = json.dumps(comparison, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(out / COMPARISON, (content + "\n").encode())
+    write_json(out / COMPARISON, comparison)
     write_atomic(out / TABLE, comparison_markdown(comparison).encode())
     write_report(out, shown, comparison)
     return comparison

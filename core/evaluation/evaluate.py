@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,8 @@ from core.evaluation.scores import KIND, SCORES, build_scores, save_scores
 from core.evaluation.scoring import CaseScores, score_case, score_patient
 from core.evaluation.slices import SliceCounts, count_slices, write_slices
 from core.inference.predictor import Predictor
-from core.io import read_mask, read_scan, write_atomic, write_mask
+from core.io import read_mask, read_scan, write_mask
+from core.io.atomic import write_json
 from core.model_card import GridMode, ModelCard
 from core.model_store import find_model, load_card
 from core.system import VERSION
@@ -277,7 +277,7 @@ def _score(
         result.probability,
         find_head(seen_picture(scan, predictor.card.preprocessing.channels, channel)),
         spacing_mm=scan.spacing_mm,
-        evenly_spaced=scan.slice_positions_mm is None,
+        evenly_spaced=scan.evenly_spaced,
         contiguous=scan.contiguous,
         seconds=float(sum(result.manifest["seconds"].values())),
     )
@@ -317,4 +317,4 @@ def _write_manifest(
         "inputs": list(card.preprocessing.channels),
         "masks": places,
     }
-    write_atomic(out / MANIFEST, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(out / MANIFEST, values)

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.errors import BrokenFile, InputError, NothingFound
 from core.evaluation.patients import PatientRule, patient_of, site_of
-from core.io.atomic import write_atomic
+from core.io.atomic import write_json
 
 __all__ = [
     "Folds",
@@ -139,4 +139,4 @@ def save_folds(folds: Folds, path: Path) -> None:
     values: dict[str, Any] = {"name": folds.name, "rule": folds.rule, "folds": folds.folds}
     if patients := folds.patients.to_json():
         values["patients"] = patients
-    write_atomic(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(path, values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.pictures import MANIFEST, read_manifest
 from core.evaluation.scores import SCORES, build_scores, read_scores, save_scores
-from core.io.atomic import write_atomic
+from core.io.atomic import write_json
 
 
 def redo_tables(
@@ -110,5 +109,4 @@ def _join_manifests(folders: Sequence[Path], out: Path) -> None:
         for folder, manifest in zip(folders, known, strict=True)
         for case, place in manifest["masks"].items()
     }
-    content = json.dumps({**known[0], "masks": masks}, indent=1, ensure_ascii=False)
-    write_atomic(out / MANIFEST, (content + "\n").encode())
+    write_json(out / MANIFEST, {**known[0], "masks": masks})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.io.atomic import write_atomic
+from core.io.atomic import write_json
 from core.model_card import ModelCard
 from core.model_store import CARD_FILE, load_card, load_network
 from core.unfamiliar.reference import REFERENCE_FILE
@@ -83,5 +82,5 @@ def publish(
     shutil.copyfile(model / card.weights.file, out / card.weights.file)
     if (model / REFERENCE_FILE).is_file():
         shutil.copyfile(model / REFERENCE_FILE, out / REFERENCE_FILE)
-    write_atomic(out / CARD_FILE, (json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
+    write_json(out / CARD_FILE, card.to_json(), indent=2)
     return card

@@ -15,7 +15,7 @@ from core.errors import BrokenFile, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
 from core.evaluation.summary import show, summarise
-from core.io.atomic import write_atomic
+from core.io.atomic import write_atomic, write_json
 from core.measure.dice import EMPTY_RULE
 from core.system import VERSION
 
@@ -91,8 +91,7 @@ def save_scores(scores: Mapping[str, Any], out: Path) -> None:
     Raises:
         OutputError: they cannot be written.
     """
-    content = json.dumps(scores, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomic(out / SCORES, (content + "\n").encode())
+    write_json(out / SCORES, scores)
     write_atomic(out / PATIENTS, patients_csv(scores).encode())
     write_atomic(out / TABLE, table_markdown(scores).encode())
 

@@ -7,7 +7,6 @@ learnt from.
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from core.errors import BrokenFile, InputError, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, paired_difference
 from core.evaluation.scores import RESEARCH_ONLY
 from core.evaluation.scoring import CaseScores
-from core.io.atomic import write_atomic
+from core.io.atomic import write_atomic, write_json
 from core.system import VERSION
 
 SLICES = "slices.csv"
@@ -129,7 +128,7 @@ def measure_leak(honest: Sequence[Path], leaking: Path, out: Path) -> dict[str, 
         },
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(out, result)
     return result
 
 

@@ -216,7 +216,7 @@ class Predictor:
                 case.probability,
                 spacing_mm=scan.spacing_mm,
                 min_voxels=case.settings.min_lesion,
-                evenly_spaced=scan.slice_positions_mm is None,
+                evenly_spaced=scan.evenly_spaced,
                 contiguous=scan.contiguous,
                 axes=case.prepared.plane.axes,
             )

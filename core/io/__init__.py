@@ -1,6 +1,6 @@
 """Reading scans and truth, writing masks. Formats are told by content; limits are checked before memory is taken."""
 
-from core.io.atomic import write_atomic
+from core.io.atomic import write_atomic, write_json
 from core.io.encode import encode_png, encode_tiff, mask_values
 from core.io.find import find_scans, masks_without_image, natural_key
 from core.io.interface import Origin, RawFile
@@ -29,6 +29,7 @@ __all__ = [
     "read_scan_bytes",
     "stem_of",
     "write_atomic",
+    "write_json",
     "write_mask",
     "write_probability",
 ]

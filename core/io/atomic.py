@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from core.errors import OutputError
 
@@ -34,3 +36,14 @@ def write_atomic(path: Path, content: bytes) -> None:
             raise OutputError("the disk is full; make room and start again", source=str(path)) from error
         reason = error.strerror or "the disk does not answer"
         raise OutputError(f"the file cannot be written ({reason}); check the folder", source=str(path)) from error
+
+
+def write_json(path: Path, values: Any, indent: int = 1) -> None:
+    """Write values as JSON, in UTF-8 and with a last line end.
+
+    Raises:
+        OutputError: see `write_atomic`.
+        ValueError: a number among them is not finite, which JSON cannot say.
+    """
+    content = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, (content + "\n").encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from core.errors import BrokenFile, InputError, UnsupportedFormat
 from core.io.archive import is_zip, read_archive
@@ -53,7 +52,7 @@ def gather(given: Sequence[RawFile], limits: ReadLimits) -> Gathered:
                 members = _members(file, limits)
         files += members
         owners += [index] * len(members)
-    forms = [_form_or_none(file) for file in files]
+    forms = [_matching(file.content) for file in files]
     dicom = [index for index, form in enumerate(forms) if form is not None and form.NAME == "DICOM"]
     if dicom:
         notes = (NOT_DICOM,) if len(dicom) < len(files) and not packed else ()
@@ -67,11 +66,7 @@ def _members(file: RawFile, limits: ReadLimits) -> list[RawFile]:
     members = read_archive(file.content, file.name, limits, lambda start: _matching(start) is not None)
     if not members:
         raise UnsupportedFormat("the archive holds nothing that can be read; give one with scans")
-    return sorted(members, key=lambda member: natural_key(str(PurePosixPath(member.name))))
-
-
-def _form_or_none(file: RawFile) -> Format | None:
-    return _matching(file.content)
+    return sorted(members, key=lambda member: natural_key(member.name))
 
 
 def _matching(content: bytes) -> Format | None:

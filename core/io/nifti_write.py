@@ -35,7 +35,7 @@ def obstacle(scan: Scan) -> str | None:
         return None
     if scan.affine is None:
         return "where this scan lies in space is unknown, so no NIfTI can be written; choose another form"
-    if scan.slice_positions_mm is not None or not scan.contiguous:
+    if not scan.evenly_spaced:
         return "the slices do not follow each other evenly, so no NIfTI can be written; choose another form"
     return None
 

@@ -31,9 +31,8 @@ def sum_up(mask: NDArray[np.bool_], scan: Scan) -> Totals:
     between, row, column = scan.spacing_mm
     if row is None or column is None:
         return Totals(voxels, None, None)
-    even = scan.slice_positions_mm is None and scan.contiguous
     return Totals(
         voxels,
         voxels * row * column if scan.shape[0] == 1 else None,
-        voxels * row * column * between / 1000 if between is not None and even else None,
+        voxels * row * column * between / 1000 if between is not None and scan.evenly_spaced else None,
     )

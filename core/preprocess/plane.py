@@ -154,7 +154,7 @@ _OBLIQUE = Note(
 
 def _slice_axis(scan: Scan, spacing: tuple[float, float, float]) -> int | None:
     """The axis of the scan along which it must be cut; None where any will do."""
-    if scan.slice_positions_mm is not None or not scan.contiguous:
+    if not scan.evenly_spaced:
         return 0
     widest = int(np.argmax(spacing))
     others = max(spacing[axis] for axis in range(3) if axis != widest)

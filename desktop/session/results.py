@@ -160,7 +160,7 @@ def lesions_in(
         mask,
         probability,
         spacing_mm=scan.spacing_mm,
-        evenly_spaced=scan.slice_positions_mm is None,
+        evenly_spaced=scan.evenly_spaced,
         contiguous=scan.contiguous,
         axes=first_view(scan).plane.axes,
     )

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from core.errors import PairMismatch, UsageError
-from core.io import read_scan_bytes
+from core.io import RawFile, read_scan_bytes
 from core.model_card import PreprocessSettings
 from core.scan import Scan
-from web_streamlit.cases import RawFile, bundled_case, payload, read_truth, read_uploads
+from web_streamlit.cases import bundled_case, payload, read_truth, read_uploads
 from web_streamlit.downloads import batch_csv
 from web_streamlit.launch import page_command, page_environment, port_problem
 from web_streamlit.pace import Pace

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.io import encode_tiff
+from core.io import RawFile, encode_tiff
 from core.model_card import ModelCard, NetworkSettings, PreprocessSettings, WeightsFile
-from web_streamlit.cases import Case, RawFile, read_uploads
+from web_streamlit.cases import Case, read_uploads
 from web_streamlit.pace import Pace
 from web_streamlit.runs import Options, Run, Task
 from web_streamlit.server import Trouble, fetch_models

@@ -16,9 +16,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import metseg
-from core.io import read_scan_bytes
+from core.io import RawFile, read_scan_bytes
 from core.views import views_of
-from web_streamlit.cases import RawFile, read_truth
+from web_streamlit.cases import read_truth
 from web_streamlit.downloads import mask_files, overlay_file
 from web_streamlit.lesion_table import middle_of
 from web_streamlit.pictures import Frame, grey_png, overlay_png
