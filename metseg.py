@@ -301,6 +301,7 @@ for verb in (
         research.evaluate,
         research.compare,
         research.leak,
+        research.calibrate,
         research.table,
     ),
     *(faces.serve, faces.web, faces.review, faces.gradio),

@@ -187,6 +187,21 @@ def print_leak(result: Mapping[str, Any]) -> None:
     print_table(("mean over patients", "split by patient", "split by slice", "difference (95 % interval)"), rows)
 
 
+def print_calibration(result: Mapping[str, Any]) -> None:
+    """A recipe's temperature, and what it is worth on patients it was not fitted to."""
+    error = result["calibration_error"]
+    print(f"Temperature {result['temperature']:.3f}, fitted to {counted(result['patients'], 'patient')}")
+    print_table(
+        ("calibration error inside the head", "mean over patients", "95 % interval"),
+        [
+            (words, f"{error[key]['mean']:.4f}", f"{error[key]['low']:.4f} to {error[key]['high']:.4f}")
+            for words, key in (
+                ("as it is", "before"), ("by the other folds' temperature", "after"), ("difference", "difference")
+            )
+        ],
+    )  # fmt: skip
+
+
 def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """This machine's table."""
     for device in machine["devices"]:

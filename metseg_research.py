@@ -1,4 +1,4 @@
-"""The verbs of research: folds, train, experiment, evaluate, compare, table."""
+"""The verbs of research: folds, train, experiment, evaluate, compare, leak, calibrate, table."""
 
 from __future__ import annotations
 
@@ -184,6 +184,16 @@ def leak(
     from core.evaluation.slices import measure_leak
 
     console.print_leak(measure_leak(honest, leaking, out))
+
+
+def calibrate(
+    folds: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="A recipe's folds, one scores.json each.")],
+    out: Annotated[Path, typer.Option(help="JSON file for the result.")],
+) -> None:
+    """Fit the temperature that makes a recipe's probabilities mean what they say."""
+    from core.evaluation.calibration import calibrate as run_calibration
+
+    console.print_calibration(run_calibration(folds, out))
 
 
 def table(

@@ -66,6 +66,7 @@ class ModelCard:
         summary: one line for lists.
         network, preprocessing, weights: what loading needs.
         threshold: probability from which a voxel is lesion.
+        temperature: by which logits are divided before they become probabilities.
         data, recipe, metrics: free-form accounts of what it learnt from, how, and how it did; shown as they are.
         limits: sentences a user must read.
         licence: of the weights.
@@ -78,6 +79,7 @@ class ModelCard:
     preprocessing: PreprocessSettings
     weights: WeightsFile
     threshold: float = 0.5
+    temperature: float = 1.0
     data: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -145,6 +147,7 @@ def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
     low, high = settings.percentiles
     yield "the percentiles", 0 <= low < high <= 100
     yield "the threshold", 0 <= card.threshold <= 1
+    yield "the temperature", 0 < card.temperature < math.inf
 
 
 def _is_count(value: object) -> bool:

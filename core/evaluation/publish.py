@@ -30,6 +30,7 @@ def publish(
     limits: Sequence[str],
     licence: str,
     reference_mm: float | None = None,
+    temperature: float = 1.0,
 ) -> ModelCard:
     """Copy a model into a folder of its own, with the figures measured with just these weights.
 
@@ -43,6 +44,7 @@ def publish(
         limits: sentences a user must read.
         licence: of the weights.
         reference_mm: millimetres per pixel that it learnt at, where its data did not say; else the card's.
+        temperature: of the recipe, as `core.evaluation.calibration.calibrate` fits it.
 
     Raises:
         InputError: the scores are of other weights, or of patients whom the model learnt from.
@@ -75,6 +77,7 @@ def publish(
         preprocessing=replace(card.preprocessing, reference_mm=reference_mm or card.preprocessing.reference_mm),
         data={**data, **card.data},
         metrics=metrics,
+        temperature=temperature,
         limits=tuple(limits),
         licence=licence,
     )

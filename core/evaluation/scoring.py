@@ -21,6 +21,12 @@ DECIMALS = 6
 """That scores are rounded to, so that what is computed from a file is what was computed before it was written."""
 
 
+LOGIT_LIMIT, LOGIT_STEP = 10.0, 0.5
+"""Logits are counted in bins of this width between plus and minus the limit; the outermost take what lies beyond."""
+
+LOGIT_BINS = int(2 * LOGIT_LIMIT / LOGIT_STEP)
+
+
 @dataclass(frozen=True, slots=True)
 class LesionCounts:
     """How two masks agree about lesions.
@@ -78,6 +84,7 @@ class CaseScores:
         false_pixels: of the mask on slices whose truth is empty.
         pixel_mm2, voxel_ml: None where spacing is not known.
         reliability: inside the head.
+        logits: (2, LOGIT_BINS) inside the head, as `bin_logits` counts them.
         seconds: that the model took.
     """
 
@@ -95,6 +102,7 @@ class CaseScores:
     pixel_mm2: float | None
     voxel_ml: float | None
     reliability: Reliability
+    logits: NDArray[np.int64]
     seconds: float
 
 
@@ -144,6 +152,7 @@ def score_case(
         pixel_mm2=pixel_mm2,
         voxel_ml=pixel_mm2 * slice_mm / 1000 if has_volume and pixel_mm2 and slice_mm else None,
         reliability=bin_probabilities(probability[head], truth[head]),
+        logits=bin_logits(probability[head], truth[head]),
         seconds=seconds,
     )
 
@@ -177,6 +186,26 @@ def bin_probabilities(probability: NDArray[np.float32], lesion: Mask) -> Reliabi
         np.bincount(bins, weights=probability.astype(np.float64), minlength=BINS).astype(np.float64),
         np.bincount(bins[lesion], minlength=BINS),
     )
+
+
+def bin_logits(probability: NDArray[np.float32], lesion: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count voxels by the logit of their probability.
+
+    Args:
+        probability: (voxels,) in [0, 1].
+        lesion: (voxels,) whether each is lesion.
+
+    Returns:
+        (2, LOGIT_BINS): how many voxels lie in each bin, and how many of them are lesion.
+    """
+    with np.errstate(divide="ignore"):
+        logits = np.log(probability.astype(np.float64)) - np.log1p(-probability.astype(np.float64))
+    bins = (
+        ((np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) + LOGIT_LIMIT) / LOGIT_STEP)
+        .astype(np.int64)
+        .clip(max=LOGIT_BINS - 1)
+    )
+    return np.stack([np.bincount(part, minlength=LOGIT_BINS) for part in (bins, bins[lesion])])
 
 
 def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
@@ -245,5 +274,6 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
             "probability": [round(value, 3) for value in reliability.probability.tolist()],
             "lesion": reliability.lesion.tolist(),
         },
+        "logits": np.sum([case.logits for case in cases], axis=0).tolist(),
     }
     return {key: round(value, DECIMALS) if isinstance(value, float) else value for key, value in values.items()}

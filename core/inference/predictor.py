@@ -83,10 +83,10 @@ class Predictor:
                 raise UsageError(f"the depth must lie in 1 to {network.depth}")
             network = network.cut(depth)
         identity = f"{self.card.network.name} {self.card.weights.sha256[:16]} depth {depth or 'full'}"
-        channels = self.card.network.in_channels
         self._engine: Engine = TorchEngine(
-            network, device, precision, channels=channels, batch=batch, identity=identity
-        )
+            network, device, precision, channels=self.card.network.in_channels, temperature=self.card.temperature,
+            batch=batch, identity=identity,
+        )  # fmt: skip
         smallest = 2 * self._engine.halo + self._engine.grid
         if window < smallest:
             raise UsageError(f"the window must be at least {smallest} pixels for this network")
@@ -280,6 +280,7 @@ class Predictor:
                     "version": card.version,
                     "weights_sha256": card.weights.sha256,
                     "network": card.network.name,
+                    "temperature": card.temperature,
                     "depth": self._depth,
                 },
                 "settings": {

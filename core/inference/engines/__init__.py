@@ -55,7 +55,7 @@ class Engine(Protocol):
         ...
 
     def probability(self, logits: Batch) -> NDArray[np.float32]:
-        """(N, H, W) sigmoid of (N, 1, H, W) logits, in host memory."""
+        """(N, H, W) sigmoid of (N, 1, H, W) logits, divided by the model's temperature, in host memory."""
         ...
 
     def take_fallbacks(self) -> dict[str, int]:

@@ -33,6 +33,7 @@ class TorchEngine:
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
         precision: "auto", "fp32", "bf16" or, on CUDA, "fp16".
         channels: the network's inputs.
+        temperature: by which logits are divided before they become probabilities.
         batch: windows per call; None is 1 on a CPU and `CUDA_BATCH` on CUDA.
         identity: what tells this network from others, under which an automatic choice is kept on this machine.
 
@@ -50,11 +51,13 @@ class TorchEngine:
         precision: str = "auto",
         *,
         channels: int = 1,
+        temperature: float = 1.0,
         batch: int | None = None,
         identity: str = "",
     ) -> None:
         if batch is not None and batch < 1:
             raise UsageError("the batch must be at least 1")
+        self._temperature = temperature
         self._device = choose_device(device)
         self.device = str(self._device)
         self.batch = batch if batch is not None else CUDA_BATCH if self._device.type == "cuda" else 1
@@ -87,7 +90,7 @@ class TorchEngine:
     @torch.inference_mode()
     def probability(self, logits: Tensor) -> NDArray[np.float32]:
         """See `Engine.probability`."""
-        probability: NDArray[np.float32] = logits[:, 0].sigmoid().cpu().numpy()
+        probability: NDArray[np.float32] = (logits[:, 0] / self._temperature).sigmoid().cpu().numpy()
         return probability
 
     def take_fallbacks(self) -> dict[str, int]:

@@ -134,6 +134,21 @@ def test_a_voxel_at_the_threshold_is_lesion_and_the_card_says_the_default(
     assert ready.segment(a_scan(noise()), threshold=0).manifest["settings"]["threshold"] == 0
 
 
+def test_the_cards_temperature_moves_probabilities_and_leaves_masks(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    plain, calibrated = (
+        Predictor(make_model(tmp_path / name, temperature=temperature), "cpu", "fp32").segment(
+            a_scan(noise()), grid="native"
+        )
+        for name, temperature in (("plain", 1.0), ("calibrated", 2.0))
+    )
+    logits = np.log(plain.probability) - np.log1p(-plain.probability)
+    np.testing.assert_allclose(calibrated.probability, 1 / (1 + np.exp(-logits / 2)), atol=1e-5)
+    np.testing.assert_array_equal(calibrated.mask, plain.mask)
+    assert calibrated.manifest["model"]["temperature"] == 2.0
+
+
 def test_components_below_the_minimum_are_removed(with_network: Callable[..., Predictor]) -> None:
     voxels = np.zeros((1, 1, 32, 32), np.uint8)
     voxels[0, 0, 2:6, 2:6] = voxels[0, 0, 20, 20] = 255

@@ -1,0 +1,142 @@
+"""Temperature calibration: one number by which a recipe's logits are divided, so that probabilities mean what they say.
+
+The answer at a probability of one half stays as it is, so masks at the usual threshold do not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError, UsageError
+from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, mean_interval, paired_difference
+from core.evaluation.metrics import BINS
+from core.evaluation.scores import RESEARCH_ONLY, read_scores
+from core.evaluation.scoring import LOGIT_BINS, LOGIT_LIMIT, LOGIT_STEP
+from core.io.atomic import write_json
+from core.system import VERSION
+
+KIND = "metseg-calibration"
+RANGE = (0.2, 5.0)
+"""Of the temperatures that are looked at."""
+
+DECIMALS = 6
+
+Row = Mapping[str, Any]
+
+
+def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str, Any]:
+    """Fit a recipe's temperature, and measure on each fold what that of the other folds is worth.
+
+    Args:
+        folds: scores of one recipe's folds, each made by the model that had not seen its patients; two at least.
+        out: JSON file for the result, or None.
+
+    Returns:
+        `temperature`, fitted to all patients; `folds`, with the temperature of the others; and the calibration error
+        inside the head, mean over patients, `before` and `after`, each patient calibrated by the other folds'.
+
+    Raises:
+        UsageError: fewer than two folds.
+        NothingFound, BrokenFile: scores cannot be read.
+        InputError: they are not of held-out patients, share a patient, or do not count logits.
+        OutputError: `out` cannot be written.
+    """
+    if len(folds) < 2:
+        raise UsageError("a temperature is judged on folds it was not fitted to; name the scores of two or more")
+    parts = [(str(path), _rows(path)) for path in folds]
+    rows = [row for _, part in parts for row in part]
+    names = [row["patient"] for row in rows]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError("this patient stands in two of these scores; name each fold once", source=twice[0])
+    fitted = []
+    before: list[float] = []
+    after: list[float] = []
+    for path, part in parts:
+        temperature = fit_temperature([row for other, rest in parts if other != path for row in rest])
+        fitted.append({"patients": len(part), "temperature_of_the_others": round(temperature, DECIMALS)})
+        before += [calibration_error(row, 1.0) for row in part]
+        after += [calibration_error(row, temperature) for row in part]
+    result = {
+        "kind": KIND,
+        "metseg": VERSION,
+        "research_use_only": RESEARCH_ONLY,
+        "patients": len(rows),
+        "temperature": round(fit_temperature(rows), DECIMALS),
+        "folds": fitted,
+        "calibration_error": {
+            "before": _interval(before),
+            "after": _interval(after),
+            "difference": _difference(before, after),
+        },
+        "logits": {"limit": LOGIT_LIMIT, "step": LOGIT_STEP},
+        "bootstrap": {"over": "patients", "resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
+    }
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, result)
+    return result
+
+
+def fit_temperature(rows: Sequence[Row]) -> float:
+    """The temperature with the least cross-entropy inside the head, each patient counting alike.
+
+    Args:
+        rows: of patients, with `logits` as `bin_logits` counts them.
+
+    Source: Guo 2017, On Calibration of Modern Neural Networks, ICML.
+    """
+    from scipy import optimize  # type: ignore[import-untyped]
+
+    counts = np.stack([np.asarray(row["logits"], np.float64) for row in rows])  # (patients, 2, LOGIT_BINS)
+    shares = counts / counts[:, :1].sum(axis=2, keepdims=True).clip(min=1)
+    voxels, lesion = shares.mean(axis=0)
+
+    def cross_entropy(log_temperature: float) -> float:
+        scaled = _centres() / np.exp(log_temperature)
+        return float((voxels * np.logaddexp(0, scaled) - lesion * scaled).sum())
+
+    bounds = tuple(np.log(RANGE))
+    return float(np.exp(optimize.minimize_scalar(cross_entropy, bounds=bounds, method="bounded").x))
+
+
+def calibration_error(row: Row, temperature: float) -> float:
+    """Expected calibration error of a patient's voxels inside the head after division by a temperature.
+
+    It is made from counts of logits, so at temperature 1 it differs a little from the one made from probabilities.
+    """
+    voxels, lesion = np.asarray(row["logits"], np.float64)
+    probability = 1 / (1 + np.exp(-_centres() / temperature))
+    bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+    stated = np.bincount(bins, weights=voxels * probability, minlength=BINS)
+    seen = np.bincount(bins, weights=lesion, minlength=BINS)
+    return float(np.abs(stated - seen).sum() / max(voxels.sum(), 1))
+
+
+def _centres() -> NDArray[np.float64]:
+    return np.arange(-LOGIT_LIMIT + LOGIT_STEP / 2, LOGIT_LIMIT, LOGIT_STEP)
+
+
+def _rows(path: str | Path) -> list[Row]:
+    scores = read_scores(path)
+    if scores["held_out"] != "yes":
+        raise InputError("these scores are not of held-out patients; a temperature must not be fitted to them",
+                         source=str(path))  # fmt: skip
+    rows: list[Row] = scores["patients"]
+    if any(np.shape(row.get("logits", ())) != (2, LOGIT_BINS) for row in rows):
+        raise InputError("these scores do not count logits; make them anew with `metseg evaluate`", source=str(path))
+    return rows
+
+
+def _interval(values: Sequence[float]) -> dict[str, float]:
+    found = mean_interval(values)
+    return {key: round(getattr(found, key), DECIMALS) for key in ("mean", "low", "high")}
+
+
+def _difference(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
+    found = paired_difference(before, after)
+    return {key: round(getattr(found, key), DECIMALS) for key in ("mean", "low", "high")}
