@@ -2,7 +2,8 @@
 
     python -m benchmarks.other_tissue --out docs/results/other-tissue
 
-Writes MODEL.json for each model. The folder of real scans is `METSEG_DATA`, or `../shared/data` beside the repository.
+Writes MODEL.json for each model; with --card the main figures go into each model's card, too. The folder of real scans
+is `METSEG_DATA`, or `../shared/data` beside the repository.
 Nothing is learnt or chosen here: the models run as their cards say.
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from benchmarks.unfamiliar import data_folder
 from core.evaluation.evaluate import Settings, evaluate
 from core.inference.predictor import Predictor
 from core.io import find_scans, read_scan, write_json
-from core.model_store import shipped_models
+from core.model_store import CARD_FILE, find_model, load_card, shipped_models
 from core.scan import Scan, Segmentation
 
 SLICES = "jpg-metastasis-t2w"
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the JSON files")
     parser.add_argument("--model", action="append", help="a shipped name or a model folder; else every shipped model")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--card", action="store_true", help="also write the main figures into each model's card.json")
     chosen = parser.parse_args(arguments)
     data = data_folder()
     for folder in (SLICES, VOLUME):
@@ -63,7 +66,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         path = chosen.out / f"{predictor.card.name}.json"
         write_json(path, result)
+        if chosen.card:
+            write_into_card(find_model(model), result)
         print(f"{path.name}: {json.dumps(result['t2w_slices']['figures'])}", flush=True)
+
+
+def write_into_card(model: Path, result: Mapping[str, Any]) -> None:
+    """Put the main figures under `other_tissue` among the metrics of a model's card."""
+    card = load_card(model)
+    slices, volume = result["t2w_slices"], result["flair_volume"]
+    counts = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
+    summary = {
+        "metastases, T2w slices with masks": {
+            "patients": len(slices["patients"]),
+            "dice": {key: slices["figures"]["dice"][key] for key in ("mean", "low", "high")},
+            **{key: sum(row[key] for row in slices["patients"]) for key in counts},
+        },
+        "metastases, a FLAIR volume without mask": {key: volume[key] for key in ("found_ml", "lesions")},
+    }
+    card = replace(card, metrics={**card.metrics, "other_tissue": summary})
+    write_json(model / CARD_FILE, card.to_json(), indent=2)
 
 
 def score_slices(model: str, data: Path, device: str) -> dict[str, Any]:

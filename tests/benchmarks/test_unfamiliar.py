@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.other_tissue import describe_volume
+from benchmarks.other_tissue import describe_volume, write_into_card
 from benchmarks.strangers import SLICES, ct_like, inverted, noise, photograph
 from benchmarks.unfamiliar import everyone, judge_group
 from core.inference.predictor import Predictor
@@ -62,3 +64,19 @@ def test_a_volume_is_described_by_what_was_found_in_it(tiny_model: Path, data_ro
     assert said["found_ml"] is None or said["found_voxels"] == 0
     assert len(said["largest"]) <= 10
     assert sum(one["voxels"] for one in said["largest"]) <= said["found_voxels"]
+
+
+def test_the_main_figures_go_into_the_card_and_leave_the_rest(make_model: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "model", metrics={"measured": "held out"})
+    rows = [{"lesions_true": 3, "lesions_found": 2, "lesions_predicted": 4, "lesions_false": n} for n in (1, 2)]
+    result = {
+        "t2w_slices": {"figures": {"dice": {"mean": 0.4, "low": 0.3, "high": 0.5, "median": 0.4}}, "patients": rows},
+        "flair_volume": {"found_ml": 1.5, "lesions": 4, "largest": []},
+    }
+    before = load_card(folder)
+    write_into_card(folder, result)
+    after = load_card(folder)
+    found = after.metrics["other_tissue"]["metastases, T2w slices with masks"]
+    assert (found["patients"], found["lesions_true"], found["lesions_false"]) == (2, 6, 3)
+    assert replace(after, metrics=before.metrics) == before
+    assert after.metrics["measured"] == "held out"
