@@ -38,7 +38,9 @@ def train(
     each_image: EachImage = False,
     channel: Channel = None,
     everyone: Annotated[bool, typer.Option("--all", help="Learn from all patients and hold none out.")] = False,
-    epochs: Annotated[str | None, typer.Option(help="At half and at full resolution, as 20,12.")] = None,
+    epochs: Annotated[
+        str | None, typer.Option(help="At half resolution, and then at the full one, as 36 or 36,10.")
+    ] = None,
     filters: Annotated[str | None, typer.Option(help="Features of each level, as 16,32,64,128,256.")] = None,
     loss: Annotated[str | None, typer.Option(help="dice-ce or focal-tversky.")] = None,
     batch: Annotated[int | None, typer.Option(help="Slices in a step.")] = None,
@@ -55,7 +57,7 @@ def train(
 
     from core.networks import NETWORK_NAMES
     from training.losses import LOSSES
-    from training.options import STAGES, TrainOptions
+    from training.options import FULL, HALF, TrainOptions
     from training.train import train as run_training
 
     if network not in NETWORK_NAMES:
@@ -73,10 +75,12 @@ def train(
     if filters is not None:
         given["filters"] = _numbers(filters, "--filters")
     if epochs is not None:
-        counts, stages = _numbers(epochs, "--epochs"), STAGES[network]
-        if len(counts) != len(stages):
-            raise typer.BadParameter(f"give {len(stages)} numbers with commas between", param_hint="--epochs")
-        given["stages"] = tuple(replace(stage, epochs=count) for stage, count in zip(stages, counts, strict=True))
+        counts = _numbers(epochs, "--epochs")
+        if len(counts) > 2:
+            raise typer.BadParameter("give one number, or two with a comma between", param_hint="--epochs")
+        given["stages"] = tuple(
+            replace(stage, epochs=count) for stage, count in zip((HALF, FULL), counts, strict=False)
+        )
     options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
     try:
         with progress.TrainProgress() as show:

@@ -37,6 +37,7 @@ class PreprocessSettings:
         reference_mm: millimetres per pixel that the model learnt at, or None where its data did not say.
         clip_limit: CLAHE's; 0 means none, a negative value that CLAHE is left out.
         tile_px: pixels per CLAHE tile on the network's grid.
+        shrink: pixels of the grid, along one axis, whose mean after CLAHE is one that the network sees.
     """
 
     channels: tuple[str, ...] = ("flair",)
@@ -46,6 +47,7 @@ class PreprocessSettings:
     reference_mm: float | None = None
     clip_limit: float = 2.0
     tile_px: int = 32
+    shrink: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
     yield "the grid", settings.grid in get_args(GridMode)
     yield "the size", _is_count(settings.size) and settings.size <= LARGEST_SIZE
     yield "the tiles", _is_count(settings.tile_px)
+    yield "the shrinking", _is_count(settings.shrink) and settings.shrink <= settings.size
     yield "the clip limit", math.isfinite(settings.clip_limit)
     yield "the reference spacing", settings.reference_mm is None or 0 < settings.reference_mm < math.inf
     low, high = settings.percentiles

@@ -200,7 +200,7 @@ def test_train_hands_on_every_option(tmp_path: Path, options: list[Any]) -> None
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--network", "transformer"], ["--epochs", "2"], ["--epochs", "two,1"], ["--filters", "0,1"]]
+    "wrong", [["--network", "transformer"], ["--epochs", "2,2,2"], ["--epochs", "two,1"], ["--filters", "0,1"]]
 )
 def test_train_says_what_is_wrong_before_it_starts(
     tmp_path: Path, options: list[Any], capsys: pytest.CaptureFixture[str], wrong: list[str]

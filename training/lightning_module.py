@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -98,8 +99,12 @@ class SegmentationTask(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor, str], _: int) -> None:
         """Count what the averaged network finds in a few whole slices of one patient."""
         images, truths, patient = batch
-        pictures = (images.float() / 255).contiguous(memory_format=torch.channels_last)
-        found = self.average.module(pictures)[:, 0] >= 0
+        shrink = self.stage.shrink
+        pictures = functional.avg_pool2d(images.float() / 255, shrink).contiguous(memory_format=torch.channels_last)
+        logits = functional.interpolate(
+            self.average.module(pictures), images.shape[2:], mode="bilinear", align_corners=False
+        )  # (N, 1, H, W)
+        found = logits[:, 0] >= 0
         truth = truths > 0
         both = int((found & truth).sum())
         self._counts[patient] += [2 * both, int(found.sum()) + int(truth.sum())]

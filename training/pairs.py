@@ -96,7 +96,8 @@ def _key(cases: Sequence[Case], settings: PreprocessSettings, rule: PatientRule,
     said = {
         name: value for name, value in (("patients", rule.to_json()), ("channel", channel)) if value not in ({}, None)
     }
-    content = json.dumps([CACHE_VERSION, asdict(settings), files, *([said] if said else [])]).encode()
+    prepared = {name: value for name, value in asdict(settings).items() if name != "shrink"}  # comes after the cache
+    content = json.dumps([CACHE_VERSION, prepared, files, *([said] if said else [])]).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
 

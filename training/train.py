@@ -202,13 +202,15 @@ def _card(
     rule: str,
     figures: dict[str, float],
 ) -> ModelCard:
+    preprocessing = dataclasses.replace(options.preprocessing, shrink=options.course[-1].shrink)
     return ModelCard(
         name=options.network,
         version="1",
         summary=f"{options.network} with {options.filters[0]} to {options.filters[-1]} filters, "
-        f"{', '.join(options.preprocessing.channels)}",
+        f"{', '.join(options.preprocessing.channels)}"
+        + (f", 1/{preprocessing.shrink} of the grid" if preprocessing.shrink > 1 else ""),
         network=NetworkSettings(options.network, len(options.preprocessing.channels), options.filters),
-        preprocessing=options.preprocessing,
+        preprocessing=preprocessing,
         weights=WeightsFile("", ""),
         data={"patients": list(learn), "watched": list(watch), "held_out": list(held), "split": rule},
         recipe={

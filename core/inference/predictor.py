@@ -22,7 +22,7 @@ from core.measure.lesions import find_lesions
 from core.model_card import GridMode
 from core.model_store import find_model, load_card, load_network
 from core.networks import NestedUNet
-from core.preprocess.grid import from_grid
+from core.preprocess.grid import enlarge, from_grid
 from core.preprocess.intensity import IntensityRange
 from core.preprocess.prepare import prepare
 from core.scan import Scan, Segmentation
@@ -188,10 +188,11 @@ class Predictor:
         settings, first, watch = self.card.preprocessing, cases[0], Stopwatch()
         self._engine.take_fallbacks()
         with watch.stage("clahe"):
-            batch = self._engine.prepare(images, settings.clip_limit, settings.tile_px)  # (N, C, h + pad, w + pad)
+            batch = self._engine.prepare(images, settings.clip_limit, settings.tile_px, settings.shrink)
         height, width = first.prepared.grid.target
         with watch.stage("network"):
-            answer = self._stitched(batch, first.tiles, first.settings.tta, cancelled)[:, :height, :width]
+            answer = self._stitched(batch, first.tiles, first.settings.tta, cancelled)
+            answer = enlarge(answer, settings.shrink)[:, :height, :width]
         fallbacks, position = self._engine.take_fallbacks(), 0
         for case, part in zip(cases, parts, strict=True):
             if len(part):
@@ -229,7 +230,8 @@ class Predictor:
         )
 
     def _plan(self, target: tuple[int, int]) -> tuple[Tile, ...]:
-        height, width = (side + -side % self._engine.grid for side in target)
+        multiple = self._engine.grid * self.card.preprocessing.shrink
+        height, width = (-(-side // multiple) * self._engine.grid for side in target)
         if self._blend == "gaussian":
             return plan_overlapping(height, width, self._window, self._engine.grid)
         return plan_tiles(height, width, self._window, self._engine.halo, self._engine.grid)
@@ -287,6 +289,7 @@ class Predictor:
                     **asdict(case.settings),
                     "clip_limit": card.preprocessing.clip_limit,
                     "tile_px": card.preprocessing.tile_px,
+                    "shrink": card.preprocessing.shrink,
                 },
                 "plane": asdict(prepared.plane),
                 "grid": asdict(prepared.grid),

@@ -116,11 +116,22 @@ def from_grid(probability: NDArray[np.float32], grid: Grid) -> NDArray[np.float3
     _check(probability.shape[1:], grid.target)
     if grid.source == grid.target:
         return probability
-    out = np.empty((len(probability), *grid.source), np.float32)
-    for index, image in enumerate(probability):
-        out[index] = _resize(image, grid.source)
-    # Interpolation weights may sum to a little over one.
-    return np.clip(out, 0.0, 1.0, out=out)
+    return _resized(probability, grid.source)
+
+
+def enlarge(probability: NDArray[np.float32], shrink: int) -> NDArray[np.float32]:
+    """Bring what a network said of every `shrink` × `shrink` pixels' mean back to the pixels, bilinearly.
+
+    Args:
+        probability: (N, h, w) float32 in [0, 1].
+        shrink: pixels along one axis.
+
+    Returns:
+        (N, h · shrink, w · shrink) float32 in [0, 1]; the very array given where `shrink` is 1.
+    """
+    if shrink == 1:
+        return probability
+    return _resized(probability, (probability.shape[1] * shrink, probability.shape[2] * shrink))
 
 
 def _known(spacing_yx: tuple[float | None, float | None]) -> tuple[float, float] | None:
@@ -139,6 +150,14 @@ def _pixels(size: float) -> int:
 def _check(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
     if shape != expected:
         raise ValueError(f"images of {shape} do not lie on a grid of {expected}")
+
+
+def _resized(probability: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    out = np.empty((len(probability), *size), np.float32)
+    for index, image in enumerate(probability):
+        out[index] = _resize(image, size)
+    # Interpolation weights may sum to a little over one.
+    return np.clip(out, 0.0, 1.0, out=out)
 
 
 def _resize(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -129,6 +129,7 @@ def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
         ("preprocessing", "size", 10**9),
         ("preprocessing", "size", 0),
         ("preprocessing", "tile_px", 0),
+        ("preprocessing", "shrink", 0),
         ("preprocessing", "clip_limit", float("nan")),
         ("preprocessing", "percentiles", [99, 1]),
         ("preprocessing", "percentiles", [1]),

@@ -31,13 +31,14 @@ class Engine(Protocol):
     grid: int
     halo: int
 
-    def prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int) -> Batch:
-        """CLAHE, to [0, 1], edges repeated to a multiple of `grid` at the bottom and the right.
+    def prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int, shrink: int = 1) -> Batch:
+        """CLAHE, to [0, 1], edges repeated at the bottom and the right, shrunken to a multiple of `grid`.
 
         Args:
             images: (N, C, H, W).
             clip_limit: CLAHE's; a negative value leaves CLAHE out.
             tile_px: pixels per CLAHE tile.
+            shrink: pixels along one axis whose mean becomes one.
         """
         ...
 

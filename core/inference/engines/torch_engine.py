@@ -74,9 +74,9 @@ class TorchEngine:
         self._fallbacks: Counter[str] = Counter()
 
     @torch.inference_mode()
-    def prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int) -> Tensor:
+    def prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int, shrink: int = 1) -> Tensor:
         """See `Engine.prepare`; CLAHE runs on the device on CUDA, through OpenCV on a CPU."""
-        return self._in_batches(lambda part: self._prepare(part, clip_limit, tile_px), images)
+        return self._in_batches(lambda part: self._prepare(part, clip_limit, tile_px, shrink), images)
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class TorchEngine:
             torch.cuda.empty_cache()
         return None
 
-    def _prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int) -> Tensor:
+    def _prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int, shrink: int) -> Tensor:
         count, channels, height, width = images.shape
         tiles = tile_grid(height, width, tile_px)
         planes = np.ascontiguousarray(images).reshape(count * channels, height, width)
@@ -137,7 +137,10 @@ class TorchEngine:
         if clip_limit >= 0 and self._device.type == "cuda":
             pixels = clahe(pixels, clip_limit, tiles)
         batch = pixels.reshape(count, channels, height, width).float() / 255  # (N, C, H, W) in [0, 1]
-        batch = functional.pad(batch, (0, -width % self.grid, 0, -height % self.grid), mode="replicate")
+        multiple = self.grid * shrink
+        batch = functional.pad(batch, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        if shrink > 1:
+            batch = functional.avg_pool2d(batch, shrink)  # (N, C, h, w), multiples of the grid
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # so that the time is booked on CLAHE and not on the network
         return batch

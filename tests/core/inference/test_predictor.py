@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,29 @@ def test_the_cards_temperature_moves_probabilities_and_leaves_masks(
     np.testing.assert_allclose(calibrated.probability, 1 / (1 + np.exp(-logits / 2)), atol=1e-5)
     np.testing.assert_array_equal(calibrated.mask, plain.mask)
     assert calibrated.manifest["model"]["temperature"] == 2.0
+
+
+@pytest.mark.parametrize("shrink", [2, 3])
+def test_a_model_of_a_coarser_grid_sees_means_and_its_answer_is_enlarged(
+    make_model: Callable[..., Path], tmp_path: Path, shrink: int
+) -> None:
+    folder = make_model(tmp_path / "model", filters=(4, 6, 8), seed=1, preprocessing=replace(PLAIN, shrink=shrink))
+    height, width = 125 * shrink - 1, 66 * shrink - 1
+    voxels = noise(height=height, width=width)
+    found = Predictor(folder, "cpu", "fp32").segment(a_scan(voxels))
+    stride = 16 * shrink
+    padded = np.pad(voxels, ((0, 0), (0, 0), (0, -height % stride), (0, -width % stride)), mode="edge") / np.float32(
+        255
+    )
+    means = torch.nn.functional.avg_pool2d(torch.from_numpy(padded), shrink)
+    with torch.inference_mode():
+        answer = load_network(folder)(means).sigmoid()
+    enlarged = torch.nn.functional.interpolate(answer, scale_factor=shrink, mode="bilinear", align_corners=False)
+    np.testing.assert_allclose(found.probability, enlarged[:, 0, :height, :width], atol=1e-5)
+    assert found.manifest["settings"]["shrink"] == shrink
+    tiled = Predictor(folder, "cpu", "fp32", window=96).segment(a_scan(voxels))
+    assert tiled.manifest["tiling"]["tiles"] > 1
+    np.testing.assert_allclose(tiled.probability, found.probability, atol=1e-5)
 
 
 def test_components_below_the_minimum_are_removed(with_network: Callable[..., Predictor]) -> None:
