@@ -1,19 +1,28 @@
-"""Makes the shipped models: scores trained ones on the fold they never saw, and writes cards, weights and results.
+"""Makes the shipped models: writes cards, weights and results of trained ones.
 
-    python -m training.ship DATA attention-unet=.runs/lgg-folds/plain-attention-unet-f0 nested-unet=…
+    python -m training.ship DATA attention-unet=RUN nested-unet=RUN
+    python -m training.ship DATA --folds docs/results/lgg-folds attention-unet=RUN nested-unet=RUN
 
-A model is replaced only where it is better than the one that is shipped; the default is the best by mean Dice.
+The first is for runs that held out fold 0, which scores them here. The second is for runs that learnt from everybody:
+their figures are those of the recipe's folds, out of fold, whose results lie in the folder named, and their temperature
+is fitted to these. A model is replaced only where the new one is better on the patients for whom both have figures; the
+default is the best by mean Dice.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.errors import InputError
+from core.evaluation.calibration import calibrate
+from core.evaluation.compare import common_patients
 from core.evaluation.evaluate import evaluate
+from core.evaluation.join import join_scores
 from core.evaluation.publish import publish
+from core.evaluation.scores import read_scores
 from core.io.atomic import write_atomic, write_json
 from core.model_store import DEFAULT_FILE, SHIPPED, load_card
 from training.epoch_log import minutes_of
@@ -36,37 +45,53 @@ LIMITS = (
 )
 
 
-def ship(name: str, run: Path, data: Path) -> dict[str, Any]:
-    """Score a run's model and, where it beats the shipped one of this name, put it into its place.
+def ship(name: str, run: Path, data: Path, folds: Path | None = None) -> dict[str, Any]:
+    """Put a run's model into the place of the shipped one of this name where it is better, or where there is none.
 
     Args:
         name: of the shipped model.
         run: folder that `training.train` left.
         data: the set.
+        folds: folder with the results of the recipe's folds, where the run learnt from everybody.
 
     Returns:
-        the scores.
+        its scores.
+
+    Raises:
+        InputError: the results of the folds are not this recipe's, or not of the patients it learnt from.
     """
-    scores = evaluate(run / "model", data, run / "shipping", folds=FOLDS, fold=FOLD, name=name, overwrite=True)
+    scores, calibration = (_held_out(name, run, data), None) if folds is None else _out_of_fold(name, run, folds)
     scores["run"] = {"recipe": load_card(run / "model").recipe, "minutes": minutes_of(run)}
-    mean, before = scores["figures"]["dice"]["mean"], shipped_dice(name)
-    print(f"{name}: Dice {mean:.3f}, {'none' if before is None else f'{before:.3f}'} shipped")
-    if before is None or mean > before:
-        version = "1" if before is None else str(int(load_card(SHIPPED / name).version) + 1)
-        publish(
-            run / "model", scores, SHIPPED / name, version=version, data=DATA, limits=LIMITS, licence=LICENCE,
-            reference_mm=REFERENCE_MM,
-        )  # fmt: skip
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        write_json(RESULTS / f"{name}.json", scores)
+    record = RESULTS / f"{name}.json"
+    if record.is_file():
+        new, old = (one["figures"]["dice"]["mean"] for one in common_patients([scores, read_scores(record)]))
+        print(f"{name}: Dice {new:.3f}, shipped {old:.3f}, on the patients that both were scored on")
+        if new <= old:
+            return scores
+    version = str(int(load_card(SHIPPED / name).version) + 1) if (SHIPPED / name).is_dir() else "1"
+    publish(
+        run / "model", scores, SHIPPED / name, version=version, data=DATA, limits=LIMITS, licence=LICENCE,
+        reference_mm=REFERENCE_MM, calibration=calibration,
+    )  # fmt: skip
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    write_json(record, scores)
     return scores
 
 
-def shipped_dice(name: str) -> float | None:
-    """Mean Dice of the model that is shipped under this name, if there is one."""
-    if not (SHIPPED / name).is_dir():
-        return None
-    return float(load_card(SHIPPED / name).metrics["figures"]["dice"]["mean"])
+def _held_out(name: str, run: Path, data: Path) -> dict[str, Any]:
+    return evaluate(run / "model", data, run / "shipping", folds=FOLDS, fold=FOLD, name=name, overwrite=True)
+
+
+def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    card = load_card(run / "model")
+    found = [(path, read_scores(path)) for path in sorted(folds.glob("*.json"))]
+    mine = [(path, scores) for path, scores in found if scores["models"][0]["network"] == card.network.name]
+    if not mine or any(scores["run"]["recipe"] != card.recipe for _, scores in mine):
+        raise InputError("the results of folds are not those of this run's recipe; name the right folder", source=name)
+    joined = join_scores([scores for _, scores in mine], name)
+    if {row["patient"] for row in joined["patients"]} != set(card.data["patients"]):
+        raise InputError("the folds' patients are not those whom this run learnt from; finish all folds", source=name)
+    return joined, calibrate([path for path, _ in mine])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,11 +99,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.ship", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("data", type=Path, help="folder of images with their masks")
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="shipped name and the run's folder")
+    parser.add_argument("--folds", type=Path, help="results of the recipe's folds, for runs that learnt from everybody")
     chosen = parser.parse_args(arguments)
     for pair in chosen.runs:
         name, _, run = pair.partition("=")
-        ship(name, Path(run), chosen.data)
-    best = max((path.name for path in SHIPPED.iterdir() if path.is_dir()), key=lambda name: shipped_dice(name) or 0.0)
+        ship(name, Path(run), chosen.data, chosen.folds)
+    means = {
+        path.name: load_card(path).metrics["figures"]["dice"]["mean"] for path in SHIPPED.iterdir() if path.is_dir()
+    }
+    best = max(sorted(means), key=means.__getitem__)
     write_atomic(SHIPPED / DEFAULT_FILE, f"{best}\n".encode())
     print(f"default: {best}")
 

@@ -30,7 +30,7 @@ def publish(
     limits: Sequence[str],
     licence: str,
     reference_mm: float | None = None,
-    temperature: float = 1.0,
+    calibration: Mapping[str, Any] | None = None,
 ) -> ModelCard:
     """Copy a model into a folder of its own, with the figures measured with just these weights.
 
@@ -44,7 +44,7 @@ def publish(
         limits: sentences a user must read.
         licence: of the weights.
         reference_mm: millimetres per pixel that it learnt at, where its data did not say; else the card's.
-        temperature: of the recipe, as `core.evaluation.calibration.calibrate` fits it.
+        calibration: of the recipe, see `core.evaluation.calibration.calibrate`; None leaves logits as they are.
 
     Raises:
         InputError: the scores are of other weights, or of patients whom the model learnt from.
@@ -70,6 +70,8 @@ def publish(
             if (value := scores["figures"].get(key))
         },
     }
+    if calibration is not None:
+        metrics["calibration_error_with_temperature"] = calibration["calibration_error"]["after"]
     card = replace(
         card,
         name=out.name,
@@ -77,7 +79,7 @@ def publish(
         preprocessing=replace(card.preprocessing, reference_mm=reference_mm or card.preprocessing.reference_mm),
         data={**data, **card.data},
         metrics=metrics,
-        temperature=temperature,
+        temperature=1.0 if calibration is None else calibration["temperature"],
         limits=tuple(limits),
         licence=licence,
     )

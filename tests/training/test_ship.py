@@ -1,9 +1,12 @@
 """A trained model takes a shipped one's place only where it is better."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from core.errors import InputError
+from core.evaluation.evaluate import evaluate
 from core.evaluation.folds import Folds, save_folds
 from core.evaluation.scores import read_scores
 from core.model_store import load_card
@@ -15,17 +18,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 @pytest.fixture
-def run(discs, small_preprocessing, tmp_path, monkeypatch):
+def options(discs, small_preprocessing, tmp_path, monkeypatch):
     names = sorted(path.name.rsplit("_", 1)[0] for path in discs.iterdir())
     save_folds(Folds("discs", "by patient", (tuple(names[:3]), tuple(names[3:]))), tmp_path / "folds.json")
     monkeypatch.setattr(ship, "FOLDS", str(tmp_path / "folds.json"))
     monkeypatch.setattr(ship, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setattr(ship, "RESULTS", tmp_path / "results")
-    options = TrainOptions(
+    return TrainOptions(
         data=discs, out=tmp_path / "run", network="attention-unet", filters=(2, 3), folds=ship.FOLDS, inner=0.0,
         stages=(Stage(1, 2, 32, 1e-2),), batch=4, threads=1, precision="32-true", cache=tmp_path / "cache",
         preprocessing=small_preprocessing,
     )  # fmt: skip
+
+
+@pytest.fixture
+def run(options):
     train(options)
     return options.out
 
@@ -46,9 +53,35 @@ def test_the_first_model_is_shipped_and_an_equal_one_is_not(run, discs, tmp_path
 
 def test_a_better_model_raises_the_version(run, discs, tmp_path):
     ship.main([str(discs), f"small={run}"])
-    path = tmp_path / "shipped" / "small" / "card.json"
-    card = json.loads(path.read_text())
-    card["metrics"]["figures"]["dice"]["mean"] = -0.1
-    path.write_text(json.dumps(card))
+    record = tmp_path / "results" / "small.json"
+    scores = json.loads(record.read_text())
+    for row in scores["patients"]:
+        row["dice"] = -0.1
+    record.write_text(json.dumps(scores))
     ship.main([str(discs), f"small={run}"])
-    assert load_card(path.parent).version == "2"
+    assert load_card(tmp_path / "shipped" / "small").version == "2"
+
+
+def test_a_model_of_everybody_quotes_the_folds_of_its_recipe_and_is_calibrated_by_them(run, options, tmp_path):
+    results = tmp_path / "folds"
+    results.mkdir()
+    for fold in (0, 1):
+        out = tmp_path / f"f{fold}"
+        train(replace(options, fold=fold, out=out))
+        scores = evaluate(out / "model", options.data, out / "evaluation", folds=options.folds, fold=fold)
+        recipe = load_card(out / "model").recipe
+        (results / f"f{fold}.json").write_text(json.dumps({**scores, "run": {"recipe": recipe}}))
+        if not fold:
+            everybody = train(replace(options, fold=None, out=tmp_path / "all"))
+            with pytest.raises(InputError, match="finish all folds"):
+                ship.ship("small", tmp_path / "all", options.data, results)
+    ship.main([str(options.data), "--folds", str(results), f"small={tmp_path / 'all'}"])
+    card = load_card(tmp_path / "shipped" / "small")
+    assert card.weights == load_card(everybody.model).weights
+    assert card.metrics["measured"].startswith("out of fold")
+    assert card.metrics["figures"]["dice"]["n"] == len(card.data["patients"])
+    assert card.temperature != 1.0
+    assert card.metrics["calibration_error_with_temperature"]["mean"] > 0
+    other = train(replace(options, fold=None, out=tmp_path / "other", loss="focal-tversky"))
+    with pytest.raises(InputError, match="not those of this run's recipe"):
+        ship.ship("small", other.model.parent, options.data, results)
