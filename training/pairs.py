@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import InputError
 from core.evaluation.cases import find_cases
 from core.evaluation.copies import print_slices, refuse_shared
 from core.evaluation.patients import Case, PatientRule
@@ -135,9 +136,18 @@ def pair_on_grid(
     Returns:
         images (slices, channels, size, size) uint8 after CLAHE, and truths (slices, size, size) uint8; what is smaller
         than `settings.size` is centred, its images padded with their edge and its truth with zero.
+
+    Raises:
+        InputError: the scan is larger than that.
     """
     prepared = prepare(scan, settings, channel)
     slices, channels, height, width = prepared.images.shape
+    if max(height, width) > settings.size:
+        raise InputError(
+            f"on the network's grid this scan has {height} × {width} pixels, and training takes {settings.size}; "
+            "choose a larger size or the grid fit",
+            source=scan.name,
+        )
     flat = prepared.images.reshape(-1, height, width)
     if settings.clip_limit >= 0:
         flat = clahe(flat, settings.clip_limit, tile_grid(height, width, settings.tile_px))

@@ -11,7 +11,8 @@ from core.evaluation.patients import parse_rule
 from core.io import find_scans, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe
-from training.pairs import load_pairs
+from core.scan import Scan
+from training.pairs import load_pairs, pair_on_grid
 
 
 def test_the_arrays_hold_what_the_predictor_would_show_the_network(discs, small_preprocessing, tmp_path):
@@ -51,6 +52,13 @@ def test_what_is_smaller_than_the_grid_is_centred_with_an_empty_margin(discs, tm
     assert pairs.truths[0].sum() == 64 * 32
     assert pairs.truths[0, :, 16:48].all()
     assert np.unique(pairs.images[0]).size == 1
+
+
+def test_a_scan_that_its_spacing_makes_larger_than_the_grid_is_said():
+    scan = Scan("big", np.zeros((2, 1, 64, 64), np.uint8), spacing_mm=(5.0, 2.0, 2.0))
+    with pytest.raises(InputError, match="128 × 128 pixels, and training takes 64") as error:
+        pair_on_grid(scan, np.zeros((2, 64, 64), np.bool_), PreprocessSettings(size=64, reference_mm=1.0))
+    assert error.value.source == "big"
 
 
 def test_a_folder_without_pairs_is_said(tmp_path):
