@@ -38,6 +38,8 @@ class PreprocessSettings:
         clip_limit: CLAHE's; 0 means none, a negative value that CLAHE is left out.
         tile_px: pixels per CLAHE tile on the network's grid.
         shrink: pixels of the grid, along one axis, whose mean after CLAHE is one that the network sees.
+        standardise: grey levels after CLAHE are counted from the median of the volume's head, in units of its spread,
+            instead of from 0 to 1; see `core.preprocess.levels`.
     """
 
     channels: tuple[str, ...] = ("flair",)
@@ -48,6 +50,7 @@ class PreprocessSettings:
     clip_limit: float = 2.0
     tile_px: int = 32
     shrink: int = 1
+    standardise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,7 @@ def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
     yield "the size", _is_count(settings.size) and settings.size <= LARGEST_SIZE
     yield "the tiles", _is_count(settings.tile_px)
     yield "the shrinking", _is_count(settings.shrink) and settings.shrink <= settings.size
+    yield "the grey scale", isinstance(settings.standardise, bool)
     yield "the clip limit", math.isfinite(settings.clip_limit)
     yield "the reference spacing", settings.reference_mm is None or 0 < settings.reference_mm < math.inf
     low, high = settings.percentiles

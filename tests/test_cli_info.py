@@ -120,7 +120,7 @@ def test_something_unforeseen_is_one_sentence_and_a_traceback_only_on_request(
     def fail(check: bool) -> dict[str, Any]:
         raise ZeroDivisionError("first line\nsecond line")
 
-    monkeypatch.setattr("metseg_console.gather_info", fail)
+    monkeypatch.setattr("metseg_info.gather_info", fail)
     monkeypatch.delenv("METSEG_DEBUG", raising=False)
     assert metseg.main(["info"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -135,7 +135,7 @@ def test_an_error_of_ours_is_one_sentence(capsys: pytest.CaptureFixture[str], mo
     def fail(check: bool) -> dict[str, Any]:
         raise ModelDamaged("the card is torn\x1b[31m; install it again", source="m")
 
-    monkeypatch.setattr("metseg_console.gather_info", fail)
+    monkeypatch.setattr("metseg_info.gather_info", fail)
     assert metseg.main(["info"]) == metseg.FAILED
     assert capsys.readouterr().err == "metseg: m: the card is torn\N{REPLACEMENT CHARACTER}[31m; install it again\n"
 

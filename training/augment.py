@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.preprocess.levels import standardise
+
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
@@ -22,11 +24,10 @@ class AugmentSettings:
         scale: natural logarithm of the magnification, to either side.
         shift: pixels on the full grid, to either side, by which the window leaves the centre.
         flip: probability of exchanging left and right.
-        gamma: natural logarithm of the exponent, to either side.
-        gain: natural logarithm of the contrast, to either side.
-        offset: of the brightness, to either side.
-        bias: natural logarithm of a smooth field's strength.
-        noise: standard deviation.
+        gain: natural logarithm of the contrast about the head's median, to either side.
+        offset: of the brightness, to either side, in spreads of the head's grey levels.
+        bias: of a smooth field that is added, to either side, in such spreads.
+        noise: standard deviation, in such spreads.
         blur: probability of a mixture with the mean of each 3×3 pixels.
     """
 
@@ -34,29 +35,36 @@ class AugmentSettings:
     scale: float = 0.22
     shift: float = 24.0
     flip: float = 0.5
-    gamma: float = 0.4
     gain: float = 0.25
-    offset: float = 0.1
-    bias: float = 0.3
-    noise: float = 0.05
+    offset: float = 0.4
+    bias: float = 0.5
+    noise: float = 0.2
     blur: float = 0.2
 
 
 def augment(
-    images: Tensor, truths: Tensor, window: int, shrink: int, settings: AugmentSettings, generator: torch.Generator
+    images: Tensor,
+    truths: Tensor,
+    levels: Tensor,
+    window: int,
+    shrink: int,
+    settings: AugmentSettings,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """A changed window of every slice of a batch.
 
     Args:
         images: (N, C, H, W) uint8.
         truths: (N, H, W) uint8, 0 or 1.
+        levels: (N, C, 2) float32, each channel's median and spread in the head, in grey levels.
         window: pixels of the square that comes out.
         shrink: pixels of the grid along one axis that become one pixel of the window.
         settings: how strongly.
         generator: on the CPU.
 
     Returns:
-        images (N, C, window, window) float32 in [0, 1], channels-last; truths (N, 1, window, window) float32, 0 or 1.
+        images (N, C, window, window) float32 on the scale of their heads, see `core.preprocess.levels`; truths
+        (N, 1, window, window) float32, 0 or 1.
     """
     device = images.device
     pictures = images.float() / 255
@@ -68,8 +76,8 @@ def augment(
     where = functional.affine_grid(theta, [len(images), 1, window, window], align_corners=False)
     pictures = functional.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
     masks = functional.grid_sample(masks, where, mode="bilinear", padding_mode="zeros", align_corners=False)
-    pictures = _intensity(pictures, settings, generator)
-    return pictures.contiguous(memory_format=torch.channels_last), (masks >= 0.5).float()
+    pictures = _intensity(standardise(pictures, levels), settings, generator)
+    return pictures, (masks >= 0.5).float()
 
 
 def _even(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -93,7 +101,7 @@ def _affine(
 
 
 def _intensity(pictures: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
-    """Change the grey values of (N, C, H, W) in [0, 1]; each channel of a slice by itself."""
+    """Change the grey values of (N, C, H, W) on the scale of their heads; each channel of a slice by itself."""
     count, channels, height, width = pictures.shape
     device = pictures.device
 
@@ -104,14 +112,11 @@ def _intensity(pictures: Tensor, settings: AugmentSettings, generator: torch.Gen
     chosen = torch.rand((count, 1, 1, 1), generator=generator) < settings.blur
     share = (torch.rand((count, 1, 1, 1), generator=generator) * chosen).to(device)
     pictures = torch.lerp(pictures, blurred, share)
-    pictures = pictures ** torch.exp(draw(settings.gamma))
     field = functional.interpolate(
         _even((count, channels, 4, 4), generator).to(device), (height, width), mode="bicubic", align_corners=False
     )
-    pictures = pictures * torch.exp(
-        field * settings.bias * torch.rand((count, 1, 1, 1), generator=generator).to(device)
-    )
-    pictures = (pictures - 0.5) * torch.exp(draw(settings.gain)) + 0.5 + draw(settings.offset)
+    strength = torch.rand((count, 1, 1, 1), generator=generator).to(device) * settings.bias
+    pictures = pictures * torch.exp(draw(settings.gain)) + draw(settings.offset) + field * strength
     sigma = torch.rand((count, 1, 1, 1), generator=generator) * settings.noise
     noise = torch.randn(pictures.shape, generator=generator) * sigma
-    return (pictures + noise.to(device)).clamp(0, 1)
+    return pictures + noise.to(device)

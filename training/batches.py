@@ -15,12 +15,12 @@ from torch import Tensor
 
 from training.pairs import Pairs
 
-Batch = tuple[Tensor, Tensor, int]
+Batch = tuple[Tensor, Tensor, Tensor, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpochBatches:
-    """The batches of one epoch: images (N, C, H, W) uint8, truths (N, H, W) uint8, and a seed for their augmentation.
+    """The batches of one epoch: images (N, C, H, W) uint8, truths (N, H, W) uint8, levels (N, C, 2) float32 and a seed.
 
     An epoch is every slice with lesion, and `empties` times as many without, drawn anew each time.
     """
@@ -45,6 +45,7 @@ class EpochBatches:
             yield (
                 torch.from_numpy(self.pairs.images[chosen]),
                 torch.from_numpy(self.pairs.truths[chosen]),
+                torch.from_numpy(self.pairs.levels[chosen]),
                 int(draw.integers(1 << 62)),
             )
 

@@ -116,7 +116,7 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
 
 
 def changed(options: Any, changes: Mapping[str, Any]) -> Any:
-    """Options with some of their fields changed; `"augmentation.gamma"` reaches into a field's own fields.
+    """Options with some of their fields changed; `"augmentation.offset"` reaches into a field's own fields.
 
     Raises:
         UsageError: there is no such field.

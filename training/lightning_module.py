@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from core.networks import build_network
+from core.preprocess.levels import standardise
 from training.augment import augment
 from training.batches import Batch, EpochBatches, steps_per_epoch
 from training.losses import LOSSES
@@ -67,21 +68,31 @@ class SegmentationTask(pl.LightningModule):
         )
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        images, truths, seed = batch
-        return images.to(device), truths.to(device), seed
+        images, truths, levels, seed = batch
+        return images.to(device), truths.to(device), levels.to(device), seed
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Loss of a batch; with deep supervision the mean over the heads."""
-        images, truths, seed = batch
+        images, truths, levels, seed = batch
         generator = torch.Generator().manual_seed(seed)
         stage = self.stage
         with torch.autocast(images.device.type, enabled=False):
-            pictures, masks = augment(images, truths, stage.window, stage.shrink, self.options.augmentation, generator)
+            pictures, masks = augment(
+                images, truths, levels, stage.window, stage.shrink, self.options.augmentation, generator
+            )
+            pictures = self._on_scale(pictures, levels)
         logits = self.network(pictures)
         heads = logits if isinstance(logits, list) else [logits]
         loss = torch.stack([self.loss(head, masks) for head in heads]).mean()
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
         return loss
+
+    def _on_scale(self, pictures: Tensor, levels: Tensor) -> Tensor:
+        """(N, C, H, W) on the scale of their heads, to the scale that the network is to see; channels-last."""
+        if not self.options.preprocessing.standardise:
+            centre, spread = levels[..., None, None].unbind(2)  # (N, C, 1, 1) each
+            pictures = ((pictures * spread + centre) / 255).clamp(0, 1)
+        return pictures.contiguous(memory_format=torch.channels_last)
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.network)
@@ -96,11 +107,11 @@ class SegmentationTask(pl.LightningModule):
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, str], _: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor, str], _: int) -> None:
         """Count what the averaged network finds in a few whole slices of one patient."""
-        images, truths, patient = batch
-        shrink = self.stage.shrink
-        pictures = functional.avg_pool2d(images.float() / 255, shrink).contiguous(memory_format=torch.channels_last)
+        images, truths, levels, patient = batch
+        pictures = functional.avg_pool2d(images.float() / 255, self.stage.shrink)
+        pictures = self._on_scale(standardise(pictures, levels), levels)
         logits = functional.interpolate(
             self.average.module(pictures), images.shape[2:], mode="bilinear", align_corners=False
         )  # (N, 1, H, W)
@@ -116,14 +127,14 @@ class SegmentationTask(pl.LightningModule):
             self.log("inner_dice", float(np.mean(scores)))
             self.log("inner_dice_median", float(np.median(scores)))
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, str]]:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor, str]]:
         """Whole slices of the inner part's patients, a patient's in chunks."""
         chunks = []
         for patient in self.watch:
             slices = self.pairs.of([patient])
             for part in np.array_split(slices, max(len(slices) // 8, 1)):
-                images, truths = self.pairs.images[part], self.pairs.truths[part]
-                chunks.append((torch.from_numpy(images), torch.from_numpy(truths), patient))
+                arrays = (self.pairs.images[part], self.pairs.truths[part], self.pairs.levels[part])
+                chunks.append((*map(torch.from_numpy, arrays), patient))
         return DataLoader(chunks, batch_size=None)  # type: ignore[arg-type]
 
 

@@ -84,7 +84,7 @@ class TrainOptions:
     precision: str = "auto"
     threads: int = 0
     cache: Path = Path(".cache/pairs")
-    preprocessing: PreprocessSettings = field(default_factory=PreprocessSettings)
+    preprocessing: PreprocessSettings = field(default_factory=lambda: PreprocessSettings(standardise=True))
     augmentation: AugmentSettings = field(default_factory=AugmentSettings)
     resume: bool = True
 

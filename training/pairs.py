@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import cv2
@@ -20,10 +20,13 @@ from core.io import read_mask, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe, tile_grid
 from core.preprocess.grid import Grid
+from core.preprocess.levels import levels_of
 from core.preprocess.prepare import prepare
 from core.scan import Scan
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
+AFTERWARDS = ("shrink", "standardise")
+"""Settings of steps that come after what is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,12 +36,14 @@ class Pairs:
     Attributes:
         images: (slices, channels, size, size) uint8, mapped from disk.
         truths: (slices, size, size) uint8, 0 or 1, mapped from disk.
+        levels: (slices, channels, 2) float32, median and spread of the head in the slice's volume, in grey levels.
         patients: for each slice its patient.
         key: hash of what went in: files and settings.
     """
 
     images: NDArray[np.uint8]
     truths: NDArray[np.uint8]
+    levels: NDArray[np.float32]
     patients: NDArray[np.str_]
     key: str
 
@@ -82,6 +87,7 @@ def load_pairs(
     return Pairs(
         images=np.load(folder / "images.npy", mmap_mode="r"),
         truths=np.load(folder / "truths.npy", mmap_mode="r"),
+        levels=np.load(folder / "levels.npy"),
         patients=np.asarray(index["patients"]),
         key=key,
     )
@@ -97,7 +103,7 @@ def _key(cases: Sequence[Case], settings: PreprocessSettings, rule: PatientRule,
     said = {
         name: value for name, value in (("patients", rule.to_json()), ("channel", channel)) if value not in ({}, None)
     }
-    prepared = {name: value for name, value in asdict(settings).items() if name != "shrink"}  # comes after the cache
+    prepared = {name: value for name, value in asdict(settings).items() if name not in AFTERWARDS}
     content = json.dumps([CACHE_VERSION, prepared, files, *([said] if said else [])]).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
@@ -109,12 +115,13 @@ def _build(
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    images, truths, patients, prints = [], [], [], []
+    images, truths, levels, patients, prints = [], [], [], [], []
     for done, case in enumerate(cases, start=1):
         scan = read_scan(case.source)
-        image, truth = pair_on_grid(scan, read_mask(case.source), settings, channel)
+        image, truth, scale = pair_on_grid(scan, read_mask(case.source), settings, channel)
         images.append(image)
         truths.append(truth)
+        levels += [scale] * len(image)
         patients += [case.patient] * len(image)
         prints.append(print_slices(scan, case.patient))
         if progress:
@@ -123,6 +130,7 @@ def _build(
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "images.npy", np.concatenate(images))
     np.save(folder / "truths.npy", np.concatenate(truths))
+    np.save(folder / "levels.npy", np.stack(levels))
     temporary = folder / "index.json.part"
     temporary.write_text(json.dumps({"patients": patients}), encoding="utf-8")
     temporary.replace(folder / "index.json")  # last, so that its presence means that the arrays are whole
@@ -130,12 +138,13 @@ def _build(
 
 def pair_on_grid(
     scan: Scan, truth: NDArray[np.bool_], settings: PreprocessSettings, channel: int | str | None = None
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """One case as the network sees it.
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """One case after CLAHE.
 
     Returns:
-        images (slices, channels, size, size) uint8 after CLAHE, and truths (slices, size, size) uint8; what is smaller
-        than `settings.size` is centred, its images padded with their edge and its truth with zero.
+        images (slices, channels, size, size) uint8 after CLAHE; truths (slices, size, size) uint8; and (channels, 2)
+        float32, the head's levels. What is smaller than `settings.size` is centred, its images padded with their edge
+        and its truth with zero.
 
     Raises:
         InputError: the scan is larger than that.
@@ -155,7 +164,8 @@ def pair_on_grid(
     top, left = (settings.size - height) // 2, (settings.size - width) // 2
     margins = ((top, settings.size - height - top), (left, settings.size - width - left))
     images = np.pad(flat.reshape(slices, channels, height, width), ((0, 0), (0, 0), *margins), mode="edge")
-    return images, np.pad(on_grid, ((0, 0), *margins))
+    scale = np.array([astuple(level) for level in levels_of(prepared.images, settings.clip_limit, settings.tile_px)])
+    return images, np.pad(on_grid, ((0, 0), *margins)), scale.astype(np.float32)
 
 
 def truth_on_grid(truth: NDArray[np.bool_], grid: Grid) -> NDArray[np.uint8]:

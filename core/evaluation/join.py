@@ -11,6 +11,9 @@ from core.evaluation.pictures import MANIFEST, read_manifest
 from core.evaluation.scores import SCORES, build_scores, read_scores, save_scores
 from core.io.atomic import write_json
 
+COMPUTED = frozenset({"device", "precision"})
+"""Settings in which the folds of a recipe may differ: on what they were computed, not how."""
+
 
 def redo_tables(
     scores: Sequence[str | Path], out: Path | None = None, *, name: str | None = None, overwrite: bool = False
@@ -73,12 +76,11 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
             source=twice[0],
         )
     first = parts[0]
-    differing = sorted(
-        key for key in first["settings"] if any(p["settings"][key] != first["settings"][key] for p in parts)
-    )
-    if differing:
+    differing = {key for key in first["settings"] if any(p["settings"][key] != first["settings"][key] for p in parts)}
+    if differing - COMPUTED:
         raise InputError(
-            f"these scores differ in their settings ({', '.join(differing)}); make them alike", source=name
+            f"these scores differ in their settings ({', '.join(sorted(differing - COMPUTED))}); make them alike",
+            source=name,
         )
     states = {part["held_out"] for part in parts}
     about = {
@@ -87,7 +89,7 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
         "data": first["data"] if len({part["data"]["name"] for part in parts}) == 1 else {"name": "several sets"},
         "split": [entry for part in parts for entry in part["split"]],
         "held_out": next(state for state in ("no", "unknown", "yes") if state in states),
-        "settings": first["settings"],
+        "settings": {**first["settings"], **dict.fromkeys(sorted(differing), "several")},
         "content_check": [entry for part in parts for entry in part["content_check"]],
         "training": None,
         "limits": list(dict.fromkeys(sentence for part in parts for sentence in part["limits"])),

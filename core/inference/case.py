@@ -67,6 +67,11 @@ class Case:
         """What slices must have in common to be computed in one batch: their shape, and whether mirrored too."""
         return self.prepared.images.shape[1:], self.settings.tta
 
+    @property
+    def levels(self) -> NDArray[np.float32]:
+        """(C, 2): of each channel the grey level that the network sees as 0, and how many make 1."""
+        return np.array([(found.centre, found.spread) for found in self.prepared.ranges], np.float32)
+
     def take(self, most: int) -> NDArray[np.uint8]:
         """(n, C, h, w): up to `most` of the slices that have no answer yet."""
         return self.prepared.images[self.done : self.done + most]

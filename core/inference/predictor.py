@@ -24,7 +24,8 @@ from core.model_store import find_model, load_card, load_network
 from core.networks import NestedUNet
 from core.preprocess.grid import enlarge, from_grid
 from core.preprocess.intensity import IntensityRange
-from core.preprocess.prepare import prepare
+from core.preprocess.levels import levels_of
+from core.preprocess.prepare import Prepared, prepare
 from core.scan import Scan, Segmentation
 from core.unfamiliar.judge import MEASURED, judge
 from core.unfamiliar.reference import load_reference
@@ -162,6 +163,8 @@ class Predictor:
         if ranges is not None and len(ranges) != len(self.card.preprocessing.channels):
             raise UsageError("there must be an intensity range for each of the model's inputs")
         prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid, ranges=ranges)
+        if self.card.preprocessing.standardise:
+            prepared = replace(prepared, ranges=self._levelled(prepared, ranges))
         verdict, doubts = judge(self._reference, prepared.images, self.card.preprocessing)
         prepared = replace(prepared, notes=prepared.notes + doubts)
         chosen = Settings(threshold, tta, min_lesion, channel)
@@ -185,10 +188,11 @@ class Predictor:
         for case in cases:
             parts.append(case.take(self._engine.batch - sum(map(len, parts))))
         images = parts[0] if len(parts) == 1 else np.concatenate(parts)  # (N, C, h, w)
+        levels = np.repeat([case.levels for case in cases], [len(part) for part in parts], axis=0)  # (N, C, 2)
         settings, first, watch = self.card.preprocessing, cases[0], Stopwatch()
         self._engine.take_fallbacks()
         with watch.stage("clahe"):
-            batch = self._engine.prepare(images, settings.clip_limit, settings.tile_px, settings.shrink)
+            batch = self._engine.prepare(images, settings.clip_limit, settings.tile_px, settings.shrink, levels)
         height, width = first.prepared.grid.target
         with watch.stage("network"):
             answer = self._stitched(batch, first.tiles, first.settings.tta, cancelled)
@@ -227,6 +231,20 @@ class Predictor:
             lesions=lesions,
             warnings=(*scan.notes, *case.prepared.notes),
             manifest=self._manifest(case),
+        )
+
+    def _levelled(self, prepared: Prepared, given: Sequence[IntensityRange] | None) -> tuple[IntensityRange, ...]:
+        """The ranges with the grey scale of the volume's head, or that of the volume in which they were found."""
+        if given is not None:
+            return tuple(
+                replace(found, centre=kept.centre, spread=kept.spread)
+                for found, kept in zip(prepared.ranges, given, strict=True)
+            )
+        settings = self.card.preprocessing
+        levels = levels_of(prepared.images, settings.clip_limit, settings.tile_px)
+        return tuple(
+            replace(found, centre=level.centre, spread=level.spread)
+            for found, level in zip(prepared.ranges, levels, strict=True)
         )
 
     def _plan(self, target: tuple[int, int]) -> tuple[Tile, ...]:
@@ -290,6 +308,7 @@ class Predictor:
                     "clip_limit": card.preprocessing.clip_limit,
                     "tile_px": card.preprocessing.tile_px,
                     "shrink": card.preprocessing.shrink,
+                    "standardise": card.preprocessing.standardise,
                 },
                 "plane": asdict(prepared.plane),
                 "grid": asdict(prepared.grid),

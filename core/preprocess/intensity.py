@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.preprocess.levels import WHOLE_SCALE
 from core.scan import Note
 
 SAMPLE = 1 << 22
@@ -28,11 +29,15 @@ class IntensityRange:
     Attributes:
         low, high: in the scan's own values; what lies outside was clipped.
         scaled: False where the channel was 8-bit and stayed as it is.
+        centre, spread: the grey level that the network sees as 0, and how many make 1, after CLAHE; see
+            `core.preprocess.levels`.
     """
 
     low: float
     high: float
     scaled: bool
+    centre: float = WHOLE_SCALE.centre
+    spread: float = WHOLE_SCALE.spread
 
 
 def to_uint8(

@@ -35,7 +35,7 @@ stages = [{ epochs = 1, shrink = 2, window = 32, peak = 1e-2 }]
 [changes.dice-ce]
 [changes.focal-tversky]
 loss = "focal-tversky"
-"augmentation.gamma" = 0.1
+"augmentation.offset" = 0.1
 """
 
 
@@ -60,7 +60,7 @@ def test_a_file_becomes_runs_for_each_change_network_and_fold(read):
     ]
     options = runs[1].options
     assert options.loss == "focal-tversky"
-    assert options.augmentation == AugmentSettings(gamma=0.1)
+    assert options.augmentation == AugmentSettings(offset=0.1)
     assert options.stages == (Stage(1, 2, 32, 1e-2),)
     assert options.filters == (4, 6)
     assert runs[3].options.fold == 3
@@ -94,7 +94,7 @@ def test_a_run_that_another_process_works_on_is_left_to_it(read):
     ("before", "after", "kind", "words"),
     [
         ('loss = "', 'lass = "', UsageError, "cannot change 'lass'"),
-        ("augmentation.gamma", "augmentation.gama", UsageError, "cannot change 'gama'"),
+        ("augmentation.offset", "augmentation.ofset", UsageError, "cannot change 'ofset'"),
         ('networks = ["attention-unet"]', 'networks = ["unet"]', UsageError, "there are: nested-unet"),
         ("folds = [0]", "folds = [", BrokenFile, "cannot be used"),
         ('name = "losses"', "", BrokenFile, "cannot be used"),

@@ -1,6 +1,7 @@
 """The preprocessed training set."""
 
 import shutil
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from core.evaluation.patients import parse_rule
 from core.io import find_scans, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe
+from core.preprocess.levels import find_levels
 from core.scan import Scan
 from training.pairs import load_pairs, pair_on_grid
 
@@ -22,6 +24,9 @@ def test_the_arrays_hold_what_the_predictor_would_show_the_network(discs, small_
     first = find_scans(discs)[0]
     flair = read_scan(first).voxels[:, 1]
     np.testing.assert_array_equal(pairs.images[:6, 0], clahe(flair, 2.0, (2, 2)))
+    assert pairs.levels.shape == (60, 1, 2)
+    assert tuple(pairs.levels[0, 0]) == pytest.approx(astuple(find_levels(clahe(flair, 2.0, (2, 2)))))
+    assert (pairs.levels[:6] == pairs.levels[0]).all()
     np.testing.assert_array_equal(pairs.truths[2] > 0, tifffile.imread(first.mask_paths[2]) > 0)
 
 

@@ -31,14 +31,23 @@ class Engine(Protocol):
     grid: int
     halo: int
 
-    def prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int, shrink: int = 1) -> Batch:
-        """CLAHE, to [0, 1], edges repeated at the bottom and the right, shrunken to a multiple of `grid`.
+    def prepare(
+        self,
+        images: NDArray[np.uint8],
+        clip_limit: float,
+        tile_px: int,
+        shrink: int = 1,
+        levels: NDArray[np.float32] | None = None,
+    ) -> Batch:
+        """CLAHE, the network's grey scale, edges repeated at bottom and right, shrunken to a multiple of `grid`.
 
         Args:
             images: (N, C, H, W).
             clip_limit: CLAHE's; a negative value leaves CLAHE out.
             tile_px: pixels per CLAHE tile.
             shrink: pixels along one axis whose mean becomes one.
+            levels: (N, C, 2), of each picture's channels the grey level that becomes 0 and how many make 1; None is
+                from 0 to 1.
         """
         ...
 

@@ -18,6 +18,7 @@ from core.errors import DeviceOutOfMemory, ModelDamaged, UsageError
 from core.inference.devices import DTYPES, choose_device, choose_precision, reduced
 from core.inference.tiling import GRID
 from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.levels import standardise
 
 CUDA_BATCH = 8
 """Windows per call on CUDA: enough to fill a device at 256², few enough that a lone slice is not kept waiting."""
@@ -74,9 +75,19 @@ class TorchEngine:
         self._fallbacks: Counter[str] = Counter()
 
     @torch.inference_mode()
-    def prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int, shrink: int = 1) -> Tensor:
+    def prepare(
+        self,
+        images: NDArray[np.uint8],
+        clip_limit: float,
+        tile_px: int,
+        shrink: int = 1,
+        levels: NDArray[np.float32] | None = None,
+    ) -> Tensor:
         """See `Engine.prepare`; CLAHE runs on the device on CUDA, through OpenCV on a CPU."""
-        return self._in_batches(lambda part: self._prepare(part, clip_limit, tile_px, shrink), images)
+        batch = self._in_batches(lambda part: self._prepare(part, clip_limit, tile_px, shrink), images)
+        if levels is None:
+            return batch
+        return standardise(batch, torch.from_numpy(levels).to(self._device))
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ from core.inference import Predictor, predictor
 from core.model_card import PreprocessSettings
 from core.model_store import load_network
 from core.networks import NestedUNet
+from core.phantom import make_phantom
 from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.intensity import IntensityRange
 from core.scan import Note, Scan
 
 PLAIN = PreprocessSettings(grid="native", clip_limit=-1.0)
@@ -171,6 +173,23 @@ def test_a_model_of_a_coarser_grid_sees_means_and_its_answer_is_enlarged(
     tiled = Predictor(folder, "cpu", "fp32", window=96).segment(a_scan(voxels))
     assert tiled.manifest["tiling"]["tiles"] > 1
     np.testing.assert_allclose(tiled.probability, found.probability, atol=1e-5)
+
+
+def test_on_the_heads_scale_a_faint_copy_gets_the_same_answer_and_a_slice_that_of_its_volume(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    ready = Predictor(make_model(tmp_path / "model", preprocessing=replace(PLAIN, standardise=True)), "cpu", "fp32")
+    phantom, _ = make_phantom(3, slices=6)
+    faint = replace(phantom, voxels=(np.asarray(phantom.voxels) // 4 * 2 + 30).astype(np.uint8))
+    bright = replace(phantom, voxels=(np.asarray(phantom.voxels) // 4 * 4).astype(np.uint8))
+    first, second = ready.segment(bright), ready.segment(faint)
+    assert np.abs(first.probability - second.probability).max() < 0.1  # rounding to grey levels remains
+    (known,) = first.manifest["intensity"]
+    assert known["spread"] == pytest.approx(2 * second.manifest["intensity"][0]["spread"], rel=0.1)
+    ranges = tuple(IntensityRange(**entry) for entry in first.manifest["intensity"])
+    part = replace(bright, voxels=np.asarray(bright.voxels)[4:5])
+    np.testing.assert_allclose(ready.segment(part, ranges=ranges).probability, first.probability[4:5], atol=1e-6)
+    assert ready.segment(part).manifest["intensity"] != first.manifest["intensity"]
 
 
 def test_components_below_the_minimum_are_removed(with_network: Callable[..., Predictor]) -> None:

@@ -196,6 +196,17 @@ def test_a_negative_clip_limit_leaves_equalisation_out() -> None:
     np.testing.assert_array_equal(batch, images.astype(np.float32) / 255)
 
 
+def test_pictures_come_onto_the_grey_scale_that_is_given_each_on_its_own() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 2, 32, 32), np.uint8)
+    levels = np.random.default_rng(1).uniform(60, 120, (3, 2, 2)).astype(np.float32)
+    engine = TorchEngine(Standin(), "cpu", "fp32", batch=2)
+    batch = np.asarray(engine.prepare(images, -1, 32, levels=levels))
+    expected = (images.astype(np.float64) - levels[..., :1, None]) / levels[..., 1:, None]
+    np.testing.assert_allclose(batch, expected, atol=1e-5)
+    whole = np.broadcast_to(np.float32([0, 255]), (3, 2, 2)).copy()
+    np.testing.assert_array_equal(engine.prepare(images, 2.0, 32, levels=whole), engine.prepare(images, 2.0, 32))
+
+
 def test_mirror_exchanges_left_and_right_and_probability_is_the_sigmoid_on_the_host() -> None:
     engine, logits = TorchEngine(Standin(), "cpu", "fp32"), torch.tensor([[[[-50.0, 0.0, 2.0]]]])
     np.testing.assert_array_equal(np.asarray(engine.mirror(logits))[0, 0, 0], [2, 0, -50])
