@@ -185,7 +185,28 @@ def _table(scores: Scores) -> str:
     heads = _heads(["Measure", "Mean", "95 % interval", "Median", "Patients", "Not defined"])
     return f"""<section><h2>All measures</h2>
 <p class="small">Means over patients. {escape(lesions_sentence(scores["totals"]))}</p>
-<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div></section>"""
+<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>
+{_operating_table(scores)}</section>"""
+
+
+def _operating_table(scores: Scores) -> str:
+    sensitivity, false = METRIC["lesion_sensitivity"], METRIC["false_positives_per_scan"]
+    rows = []
+    for number, point in enumerate(scores["operating"]):
+        key, found = f"operating.{number}", point["lesion_sensitivity"]
+        cells = [
+            _number(f"{key}.false_positives_per_scan", point["false_positives_per_scan"], false),
+            f'<span data-key="{key}.min_lesion">{point["min_lesion"]}</span>',
+            _number(f"{key}.lesion_sensitivity.mean", found["mean"], sensitivity),
+            _range(f"{key}.lesion_sensitivity", found, sensitivity),
+        ]
+        line = "".join(f"<td>{cell}</td>" for cell in cells)
+        rows.append(f'<tr><th scope="row">At most {point["budget"]:g} false lesions per scan</th>{line}</tr>')
+    if not rows:
+        return ""
+    heads = _heads(["Without lesions smaller than a size", "False", "Voxels", "Lesions found", "95 % interval"])
+    return f"""<p class="small">What dropping small finds does; the size is read off these same patients.</p>
+<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>"""
 
 
 def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, Any]) -> str:

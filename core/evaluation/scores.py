@@ -120,9 +120,34 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
             interval = f"{show(value['low'], metric)} to {show(value['high'], metric)}"
             mean, median = show(value["mean"], metric), show(value["median"], metric)
             lines.append(f"| {label} | {mean} | {interval} | {median} | {value['n']} | {value['undefined']} |")
-    lines += ["", lesions_sentence(totals), "", *(f"- {sentence}" for sentence in PROTOCOL)]
+    lines += [
+        "",
+        lesions_sentence(totals),
+        *_operating_table(scores["operating"]),
+        "",
+        *(f"- {sentence}" for sentence in PROTOCOL),
+    ]
     lines += ["", f"Settings: {settings_sentence(scores['settings'])}", "", RESEARCH_ONLY, ""]
     return "\n".join(lines)
+
+
+def _operating_table(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not points:
+        return []
+    lines = ["", "Without lesions smaller than a size, read off these same patients:", ""]
+    lines += [
+        "| false lesions per scan | smallest lesion, voxels | lesions found | 95 % interval |",
+        "|---|---:|---:|---:|",
+    ]
+    metric = METRIC["lesion_sensitivity"]
+    for point in points:
+        found = point["lesion_sensitivity"]
+        mean, low, high = (show(found[key], metric) for key in ("mean", "low", "high"))
+        lines.append(
+            f"| at most {point['budget']:g} ({point['false_positives_per_scan']:.2f}) | {point['min_lesion']:,} "
+            f"| {mean} | {low} to {high} |"
+        )
+    return lines
 
 
 def lesions_sentence(totals: Mapping[str, int]) -> str:

@@ -28,20 +28,39 @@ LOGIT_BINS = int(2 * LOGIT_LIMIT / LOGIT_STEP)
 
 
 @dataclass(frozen=True, slots=True)
-class LesionCounts:
+class Candidate:
+    """A lesion of the mask.
+
+    Attributes:
+        voxels: of it.
+        lesions: numbers of the true lesions that it lies on; none where it is false.
+    """
+
+    voxels: int
+    lesions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LesionMatch:
     """How two masks agree about lesions.
 
     Attributes:
-        true: lesions of the truth.
-        found: of these, those on which a voxel of the mask lies.
-        predicted: lesions of the mask.
-        false: of these, those that lie on no voxel of the truth.
+        true: how many lesions the truth has; their numbers begin at 0.
+        candidates: the mask's lesions.
     """
 
     true: int
-    found: int
-    predicted: int
-    false: int
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def found(self) -> int:
+        """True lesions on which a voxel of the mask lies."""
+        return len({lesion for candidate in self.candidates for lesion in candidate.lesions})
+
+    @property
+    def false(self) -> int:
+        """Lesions of the mask that lie on no voxel of the truth."""
+        return sum(not candidate.lesions for candidate in self.candidates)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +98,7 @@ class CaseScores:
         slice_counts: (slices, 3) voxels of the truth, of the mask, of both in each slice.
         slice_dice: (slices,) of each slice.
         lesion_slices: (slices,) bool, where the truth has something.
-        lesions: counts of lesions.
+        lesions: how those of truth and mask agree.
         surface: (HD95, surface Dice, slices they are means over, slices without distance).
         false_pixels: of the mask on slices whose truth is empty.
         pixel_mm2, voxel_ml: None where spacing is not known.
@@ -96,7 +115,7 @@ class CaseScores:
     slice_counts: NDArray[np.int64]
     slice_dice: NDArray[np.float64]
     lesion_slices: NDArray[np.bool_]
-    lesions: LesionCounts
+    lesions: LesionMatch
     surface: tuple[float, float, int, int]
     false_pixels: int
     pixel_mm2: float | None
@@ -146,7 +165,7 @@ def score_case(
         slice_counts=np.stack([part.sum(axis=(1, 2), dtype=np.int64) for part in (truth, mask, truth & mask)], axis=1),
         slice_dice=np.array([dice(a, b) for a, b in zip(truth, mask, strict=True)]),
         lesion_slices=lesion_slices,
-        lesions=count_lesions(truth, mask, contiguous),
+        lesions=match_lesions(truth, mask, contiguous),
         surface=(surfaces.hd95 or 0.0, surfaces.surface_dice or 0.0, surfaces.defined, surfaces.undefined),
         false_pixels=int(np.count_nonzero(mask[~lesion_slices])),
         pixel_mm2=pixel_mm2,
@@ -157,7 +176,7 @@ def score_case(
     )
 
 
-def count_lesions(truth: Mask, mask: Mask, contiguous: bool = True) -> LesionCounts:
+def match_lesions(truth: Mask, mask: Mask, contiguous: bool = True) -> LesionMatch:
     """Match the lesions of two masks (S, H, W), components as in `core.measure.lesions.find_lesions`."""
     from scipy import ndimage  # type: ignore[import-untyped]
 
@@ -165,12 +184,26 @@ def count_lesions(truth: Mask, mask: Mask, contiguous: bool = True) -> LesionCou
     true_labels, true = ndimage.label(truth, structure=neighbours)
     found_labels, predicted = ndimage.label(mask, structure=neighbours)
     both = truth & mask
-    return LesionCounts(
-        true=int(true),
-        found=len(np.unique(true_labels[both])),
-        predicted=int(predicted),
-        false=int(predicted) - len(np.unique(found_labels[both])),
+    touched: list[list[int]] = [[] for _ in range(predicted)]
+    for candidate, lesion in np.unique(np.stack([found_labels[both], true_labels[both]], axis=1), axis=0) - 1:
+        touched[candidate].append(int(lesion))
+    sizes = np.bincount(found_labels.ravel(), minlength=predicted + 1)[1:]
+    return LesionMatch(
+        int(true),
+        tuple(Candidate(int(size), tuple(lesions)) for size, lesions in zip(sizes, touched, strict=True)),
     )
+
+
+def gather_matches(matches: Sequence[LesionMatch]) -> LesionMatch:
+    """A patient's lesions from those of all their cases."""
+    candidates: list[Candidate] = []
+    true = 0
+    for match in matches:
+        candidates += [
+            Candidate(one.voxels, tuple(true + lesion for lesion in one.lesions)) for one in match.candidates
+        ]
+        true += match.true
+    return LesionMatch(true, tuple(candidates))
 
 
 def bin_probabilities(probability: NDArray[np.float32], lesion: Mask) -> Reliability:
@@ -218,9 +251,7 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
     slice_dice = np.concatenate([case.slice_dice for case in cases])
     with_lesion = np.concatenate([case.lesion_slices for case in cases])
     true, found, both = (sum(getattr(case, key) for case in cases) for key in ("true", "found", "both"))
-    lesions = LesionCounts(
-        *(sum(getattr(case.lesions, key) for case in cases) for key in ("true", "found", "predicted", "false"))
-    )
+    lesions = gather_matches([case.lesions for case in cases])
     measured = sum(case.surface[2] for case in cases)
     hd95 = sum(case.surface[0] * case.surface[2] for case in cases) / measured if measured else None
     surface_dice = sum(case.surface[1] * case.surface[2] for case in cases) / measured if measured else None
@@ -250,7 +281,7 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
         "found_ml": found_ml,
         "lesions_true": lesions.true,
         "lesions_found": lesions.found,
-        "lesions_predicted": lesions.predicted,
+        "lesions_predicted": len(lesions.candidates),
         "lesions_false": lesions.false,
         "slices_measured": measured,
         "slices_without_distance": sum(case.surface[3] for case in cases),
@@ -274,6 +305,7 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
             "probability": [round(value, 3) for value in reliability.probability.tolist()],
             "lesion": reliability.lesion.tolist(),
         },
+        "candidates": sorted(([one.voxels, list(one.lesions)] for one in lesions.candidates), reverse=True),
         "logits": np.sum([case.logits for case in cases], axis=0).tolist(),
     }
     return {key: round(value, DECIMALS) if isinstance(value, float) else value for key, value in values.items()}

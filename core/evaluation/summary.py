@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from core.evaluation.bootstrap import mean_interval, paired_difference
+from core.evaluation.bootstrap import paired_difference
+from core.evaluation.figures import DECIMALS, figure
 from core.evaluation.metrics import BINS, METRICS, Metric
+from core.evaluation.operating import operating_points
 
 Row = Mapping[str, Any]
-DECIMALS = 6
 ADDED = (
     "slices", "slices_with_lesion", "lesions_true", "lesions_found", "lesions_predicted", "lesions_false",
     "slices_measured", "slices_without_distance",
@@ -19,32 +20,12 @@ ADDED = (
 THIRDS = ("smallest third", "middle third", "largest third")
 
 
-def figure(values: Sequence[float | None]) -> dict[str, Any]:
-    """Mean, interval and median of a measure over the patients for whom it is defined.
-
-    Returns:
-        `n`, `undefined`, and `mean`, `low`, `high`, `median`, None where n is 0.
-    """
-    known = [value for value in values if value is not None]
-    if not known:
-        return {"n": 0, "undefined": len(values), "mean": None, "low": None, "high": None, "median": None}
-    interval = mean_interval(known)
-    return {
-        "n": len(known),
-        "undefined": len(values) - len(known),
-        "mean": round(interval.mean, DECIMALS),
-        "low": round(interval.low, DECIMALS),
-        "high": round(interval.high, DECIMALS),
-        "median": round(float(np.median(known)), DECIMALS),
-    }
-
-
 def summarise(patients: Sequence[Row]) -> dict[str, Any]:
     """All figures of a set, from its patients' rows as `score_patient` gives them.
 
     Returns:
-        `figures` by metric; `totals`; `reliability`; `agreement` of volumes; `strata` by site and by lesion volume.
-        JSON-ready.
+        `figures` by metric; `totals`; `reliability`; `agreement` of volumes; `operating` points; `strata` by site and
+        by lesion volume. JSON-ready.
     """
     figures = {metric.key: figure([row[metric.key] for row in patients]) for metric in METRICS}
     return {
@@ -52,6 +33,7 @@ def summarise(patients: Sequence[Row]) -> dict[str, Any]:
         "totals": _totals(patients),
         "reliability": _reliability(patients),
         "agreement": _agreement(patients),
+        "operating": operating_points(patients),
         "strata": {"site": _by_site(patients), "lesion volume": _by_volume(patients)},
     }
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.evaluation.head import find_head
 from core.evaluation.metrics import METRICS
-from core.evaluation.scoring import bin_probabilities, count_lesions, score_case, score_patient
+from core.evaluation.scoring import bin_probabilities, match_lesions, score_case, score_patient
 from core.measure.surface import slice_surfaces
 from core.scan import UNKNOWN_SPACING, Spacing
 
@@ -49,13 +49,14 @@ def components(mask: Mask) -> list[set[tuple[int, ...]]]:
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.floats(0.02, 0.4))
 def test_lesions_are_matched_as_a_walk_from_voxel_to_voxel_matches_them(a: int, b: int, share: float) -> None:
     truth, mask = blobs(a, (3, 12, 12), share), blobs(b, (3, 12, 12), share)
-    counts = count_lesions(truth, mask)
+    match = match_lesions(truth, mask)
     true, predicted = components(truth), components(mask)
     voxels_true, voxels_found = set().union(*true), set().union(*predicted)
-    assert counts.true == len(true)
-    assert counts.found == sum(bool(lesion & voxels_found) for lesion in true)
-    assert counts.predicted == len(predicted)
-    assert counts.false == sum(not lesion & voxels_true for lesion in predicted)
+    assert match.true == len(true)
+    assert match.found == sum(bool(lesion & voxels_found) for lesion in true)
+    assert match.false == sum(not lesion & voxels_true for lesion in predicted)
+    overlaps = [(len(lesion), sum(bool(lesion & other) for other in true)) for lesion in predicted]
+    assert sorted((one.voxels, len(one.lesions)) for one in match.candidates) == sorted(overlaps)
 
 
 def score(truth: Mask, mask: Mask, spacing: Spacing = UNKNOWN_SPACING, name: str = "a") -> dict[str, object]:
