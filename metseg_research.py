@@ -72,6 +72,7 @@ def train(
         given["folds"] = None
     if everyone:
         given["fold"] = None
+        given.setdefault("inner", 0.0)
     if filters is not None:
         given["filters"] = _numbers(filters, "--filters")
     if epochs is not None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.batch.results import RESEARCH_ONLY, cannot_write, write_text
+from core.batch.results import RESEARCH_ONLY, cannot_write
 from core.demo_style import STYLE
 from core.errors import OutputError
+from core.io.atomic import write_text
 from core.measure.dice import EMPTY_RULE
 from core.measure.lesions import find_lesions
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR, draw_overlay

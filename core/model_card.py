@@ -26,7 +26,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True)
 class PreprocessSettings:
-    """How a scan becomes what the network sees: channels, intensity, grid, CLAHE, in that order.
+    """How a scan becomes what the network sees: channels, intensity, grid, CLAHE, shrinking, grey scale, in that order.
 
     Attributes:
         channels: the inputs by name; the shipped models take one.
@@ -71,7 +71,7 @@ class ModelCard:
         summary: one line for lists.
         network, preprocessing, weights: what loading needs.
         threshold: probability from which a voxel is lesion.
-        temperature: by which logits are divided before they become probabilities.
+        temperature: by which the logits of the final probabilities are divided.
         data, recipe, metrics: free-form accounts of what it learnt from, how, and how it did; shown as they are.
         limits: sentences a user must read.
         licence: of the weights.

@@ -227,6 +227,5 @@ def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, 
         "preprocessing": dataclasses.asdict(card.preprocessing),
         "minutes": minutes_of(options.out),
     }
-    run.result.parent.mkdir(parents=True, exist_ok=True)
     write_json(run.result, values)
     return values

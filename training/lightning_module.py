@@ -112,10 +112,9 @@ class SegmentationTask(pl.LightningModule):
         images, truths, levels, patient = batch
         pictures = functional.avg_pool2d(images.float() / 255, self.stage.shrink)
         pictures = self._on_scale(standardise(pictures, levels), levels)
-        logits = functional.interpolate(
-            self.average.module(pictures), images.shape[2:], mode="bilinear", align_corners=False
-        )  # (N, 1, H, W)
-        found = logits[:, 0] >= 0
+        probability = torch.sigmoid(self.average.module(pictures).float())
+        probability = functional.interpolate(probability, images.shape[2:], mode="bilinear", align_corners=False)
+        found = probability[:, 0] >= 0.5  # (N, H, W)
         truth = truths > 0
         both = int((found & truth).sum())
         self._counts[patient] += [2 * both, int(found.sum()) + int(truth.sum())]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -20,7 +20,6 @@ from core.io import read_mask, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe, tile_grid
 from core.preprocess.grid import Grid
-from core.preprocess.levels import levels_of
 from core.preprocess.prepare import prepare
 from core.scan import Scan
 
@@ -149,7 +148,7 @@ def pair_on_grid(
     Raises:
         InputError: the scan is larger than that.
     """
-    prepared = prepare(scan, settings, channel)
+    prepared = prepare(scan, replace(settings, standardise=True), channel)  # whatever the model goes by
     slices, channels, height, width = prepared.images.shape
     if max(height, width) > settings.size:
         raise InputError(
@@ -164,8 +163,8 @@ def pair_on_grid(
     top, left = (settings.size - height) // 2, (settings.size - width) // 2
     margins = ((top, settings.size - height - top), (left, settings.size - width - left))
     images = np.pad(flat.reshape(slices, channels, height, width), ((0, 0), (0, 0), *margins), mode="edge")
-    scale = np.array([astuple(level) for level in levels_of(prepared.images, settings.clip_limit, settings.tile_px)])
-    return images, np.pad(on_grid, ((0, 0), *margins)), scale.astype(np.float32)
+    scale = np.array([(found.centre, found.spread) for found in prepared.ranges], np.float32)
+    return images, np.pad(on_grid, ((0, 0), *margins)), scale
 
 
 def truth_on_grid(truth: NDArray[np.bool_], grid: Grid) -> NDArray[np.uint8]:

@@ -12,7 +12,9 @@ default is the best by mean Dice.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,12 @@ from core.evaluation.join import join_scores
 from core.evaluation.publish import publish
 from core.evaluation.scores import read_scores
 from core.io.atomic import write_atomic, write_json
+from core.model_card import ModelCard
 from core.model_store import DEFAULT_FILE, SHIPPED, load_card
 from training.epoch_log import minutes_of
 
 FOLDS, FOLD = "lgg", 0
-RESULTS = Path("docs/results/shipped")
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "shipped"
 LICENCE = "CC BY-NC-SA 4.0"
 REFERENCE_MM = 0.94  # found by registration, see docs/NOTES.md
 DATA = {
@@ -59,21 +62,21 @@ def ship(name: str, run: Path, data: Path, folds: Path | None = None) -> dict[st
 
     Raises:
         InputError: the results of the folds are not this recipe's, or not of the patients it learnt from.
+        NothingFound: a model of this name is shipped, and what it is worth is not on record.
     """
     scores, calibration = (_held_out(name, run, data), None) if folds is None else _out_of_fold(name, run, folds)
     scores["run"] = {"recipe": load_card(run / "model").recipe, "minutes": minutes_of(run)}
-    record = RESULTS / f"{name}.json"
-    if record.is_file():
+    record, version = RESULTS / f"{name}.json", "1"
+    if (SHIPPED / name).is_dir():
         new, old = (one["figures"]["dice"]["mean"] for one in common_patients([scores, read_scores(record)]))
         print(f"{name}: Dice {new:.3f}, shipped {old:.3f}, on the patients that both were scored on")
         if new <= old:
             return scores
-    version = str(int(load_card(SHIPPED / name).version) + 1) if (SHIPPED / name).is_dir() else "1"
+        version = str(int(load_card(SHIPPED / name).version) + 1)
     publish(
         run / "model", scores, SHIPPED / name, version=version, data=DATA, limits=LIMITS, licence=LICENCE,
         reference_mm=REFERENCE_MM, calibration=calibration,
     )  # fmt: skip
-    RESULTS.mkdir(parents=True, exist_ok=True)
     write_json(record, scores)
     return scores
 
@@ -86,12 +89,31 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
     card = load_card(run / "model")
     found = [(path, read_scores(path)) for path in sorted(folds.glob("*.json"))]
     mine = [(path, scores) for path, scores in found if scores["models"][0]["network"] == card.network.name]
-    if not mine or any(scores["run"]["recipe"] != card.recipe for _, scores in mine):
+    if not mine or any(_recipe(scores) != _recipe_of(card) for _, scores in mine):
         raise InputError("the results of folds are not those of this run's recipe; name the right folder", source=name)
     joined = join_scores([scores for _, scores in mine], name)
     if {row["patient"] for row in joined["patients"]} != set(card.data["patients"]):
-        raise InputError("the folds' patients are not those whom this run learnt from; finish all folds", source=name)
+        raise InputError(
+            "the folds' patients are not those whom this run learnt from; finish all folds, and train with --all",
+            source=name,
+        )
     return joined, calibrate([path for path, _ in mine])
+
+
+def _recipe(scores: Mapping[str, Any]) -> list[Any]:
+    run = scores.get("run", {})
+    return [run.get("recipe"), run.get("preprocessing"), scores["models"][0]["filters"]]
+
+
+def _recipe_of(card: ModelCard) -> list[Any]:
+    plain: list[Any] = json.loads(json.dumps([card.recipe, asdict(card.preprocessing), card.network.filters]))
+    return plain
+
+
+def best_shipped() -> str:
+    """The shipped model with the best mean Dice over the patients for whom all have figures."""
+    records = [read_scores(RESULTS / f"{path.name}.json") for path in sorted(SHIPPED.iterdir()) if path.is_dir()]
+    return str(max(common_patients(records), key=lambda scores: scores["figures"]["dice"]["mean"])["name"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -104,10 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for pair in chosen.runs:
         name, _, run = pair.partition("=")
         ship(name, Path(run), chosen.data, chosen.folds)
-    means = {
-        path.name: load_card(path).metrics["figures"]["dice"]["mean"] for path in SHIPPED.iterdir() if path.is_dir()
-    }
-    best = max(sorted(means), key=means.__getitem__)
+    best = best_shipped()
     write_atomic(SHIPPED / DEFAULT_FILE, f"{best}\n".encode())
     print(f"default: {best}")
 

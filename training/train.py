@@ -18,7 +18,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from core.errors import InputError, NothingFound, OutputError
+from core.errors import InputError, NothingFound, OutputError, UsageError
 from core.evaluation.folds import Folds, Patient, inner_part, load_folds, make_folds
 from core.evaluation.patients import parse_rule, site_of
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
@@ -63,6 +63,7 @@ def train(
         NothingFound: no pairs, or no slice with lesion to learn from.
         InputError: the fold file does not know a patient of the set.
         OutputError: `out` holds a run of other options.
+        UsageError: the size of the grid does not suit the network.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -77,6 +78,9 @@ def train(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the report tells
     pl.seed_everything(options.seed, verbose=False)
     task = SegmentationTask(options, pairs, learn, watch)
+    multiple = int(task.network.stride) * max(stage.shrink for stage in options.course)
+    if options.preprocessing.size % multiple:
+        raise UsageError(f"the size must be a multiple of {multiple} for this network and its stages")
     if not len(task.lesions):
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = options.out / LAST

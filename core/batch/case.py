@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from core.batch.jobs import Job
 from core.batch.request import Request
-from core.batch.results import CASE_KIND, MANIFEST, RESEARCH_ONLY, cannot_write, hash_files, write_bytes, write_json
+from core.batch.results import CASE_KIND, MANIFEST, RESEARCH_ONLY, cannot_write, hash_files
 from core.batch.resume import hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
 from core.io import Origin, read_mask, read_scan, write_mask, write_probability
+from core.io.atomic import write_atomic, write_json
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
 from core.scan import Note, Scan, Segmentation
@@ -171,7 +172,7 @@ def _write_overlay(loaded: Loaded, found: Segmentation, request: Request, folder
     path = folder / f"{loaded.job.name}_overlay.png"
     if not done:
         raise OutputError("the overlay picture cannot be made", source=loaded.job.name)
-    write_bytes(path, content.tobytes())
+    write_atomic(path, content.tobytes())
     return path
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -46,9 +48,15 @@ class Request:
     probability: bool = False
     deidentify: bool = False
 
-    def model(self) -> dict[str, str]:
-        """Which model, for a manifest."""
-        return {"name": self.card.name, "version": self.card.version, "sha256": self.card.weights.sha256}
+    def model(self) -> dict[str, Any]:
+        """Which model, for a manifest, with a hash of what its card decides besides the weights."""
+        decided = [asdict(self.card.preprocessing), self.card.temperature]
+        return {
+            "name": self.card.name,
+            "version": self.card.version,
+            "sha256": self.card.weights.sha256,
+            "card": hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:16],
+        }
 
     def settings(self) -> dict[str, Any]:
         """Everything a result depends on besides its input and the model, for a manifest."""

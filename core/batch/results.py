@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,41 +36,6 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any] | None:
 def made_by_metseg(folder: Path, kind: str) -> bool:
     """Whether metseg finished writing this folder."""
     return read_manifest(folder, kind) is not None
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON for people and programs; NaN and infinity, which JSON has not, are refused by `json` itself.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a whole text file, or leave what was there.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    write_bytes(path, content.encode("utf-8", errors="surrogateescape"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file, or leave what was there.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise cannot_write(error, path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def cannot_write(error: OSError, path: Path) -> OutputError:

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError, UsageError
-from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, mean_interval, paired_difference
+from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Difference, Interval, mean_interval, paired_difference
+from core.evaluation.figures import DECIMALS
+from core.evaluation.join import join_scores
 from core.evaluation.metrics import BINS
 from core.evaluation.scores import RESEARCH_ONLY, read_scores
 from core.evaluation.scoring import LOGIT_BINS, LOGIT_LIMIT, LOGIT_STEP
@@ -23,8 +25,6 @@ from core.system import VERSION
 KIND = "metseg-calibration"
 RANGE = (0.2, 5.0)
 """Of the temperatures that are looked at."""
-
-DECIMALS = 6
 
 Row = Mapping[str, Any]
 
@@ -43,41 +43,50 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
     Raises:
         UsageError: fewer than two folds.
         NothingFound, BrokenFile: scores cannot be read.
-        InputError: they are not of held-out patients, share a patient, or do not count logits.
+        InputError: they are not of held-out patients, of different networks or settings, share a patient, or do not
+            count logits.
         OutputError: `out` cannot be written.
     """
     if len(folds) < 2:
         raise UsageError("a temperature is judged on folds it was not fitted to; name the scores of two or more")
-    parts = [(str(path), _rows(path)) for path in folds]
-    rows = [row for _, part in parts for row in part]
-    names = [row["patient"] for row in rows]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError("this patient stands in two of these scores; name each fold once", source=twice[0])
+    parts = [_check(path) for path in folds]
+    rows: list[Row] = join_scores(parts, "these folds")["patients"]
+    models = [part["models"][0] for part in parts]
+    if len({(model["network"], tuple(model["filters"]), model.get("temperature", 1.0)) for model in models}) > 1:
+        raise InputError("these scores are of different networks; name the folds of one recipe", source=str(folds[0]))
     fitted = []
     before: list[float] = []
     after: list[float] = []
-    for path, part in parts:
-        temperature = fit_temperature([row for other, rest in parts if other != path for row in rest])
-        fitted.append({"patients": len(part), "temperature_of_the_others": round(temperature, DECIMALS)})
-        before += [calibration_error(row, 1.0) for row in part]
-        after += [calibration_error(row, temperature) for row in part]
+    known = models[0].get("temperature", 1.0)
+    for part, model in zip(parts, models, strict=True):
+        mine = part["patients"]
+        others = fit_temperature([row for row in rows if row not in mine])
+        fitted.append(
+            {
+                "name": part["name"],
+                "weights_sha256": model["weights_sha256"],
+                "patients": len(mine),
+                "temperature_of_the_others": round(known * others, DECIMALS),
+            }
+        )
+        before += [calibration_error(row, 1.0) for row in mine]
+        after += [calibration_error(row, others) for row in mine]
     result = {
         "kind": KIND,
         "metseg": VERSION,
         "research_use_only": RESEARCH_ONLY,
         "patients": len(rows),
-        "temperature": round(fit_temperature(rows), DECIMALS),
+        "temperature": round(known * fit_temperature(rows), DECIMALS),
         "folds": fitted,
         "calibration_error": {
-            "before": _interval(before),
-            "after": _interval(after),
-            "difference": _difference(before, after),
+            "before": _plain(mean_interval(before)),
+            "after": _plain(mean_interval(after)),
+            "difference": _plain(paired_difference(before, after)),
         },
         "logits": {"limit": LOGIT_LIMIT, "step": LOGIT_STEP},
         "bootstrap": {"over": "patients", "resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
     }
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
         write_json(out, result)
     return result
 
@@ -121,22 +130,16 @@ def _centres() -> NDArray[np.float64]:
     return np.arange(-LOGIT_LIMIT + LOGIT_STEP / 2, LOGIT_LIMIT, LOGIT_STEP)
 
 
-def _rows(path: str | Path) -> list[Row]:
+def _check(path: str | Path) -> Mapping[str, Any]:
     scores = read_scores(path)
     if scores["held_out"] != "yes":
-        raise InputError("these scores are not of held-out patients; a temperature must not be fitted to them",
-                         source=str(path))  # fmt: skip
-    rows: list[Row] = scores["patients"]
-    if any(np.shape(row.get("logits", ())) != (2, LOGIT_BINS) for row in rows):
+        raise InputError(
+            "these scores are not of held-out patients; a temperature must not be fitted to them", source=str(path)
+        )
+    if any(np.shape(row.get("logits", ())) != (2, LOGIT_BINS) for row in scores["patients"]):
         raise InputError("these scores do not count logits; make them anew with `metseg evaluate`", source=str(path))
-    return rows
+    return scores
 
 
-def _interval(values: Sequence[float]) -> dict[str, float]:
-    found = mean_interval(values)
-    return {key: round(getattr(found, key), DECIMALS) for key in ("mean", "low", "high")}
-
-
-def _difference(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
-    found = paired_difference(before, after)
+def _plain(found: Interval | Difference) -> dict[str, float]:
     return {key: round(getattr(found, key), DECIMALS) for key in ("mean", "low", "high")}

@@ -300,6 +300,7 @@ def _model(card: ModelCard) -> dict[str, Any]:
         "network": card.network.name,
         "filters": list(card.network.filters),
         "weights_sha256": card.weights.sha256,
+        "temperature": card.temperature,
         "licence": card.licence,
     }
 

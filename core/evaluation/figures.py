@@ -10,6 +10,7 @@ import numpy as np
 from core.evaluation.bootstrap import mean_interval
 
 DECIMALS = 6
+"""That scores are rounded to, so that what is computed from a file is what was computed before it was written."""
 
 
 def figure(values: Sequence[float | None]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from core.evaluation.figures import DECIMALS, figure
 
 BUDGETS = (0.5, 1.0, 2.0)
@@ -30,27 +32,29 @@ def operating_points(patients: Sequence[Row]) -> list[dict[str, Any]]:
     """
     if not all("candidates" in row for row in patients):
         return []
-    sizes = sorted({voxels for row in patients for voxels, lesions in row["candidates"] if not lesions})
-    cuts = [0, *(voxels + 1 for voxels in sizes)]
+    # A false find counts by its share of its patient's scans, of all patients.
+    finds = sorted(
+        (voxels, 1 / len(row["cases"]) / len(patients))
+        for row in patients
+        for voxels, lesions in row["candidates"]
+        if not lesions
+    )
+    sizes = np.array([voxels for voxels, _ in finds], np.int64)
+    larger = np.cumsum([share for _, share in reversed(finds)])[::-1]  # false ones of this size or more, per scan
     points = []
     for budget in BUDGETS:
-        cut = next(cut for cut in cuts if _false(patients, cut) <= budget)
+        dropped = int(np.count_nonzero(larger > budget + 1e-9))
+        cut = int(sizes[dropped - 1]) + 1 if dropped else 0
+        left = int(np.searchsorted(sizes, cut))
         points.append(
             {
                 "budget": budget,
                 "min_lesion": cut,
-                "false_positives_per_scan": round(_false(patients, cut), DECIMALS),
+                "false_positives_per_scan": round(float(larger[left]) if left < len(larger) else 0.0, DECIMALS),
                 "lesion_sensitivity": figure([_found(row, cut) for row in patients]),
             }
         )
     return points
-
-
-def _false(patients: Sequence[Row], cut: int) -> float:
-    return sum(
-        sum(1 for voxels, lesions in row["candidates"] if voxels >= cut and not lesions) / len(row["cases"])
-        for row in patients
-    ) / len(patients)
 
 
 def _found(row: Row, cut: int) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evaluation.figures import DECIMALS
 from core.evaluation.metrics import BINS, TOLERANCE
 from core.evaluation.patients import site_of
 from core.measure.dice import dice
@@ -17,11 +18,8 @@ from core.measure.surface import slice_surfaces
 from core.scan import Spacing
 
 Mask = NDArray[np.bool_]
-DECIMALS = 6
-"""That scores are rounded to, so that what is computed from a file is what was computed before it was written."""
 
-
-LOGIT_LIMIT, LOGIT_STEP = 10.0, 0.5
+LOGIT_LIMIT, LOGIT_STEP = 18.0, 0.5
 """Logits are counted in bins of this width between plus and minus the limit; the outermost take what lies beyond."""
 
 LOGIT_BINS = int(2 * LOGIT_LIMIT / LOGIT_STEP)
@@ -232,12 +230,9 @@ def bin_logits(probability: NDArray[np.float32], lesion: NDArray[np.bool_]) -> N
         (2, LOGIT_BINS): how many voxels lie in each bin, and how many of them are lesion.
     """
     with np.errstate(divide="ignore"):
-        logits = np.log(probability.astype(np.float64)) - np.log1p(-probability.astype(np.float64))
-    bins = (
-        ((np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT) + LOGIT_LIMIT) / LOGIT_STEP)
-        .astype(np.int64)
-        .clip(max=LOGIT_BINS - 1)
-    )
+        logits = np.log(probability) - np.log1p(-probability)
+    np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT, out=logits)
+    bins = ((logits + LOGIT_LIMIT) / LOGIT_STEP).astype(np.int16).clip(max=LOGIT_BINS - 1)
     return np.stack([np.bincount(part, minlength=LOGIT_BINS) for part in (bins, bins[lesion])])
 
 

@@ -127,7 +127,6 @@ def measure_leak(honest: Sequence[Path], leaking: Path, out: Path) -> dict[str, 
             ),
         },
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, result)
     return result
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Cancelled, UsageError
+from core.inference.calibrated import calibrated
 from core.inference.case import Case, Settings
 from core.inference.engines import Batch, Engine
 from core.inference.engines.torch_engine import TorchEngine
@@ -24,14 +25,13 @@ from core.model_store import find_model, load_card, load_network
 from core.networks import NestedUNet
 from core.preprocess.grid import enlarge, from_grid
 from core.preprocess.intensity import IntensityRange
-from core.preprocess.levels import levels_of
-from core.preprocess.prepare import Prepared, prepare
+from core.preprocess.prepare import prepare
 from core.scan import Scan, Segmentation
 from core.unfamiliar.judge import MEASURED, judge
 from core.unfamiliar.reference import load_reference
 
 WINDOW = 768
-"""The longest side that the network is given at once; a picture of up to this many pixels is not tiled."""
+"""The longest side that the network is given at once, in its own pixels; what is no larger is not tiled."""
 
 Progress = Callable[[int, int], None]
 
@@ -46,7 +46,8 @@ class Predictor:
         model: name of a shipped model or a model folder; None is the default model.
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
         precision: "auto", "fp32", "bf16" or, on CUDA, "fp16".
-        window: the longest side that the network is given at once, in pixels.
+        window: the longest side that the network is given at once, in its own pixels, each `shrink` of the
+            grid's wide.
         batch: windows per call of the network; None lets the engine choose.
         depth: at which depth to cut the nested network; None is all of it.
         blend: "exact" gives the answer of the whole picture; "gaussian" blends windows that overlap by half, as others
@@ -85,8 +86,7 @@ class Predictor:
             network = network.cut(depth)
         identity = f"{self.card.network.name} {self.card.weights.sha256[:16]} depth {depth or 'full'}"
         self._engine: Engine = TorchEngine(
-            network, device, precision, channels=self.card.network.in_channels, temperature=self.card.temperature,
-            batch=batch, identity=identity,
+            network, device, precision, channels=self.card.network.in_channels, batch=batch, identity=identity
         )  # fmt: skip
         smallest = 2 * self._engine.halo + self._engine.grid
         if window < smallest:
@@ -163,8 +163,6 @@ class Predictor:
         if ranges is not None and len(ranges) != len(self.card.preprocessing.channels):
             raise UsageError("there must be an intensity range for each of the model's inputs")
         prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid, ranges=ranges)
-        if self.card.preprocessing.standardise:
-            prepared = replace(prepared, ranges=self._levelled(prepared, ranges))
         verdict, doubts = judge(self._reference, prepared.images, self.card.preprocessing)
         prepared = replace(prepared, notes=prepared.notes + doubts)
         chosen = Settings(threshold, tta, min_lesion, channel)
@@ -188,7 +186,9 @@ class Predictor:
         for case in cases:
             parts.append(case.take(self._engine.batch - sum(map(len, parts))))
         images = parts[0] if len(parts) == 1 else np.concatenate(parts)  # (N, C, h, w)
-        levels = np.repeat([case.levels for case in cases], [len(part) for part in parts], axis=0)  # (N, C, 2)
+        levels = None
+        if self.card.preprocessing.standardise:
+            levels = np.repeat([case.levels for case in cases], [len(part) for part in parts], axis=0)  # (N, C, 2)
         settings, first, watch = self.card.preprocessing, cases[0], Stopwatch()
         self._engine.take_fallbacks()
         with watch.stage("clahe"):
@@ -201,7 +201,8 @@ class Predictor:
         for case, part in zip(cases, parts, strict=True):
             if len(part):
                 with case.watch.stage("restore"):
-                    case.put(from_grid(answer[position : position + len(part)], case.prepared.grid))
+                    probability = from_grid(answer[position : position + len(part)], case.prepared.grid)
+                    case.put(calibrated(probability, self.card.temperature))
                 position += len(part)
                 case.fallbacks.update(fallbacks)
                 case.watch.add(watch, len(part) / len(images))
@@ -231,20 +232,6 @@ class Predictor:
             lesions=lesions,
             warnings=(*scan.notes, *case.prepared.notes),
             manifest=self._manifest(case),
-        )
-
-    def _levelled(self, prepared: Prepared, given: Sequence[IntensityRange] | None) -> tuple[IntensityRange, ...]:
-        """The ranges with the grey scale of the volume's head, or that of the volume in which they were found."""
-        if given is not None:
-            return tuple(
-                replace(found, centre=kept.centre, spread=kept.spread)
-                for found, kept in zip(prepared.ranges, given, strict=True)
-            )
-        settings = self.card.preprocessing
-        levels = levels_of(prepared.images, settings.clip_limit, settings.tile_px)
-        return tuple(
-            replace(found, centre=level.centre, spread=level.spread)
-            for found, level in zip(prepared.ranges, levels, strict=True)
         )
 
     def _plan(self, target: tuple[int, int]) -> tuple[Tile, ...]:

@@ -38,12 +38,24 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise OutputError(f"the file cannot be written ({reason}); check the folder", source=str(path)) from error
 
 
+def write_text(path: Path, content: str) -> None:
+    """Write a text in UTF-8; names of files that are no text come back as the bytes they were.
+
+    Raises:
+        OutputError: see `write_atomic`.
+    """
+    write_atomic(path, content.encode("utf-8", errors="surrogateescape"))
+
+
 def write_json(path: Path, values: Any, indent: int = 1) -> None:
-    """Write values as JSON, in UTF-8 and with a last line end.
+    """Write values as JSON, with a last line end, into a folder that is made where it is missing.
 
     Raises:
         OutputError: see `write_atomic`.
         ValueError: a number among them is not finite, which JSON cannot say.
     """
-    content = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, (content + "\n").encode())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError("its folder cannot be made; choose another place", source=str(path)) from error
+    write_text(path, json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.preprocess.levels import WHOLE_SCALE
+from core.preprocess.otsu import otsu_bin
 from core.scan import Note
 
 SAMPLE = 1 << 22
@@ -29,15 +29,15 @@ class IntensityRange:
     Attributes:
         low, high: in the scan's own values; what lies outside was clipped.
         scaled: False where the channel was 8-bit and stayed as it is.
-        centre, spread: the grey level that the network sees as 0, and how many make 1, after CLAHE; see
-            `core.preprocess.levels`.
+        centre, spread: the grey level that the network sees as 0, and how many make 1, after CLAHE, see
+            `core.preprocess.levels`; None where it sees 0 to 255 as 0 to 1.
     """
 
     low: float
     high: float
     scaled: bool
-    centre: float = WHOLE_SCALE.centre
-    spread: float = WHOLE_SCALE.spread
+    centre: float | None = None
+    spread: float | None = None
 
 
 def to_uint8(
@@ -182,13 +182,7 @@ def _foreground(sample: NDArray[np.float64]) -> NDArray[np.bool_]:
     inside *= OTSU_BINS - 1
     bins = inside.astype(np.int32)
     del inside
-    counts = np.bincount(bins, minlength=OTSU_BINS)
-    below = np.cumsum(counts)[:-1].astype(np.float64)
-    above = sample.size - below
-    sums = np.cumsum(counts * np.arange(OTSU_BINS, dtype=np.float64))
-    difference = sums[:-1] / np.maximum(below, 1) - (sums[-1] - sums[:-1]) / np.maximum(above, 1)
-    threshold = int(np.argmax(below * above * difference**2))
-    return bins > threshold
+    return bins > otsu_bin(np.bincount(bins, minlength=OTSU_BINS))
 
 
 def _scale(image: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.otsu import otsu_bin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,17 +71,14 @@ def find_levels(images: NDArray[np.uint8]) -> Levels:
 
     Returns:
         `WHOLE_SCALE` where nothing stands out.
-
-    Source: Otsu 1979, A Threshold Selection Method from Gray-Level Histograms, IEEE Trans. SMC 9(1).
     """
-    import cv2
-
-    if not images.size or images.min() == images.max():
+    counts = np.zeros(256, np.int64)
+    for image in images:
+        counts += np.bincount(image.ravel(), minlength=256)
+    if np.count_nonzero(counts) < 2:
         return WHOLE_SCALE
-    threshold, _ = cv2.threshold(images.reshape(-1, images.shape[-1]), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    counts = np.bincount(images.ravel(), minlength=256)
-    air = int(np.searchsorted(np.cumsum(counts), AIR * images.size))
-    counts[: int(air + max((threshold - air) / 2, 1)) + 1] = 0
+    darkest = int(np.searchsorted(np.cumsum(counts), AIR * counts.sum()))
+    counts[: int(darkest + max((otsu_bin(counts) - darkest) / 2, 1)) + 1] = 0
     if not counts.any():
         return WHOLE_SCALE
     low, centre, high = (_quantile(counts, share) for share in (0.25, 0.5, 0.75))

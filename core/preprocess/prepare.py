@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from core.model_card import GridMode, PreprocessSettings
 from core.preprocess.channels import select_channels
 from core.preprocess.grid import Grid, plan_grid, to_grid
 from core.preprocess.intensity import IntensityRange, to_uint8
+from core.preprocess.levels import levels_of
 from core.preprocess.plane import AS_STORED, Plane, plan_plane
 from core.scan import Note, Scan
 
@@ -28,7 +29,7 @@ class Prepared:
         images: (N, C, h, w) uint8 on the network's grid, one for each slice of the plane.
         plane: how the scan was turned to these slices, for the way back.
         grid: how they lie on the network's grid, for the way back.
-        ranges: for each channel the values that became 0 and 255.
+        ranges: for each channel the values that became 0 and 255, and the head's grey scale where the model goes by it.
         notes: what was assumed or noticed.
     """
 
@@ -48,7 +49,7 @@ def prepare(
 ) -> Prepared:
     """Turn a scan to its plane, choose channels, bring intensities to 8 bit and slices onto the network's grid.
 
-    CLAHE, the division by 255 and the padding follow where the network runs.
+    CLAHE, the padding, the shrinking and the step to the network's grey scale follow where the network runs.
 
     Args:
         scan: as read.
@@ -73,7 +74,26 @@ def prepare(
     notes = plane_notes + channel_notes + intensity_notes
     if plan.mode == "spacing" and max(plan.target) < SMALLEST_SIDE:
         notes += (_SMALL_FIELD,)
-    return Prepared(to_grid(images, plan), plane, plan, found, notes)
+    images = to_grid(images, plan)
+    if settings.standardise:
+        found = _on_heads_scale(images, settings, found, ranges)
+    return Prepared(images, plane, plan, found, notes)
+
+
+def _on_heads_scale(
+    images: NDArray[np.uint8],
+    settings: PreprocessSettings,
+    found: Sequence[IntensityRange],
+    given: Sequence[IntensityRange] | None,
+) -> tuple[IntensityRange, ...]:
+    """The ranges with the head's grey scale: that of the volume in which they were found, or this one's."""
+    if given is not None and all(range_.spread is not None for range_ in given):
+        scales = [(range_.centre, range_.spread) for range_ in given]
+    else:
+        scales = [(level.centre, level.spread) for level in levels_of(images, settings.clip_limit, settings.tile_px)]
+    return tuple(
+        replace(range_, centre=centre, spread=spread) for range_, (centre, spread) in zip(found, scales, strict=True)
+    )
 
 
 _SMALL_FIELD = Note(

@@ -86,7 +86,15 @@ def image_id(scan: Scan, series: str | None) -> str:
 
 def result_key(image: str, card: ModelCard, channel: int | str | None, precision: str) -> str:
     """The name under which a result is kept: a digest of all that it depends on besides the threshold."""
-    parts = [image, card.weights.sha256, asdict(card.network), asdict(card.preprocessing), channel, precision]
+    parts = [
+        image,
+        card.weights.sha256,
+        asdict(card.network),
+        asdict(card.preprocessing),
+        card.temperature,
+        channel,
+        precision,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -75,6 +75,9 @@ def test_the_full_strength_changes_greys_and_leaves_truth_binary(shrink):
     assert pictures.dtype == torch.float32
     assert pictures.shape == masks.shape
     assert pictures.isfinite().all()
+    still = AugmentSettings(gain=0, offset=0, bias=0, noise=0, blur=0)
+    moved, _ = draw(still, window=64 // shrink, shrink=shrink)
+    assert (pictures - moved).abs().amax(dim=(1, 2, 3)).min() > 0.1
     assert set(masks.unique().tolist()) == {0.0, 1.0}
 
 

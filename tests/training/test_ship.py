@@ -1,7 +1,7 @@
 """A trained model takes a shipped one's place only where it is better."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -69,8 +69,9 @@ def test_a_model_of_everybody_quotes_the_folds_of_its_recipe_and_is_calibrated_b
         out = tmp_path / f"f{fold}"
         train(replace(options, fold=fold, out=out))
         scores = evaluate(out / "model", options.data, out / "evaluation", folds=options.folds, fold=fold)
-        recipe = load_card(out / "model").recipe
-        (results / f"f{fold}.json").write_text(json.dumps({**scores, "run": {"recipe": recipe}}))
+        card = load_card(out / "model")
+        told = {"recipe": card.recipe, "preprocessing": asdict(card.preprocessing)}
+        (results / f"f{fold}.json").write_text(json.dumps({**scores, "run": told}))
         if not fold:
             everybody = train(replace(options, fold=None, out=tmp_path / "all"))
             with pytest.raises(InputError, match="finish all folds"):
@@ -82,6 +83,7 @@ def test_a_model_of_everybody_quotes_the_folds_of_its_recipe_and_is_calibrated_b
     assert card.metrics["figures"]["dice"]["n"] == len(card.data["patients"])
     assert card.temperature != 1.0
     assert card.metrics["calibration_error_with_temperature"]["mean"] > 0
-    other = train(replace(options, fold=None, out=tmp_path / "other", loss="focal-tversky"))
-    with pytest.raises(InputError, match="not those of this run's recipe"):
-        ship.ship("small", other.model.parent, options.data, results)
+    for name, change in (("loss", {"loss": "focal-tversky"}), ("filters", {"filters": (2, 4)})):
+        other = train(replace(options, fold=None, out=tmp_path / name, **change))
+        with pytest.raises(InputError, match="not those of this run's recipe"):
+            ship.ship("small", other.model.parent, options.data, results)

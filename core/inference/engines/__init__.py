@@ -39,7 +39,7 @@ class Engine(Protocol):
         shrink: int = 1,
         levels: NDArray[np.float32] | None = None,
     ) -> Batch:
-        """CLAHE, the network's grey scale, edges repeated at bottom and right, shrunken to a multiple of `grid`.
+        """CLAHE, edges repeated at bottom and right, shrunken to a multiple of `grid`, the network's grey scale.
 
         Args:
             images: (N, C, H, W).
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
     def probability(self, logits: Batch) -> NDArray[np.float32]:
-        """(N, H, W) sigmoid of (N, 1, H, W) logits, divided by the model's temperature, in host memory."""
+        """(N, H, W) sigmoid of (N, 1, H, W) logits, in host memory."""
         ...
 
     def take_fallbacks(self) -> dict[str, int]:

@@ -34,7 +34,6 @@ class TorchEngine:
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
         precision: "auto", "fp32", "bf16" or, on CUDA, "fp16".
         channels: the network's inputs.
-        temperature: by which logits are divided before they become probabilities.
         batch: windows per call; None is 1 on a CPU and `CUDA_BATCH` on CUDA.
         identity: what tells this network from others, under which an automatic choice is kept on this machine.
 
@@ -52,13 +51,11 @@ class TorchEngine:
         precision: str = "auto",
         *,
         channels: int = 1,
-        temperature: float = 1.0,
         batch: int | None = None,
         identity: str = "",
     ) -> None:
         if batch is not None and batch < 1:
             raise UsageError("the batch must be at least 1")
-        self._temperature = temperature
         self._device = choose_device(device)
         self.device = str(self._device)
         self.batch = batch if batch is not None else CUDA_BATCH if self._device.type == "cuda" else 1
@@ -84,10 +81,14 @@ class TorchEngine:
         levels: NDArray[np.float32] | None = None,
     ) -> Tensor:
         """See `Engine.prepare`; CLAHE runs on the device on CUDA, through OpenCV on a CPU."""
-        batch = self._in_batches(lambda part: self._prepare(part, clip_limit, tile_px, shrink), images)
-        if levels is None:
-            return batch
-        return standardise(batch, torch.from_numpy(levels).to(self._device))
+
+        def step(part: range) -> Tensor:
+            chosen = slice(part.start, part.stop)
+            return self._prepare(
+                images[chosen], clip_limit, tile_px, shrink, None if levels is None else levels[chosen]
+            )
+
+        return self._in_batches(step, range(len(images)))
 
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ class TorchEngine:
     @torch.inference_mode()
     def probability(self, logits: Tensor) -> NDArray[np.float32]:
         """See `Engine.probability`."""
-        probability: NDArray[np.float32] = (logits[:, 0] / self._temperature).sigmoid().cpu().numpy()
+        probability: NDArray[np.float32] = logits[:, 0].sigmoid().cpu().numpy()
         return probability
 
     def take_fallbacks(self) -> dict[str, int]:
@@ -138,7 +139,14 @@ class TorchEngine:
             torch.cuda.empty_cache()
         return None
 
-    def _prepare(self, images: NDArray[np.uint8], clip_limit: float, tile_px: int, shrink: int) -> Tensor:
+    def _prepare(
+        self,
+        images: NDArray[np.uint8],
+        clip_limit: float,
+        tile_px: int,
+        shrink: int,
+        levels: NDArray[np.float32] | None,
+    ) -> Tensor:
         count, channels, height, width = images.shape
         tiles = tile_grid(height, width, tile_px)
         planes = np.ascontiguousarray(images).reshape(count * channels, height, width)
@@ -152,6 +160,8 @@ class TorchEngine:
         batch = functional.pad(batch, (0, -width % multiple, 0, -height % multiple), mode="replicate")
         if shrink > 1:
             batch = functional.avg_pool2d(batch, shrink)  # (N, C, h, w), multiples of the grid
+        if levels is not None:
+            batch = standardise(batch, torch.from_numpy(levels).to(self._device))
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # so that the time is booked on CLAHE and not on the network
         return batch

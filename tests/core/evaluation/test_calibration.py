@@ -16,20 +16,23 @@ from core.evaluation.scoring import LOGIT_BINS, bin_logits, score_case, score_pa
 VOXELS = (4, 64, 64)
 
 
-def scores_of(folder: Path, patients: tuple[str, ...], overconfidence: float, held_out: str = "yes") -> Path:
-    """An evaluation of a model whose logits are larger than they should be, by a factor."""
+def scores_of(
+    folder: Path, patients: tuple[str, ...], overconfidence: float, held_out: str = "yes", middle: float = -1.0
+) -> Path:
+    """An evaluation of a model whose logits, around a middle, are larger than they should be, by a factor."""
     rows = []
     for patient in patients:
         draw = np.random.default_rng(list(patient.encode()))
-        honest = draw.normal(-1, 1.5, VOXELS)
+        honest = draw.normal(middle, 1.5, VOXELS)
         truth = draw.random(VOXELS) < 1 / (1 + np.exp(-honest))
         probability = (1 / (1 + np.exp(-overconfidence * honest))).astype(np.float32)
         case = score_case(
             patient, truth, probability >= 0.5, probability, np.ones(VOXELS, np.bool_), spacing_mm=(None, None, None)
         )
         rows.append(score_patient(patient, [case]))
+    model = {"network": "unet", "filters": [2], "weights_sha256": folder.name}
     about = {
-        "name": "model", "models": [{"weights_sha256": folder.name}], "data": {"name": "set"}, "split": [],
+        "name": "model", "models": [model], "data": {"name": "set"}, "split": [],
         "held_out": held_out, "settings": {}, "content_check": [], "training": None, "limits": [],
     }  # fmt: skip
     folder.mkdir()
@@ -61,6 +64,20 @@ def test_the_temperature_is_that_by_which_logits_were_multiplied(tmp_path: Path,
         assert error["difference"]["high"] < 0
 
 
+def test_voxels_that_are_nearly_certain_do_not_pull_the_temperature(tmp_path: Path) -> None:
+    folds = [scores_of(tmp_path / str(k), (f"p{k}",), 2.0, middle=-6.0) for k in range(4)]  # logits around -12
+    assert calibrate(folds)["temperature"] == pytest.approx(2.0, rel=0.15)
+
+
+def test_scores_of_different_networks_are_not_one_recipe(tmp_path: Path) -> None:
+    one, other = (scores_of(tmp_path / name, (name,), 1.0) for name in ("a", "b"))
+    values = json.loads((other / "scores.json").read_text(encoding="utf-8"))
+    values["models"][0]["filters"] = [3]
+    (other / "scores.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(InputError, match="different networks"):
+        calibrate([one, other])
+
+
 def test_patients_count_alike_whatever_their_size() -> None:
     def row(voxels: int, overconfidence: float) -> dict[str, object]:
         draw = np.random.default_rng(voxels)
@@ -80,7 +97,7 @@ def test_scores_that_cannot_judge_a_temperature_are_refused(tmp_path: Path) -> N
     one, other = (scores_of(tmp_path / name, (name,), 1.0) for name in ("a", "b"))
     with pytest.raises(UsageError, match="two or more"):
         calibrate([one])
-    with pytest.raises(InputError, match="each fold once"):
+    with pytest.raises(InputError, match="more than one of these scores"):
         calibrate([one, one])
     with pytest.raises(InputError, match="held-out"):
         calibrate([one, scores_of(tmp_path / "learnt", ("c",), 1.0, held_out="no")])

@@ -137,18 +137,22 @@ def test_a_voxel_at_the_threshold_is_lesion_and_the_card_says_the_default(
     assert ready.segment(a_scan(noise()), threshold=0).manifest["settings"]["threshold"] == 0
 
 
+@pytest.mark.parametrize("grid", ["native", "fit"])
 def test_the_cards_temperature_moves_probabilities_and_leaves_masks(
-    make_model: Callable[..., Path], tmp_path: Path
+    make_model: Callable[..., Path], tmp_path: Path, grid: Any
 ) -> None:
+    coarse = replace(PLAIN, shrink=2, size=64)
+    scan = a_scan(noise(height=90, width=70))
     plain, calibrated = (
-        Predictor(make_model(tmp_path / name, temperature=temperature), "cpu", "fp32").segment(
-            a_scan(noise()), grid="native"
+        Predictor(make_model(tmp_path / name, preprocessing=coarse, temperature=temperature), "cpu", "fp32").segment(
+            scan, tta=True, grid=grid
         )
         for name, temperature in (("plain", 1.0), ("calibrated", 2.0))
     )
     logits = np.log(plain.probability) - np.log1p(-plain.probability)
-    np.testing.assert_allclose(calibrated.probability, 1 / (1 + np.exp(-logits / 2)), atol=1e-5)
+    np.testing.assert_allclose(calibrated.probability, 1 / (1 + np.exp(-logits / 2)), atol=1e-6)
     np.testing.assert_array_equal(calibrated.mask, plain.mask)
+    assert plain.mask.any()
     assert calibrated.manifest["model"]["temperature"] == 2.0
 
 

@@ -40,7 +40,7 @@ def test_8_bit_stays_as_it_is() -> None:
     images, ranges, notes = to_uint8(voxels)
     assert images is voxels
     assert [asdict(range_) for range_ in ranges] == [
-        {"low": 0.0, "high": 255.0, "scaled": False, "centre": 0.0, "spread": 255.0}
+        {"low": 0.0, "high": 255.0, "scaled": False, "centre": None, "spread": None}
     ]
     assert notes == ()
 
