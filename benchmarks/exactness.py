@@ -9,11 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.compare_tiling import tiled
 from benchmarks.latency import depths
-from benchmarks.subjects import SIDE, Subject, mosaic, phantom_slices
+from benchmarks.subjects import SIDE, Subject, mosaic, phantom_slices, show
 from core.inference.engines.torch_engine import TorchEngine
+from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe
 
 
@@ -83,7 +85,7 @@ def tiling_against_whole(
             for height, width in (largest, (1, 1), *drawn):
                 top, left = rng.integers(0, SIDE // 2, 2)
                 picture = field[:, top : top + height, left : left + width]
-                pictures = engine.prepare(picture[:, None], 2.0, 32)  # (1, 1, H, W)
+                pictures = show(engine, picture, subject.preprocessing)  # (1, 1, h, w)
                 window = 2 * engine.halo + engine.grid * int(rng.integers(1, 10))
                 with torch.inference_mode():
                     whole, exact = engine.forward(pictures), double(pictures.double())
@@ -119,13 +121,14 @@ def precision_against_fp32(
         for each network and precision how many lesion pixels changed, Dice of the two masks, and how far logits and
         probabilities moved.
     """
-    slices = phantom_slices(count, side)[:, None]  # (N, 1, H, W)
+    slices = phantom_slices(count, side)  # (N, H, W)
     for subject in subjects:
         network = subject.build()
-        reference = _logits(TorchEngine(network, "cpu", "fp32"), slices)
+        settings = subject.preprocessing
+        reference = _logits(TorchEngine(network, "cpu", "fp32"), slices, settings)
         for precision in precisions:
             engine = TorchEngine(network, device, precision)
-            logits = _logits(engine, slices)
+            logits = _logits(engine, slices, settings)
             expected, found = reference >= 0, logits >= 0
             lesion = int(expected.sum())
             both = lesion + int(found.sum())
@@ -141,5 +144,6 @@ def precision_against_fp32(
             }
 
 
-def _logits(engine: TorchEngine, slices: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
-    return engine.forward(engine.prepare(slices, 2.0, 32)).cpu()
+def _logits(engine: TorchEngine, slices: NDArray[np.uint8], settings: PreprocessSettings) -> torch.Tensor:
+    logits: torch.Tensor = engine.forward(show(engine, slices, settings)).cpu()
+    return logits

@@ -9,16 +9,25 @@ from typing import Any
 from torch import nn
 
 from benchmarks.rows import Row, not_measured
-from benchmarks.subjects import PRECISIONS, SIDE, Subject, missing_device, phantom_slices
+from benchmarks.subjects import PRECISIONS, SIDE, Subject, missing_device, phantom_slices, show
 from benchmarks.timing import Effort, measure
 from core.errors import DeviceOutOfMemory
 from core.inference.engines.torch_engine import TorchEngine
+from core.model_card import PreprocessSettings
 from core.networks import NestedUNet
 
+PLAIN = PreprocessSettings()
 BATCHES = {"cpu": (1, 4), "cuda": (1, 8, 32)}
 
 
-def network_call(network: nn.Module, device: str, precision: str, batch: int, side: int = SIDE) -> Callable[[], Any]:
+def network_call(
+    network: nn.Module,
+    device: str,
+    precision: str,
+    batch: int,
+    side: int = SIDE,
+    settings: PreprocessSettings = PLAIN,
+) -> Callable[[], Any]:
     """A call of the network as `Predictor` makes it: channels last, autocast, the check for finite logits included.
 
     Args:
@@ -27,9 +36,10 @@ def network_call(network: nn.Module, device: str, precision: str, batch: int, si
         precision: "fp32", "bf16" or "fp16".
         batch: pictures per call.
         side: their height and width.
+        settings: how they are prepared; a model that shrinks them has less to compute.
     """
     engine = TorchEngine(network, device, precision, batch=batch)
-    pictures = engine.prepare(phantom_slices(batch, side)[:, None], 2.0, 32)  # (N, 1, H, W) in [0, 1]
+    pictures = show(engine, phantom_slices(batch, side), settings)  # (N, 1, h, w)
     return lambda: engine.forward(pictures)
 
 
@@ -60,16 +70,16 @@ def latency_rows(
             for precision in PRECISIONS[device.partition(":")[0]]:
                 for batch in batches:
                     row = Row("network", subject.name + suffix, device, precision, batch, (side, side))
-                    yield _measured(row, network, effort)
+                    yield _measured(row, network, effort, subject.preprocessing)
             if not all_depths:
                 break
 
 
-def _measured(row: Row, network: nn.Module, effort: Effort) -> Row:
+def _measured(row: Row, network: nn.Module, effort: Effort, settings: PreprocessSettings) -> Row:
     assert row.batch is not None
     assert row.size is not None
     try:
-        call = network_call(network, row.device, row.precision, row.batch, row.size[0])
+        call = network_call(network, row.device, row.precision, row.batch, row.size[0], settings)
         return replace(row, timing=measure(call, row.device, effort).per(row.batch))
     except DeviceOutOfMemory as error:
         return replace(row, note=error.detail)

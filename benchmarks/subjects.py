@@ -10,9 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from core.inference.engines import Batch, Engine
+from core.model_card import PreprocessSettings
 from core.model_store import find_model, load_card, load_network, shipped_models
 from core.networks import NETWORK_NAMES, STANDARD_FILTERS, NestedUNet, build_network
 from core.phantom import make_phantom
+from core.preprocess.levels import levels_of
 
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
 SIDE = 256
@@ -43,6 +46,11 @@ class Subject:
     def slug(self) -> str:
         """The name as a test's id: without blanks, in ASCII."""
         return self.name.replace("…", "-").replace(" ", "-")
+
+    @property
+    def preprocessing(self) -> PreprocessSettings:
+        """How its pictures are prepared: the model's way, or the plain one."""
+        return PreprocessSettings() if self.model is None else load_card(find_model(self.model)).preprocessing
 
     def build(self) -> nn.Module:
         """The network in eval mode, on the CPU."""
@@ -82,6 +90,16 @@ def fresh_network(name: str, filters: tuple[int, ...], seed: int = 0) -> nn.Modu
         head.weight.mul_(scale)
         head.bias.sub_(logits[picture > 0.1].quantile(0.9)).mul_(scale)
     return network
+
+
+def show(engine: Engine, slices: NDArray[np.uint8], settings: PreprocessSettings) -> Batch:
+    """Pictures (N, H, W), each a scan of its own, as a model's network sees them: (N, 1, h, w)."""
+    pictures = slices[:, None]  # (N, 1, H, W)
+    levels = None
+    if settings.standardise:
+        found = [levels_of(picture[None], settings.clip_limit, settings.tile_px) for picture in pictures]
+        levels = np.array([[(level.centre, level.spread) for level in channels] for channels in found], np.float32)
+    return engine.prepare(pictures, settings.clip_limit, settings.tile_px, settings.shrink, levels)
 
 
 def phantom_slices(count: int, side: int = SIDE) -> NDArray[np.uint8]:

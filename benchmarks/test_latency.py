@@ -49,6 +49,7 @@ def test_latency_of_a_network(
     benchmark: BenchmarkFixture,
 ) -> None:
     benchmark.group = f"{device}, {precision}, batch {batch}, {SIDE}×{SIDE}"
-    call = network_call(build(subject)[shallower_by], device, precision, batch)
-    assert call().shape == (batch, 1, SIDE, SIDE)
+    settings = subject.preprocessing
+    call = network_call(build(subject)[shallower_by], device, precision, batch, settings=settings)
+    assert call().shape == (batch, 1, SIDE // settings.shrink, SIDE // settings.shrink)
     clock(call, device, batch, precision=precision)

@@ -40,7 +40,7 @@ class Pace:
 
 
 def work_of(scan: Scan, card: ModelCard, slices: int | None = None) -> float:
-    """Pixels that the network will see."""
+    """Pixels on the network's grid."""
     view = first_view(scan)
     count, height, width = view.shape
     try:
