@@ -20,7 +20,7 @@ import typer
 
 import metseg_console as console
 import metseg_faces as faces
-import metseg_info as pages
+import metseg_info as information
 import metseg_progress as progress
 import metseg_research as research
 from metseg_options import (
@@ -262,13 +262,13 @@ def info(
         if as_json:
             _print_json({"folder": str(folder), **card})
         else:
-            pages.print_card(card, folder)
+            information.print_card(card, folder)
         return
-    known = pages.gather_info(check)
+    known = information.gather_info(check)
     if as_json:
         _print_json(known)
     else:
-        pages.print_info(known)
+        information.print_info(known)
     if check and any(entry["problem"] for part in ("devices", "models") for entry in known["check"][part]):
         raise typer.Exit(FAILED)
 
@@ -286,12 +286,12 @@ def _show_scan(path: str, series: str | None, as_json: bool) -> None:
             choices = [{"key": choice.key, "description": choice.description} for choice in several.choices]
             _print_json({"name": Path(path).name, "code": several.code, "series": choices})
         else:
-            pages.print_series(path, several)
+            information.print_series(path, several)
         return
     if as_json:
         _print_json(told.to_json())
     else:
-        pages.print_scan(told)
+        information.print_scan(told)
 
 
 for verb in (

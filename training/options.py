@@ -48,7 +48,7 @@ class TrainOptions:
         each_image: every image is of another patient.
         channel: which one to take, where the set does not tell.
         inner: share of the training patients that is kept for watching the run.
-        stages: growing resolution; () takes the network's own from `STAGES`.
+        stages: of the course; () takes the network's own from `STAGES`.
         batch: slices a step.
         empties: slices without lesion an epoch, for each slice with.
         loss: one of `training.losses.LOSSES`.

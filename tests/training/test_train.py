@@ -68,6 +68,25 @@ def test_a_run_ends_with_a_model_that_finds_what_it_learnt(whole_run, options):
     assert dice(found.mask, read_mask(source)) > 0.6
 
 
+@pytest.mark.parametrize("standardise", [False, True])
+def test_what_is_watched_is_what_the_predictor_finds(options, tmp_path, standardise):
+    from core.inference import Predictor
+    from training.train import train
+
+    coarse = dataclasses.replace(options.preprocessing, standardise=standardise)
+    result = train(
+        dataclasses.replace(options, out=tmp_path, stages=(Stage(4, 2, 32, 1e-2),), preprocessing=coarse)
+    )  # watched after every fourth epoch
+    card = load_card(result.model)
+    assert (card.preprocessing.shrink, card.preprocessing.standardise) == (2, standardise)
+    ready, scores = Predictor(result.model, "cpu", "fp32"), []
+    for patient in card.data["watched"]:
+        source = next(source for source in find_scans(options.data) if source.name.startswith(patient))
+        scores.append(dice(ready.segment(read_scan(source)).mask, read_mask(source)))
+    assert result.figures["inner_dice"] == pytest.approx(np.mean(scores), abs=0.01)
+    assert np.mean(scores) > 0.2
+
+
 def test_nobody_is_both_learnt_from_and_held_out(whole_run, options):
     split = json.loads((options.out / "manifest.json").read_text())["run"]["split"]
     learn, watch, held = (set(split[part]) for part in ("learn", "watch", "held"))

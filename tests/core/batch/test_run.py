@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from core.errors import OutputError
 from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan
 from core.measure.dice import dice
+from core.model_store import load_card
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -142,6 +144,9 @@ def test_results_of_another_input_or_model_are_not_overwritten(
     plan = plan_jobs([tmp_path / "A"], tmp_path / "out")
     request = make_request(other_model, device="cpu", precision="fp32")
     (outcome,) = run_batch(plan, request, tmp_path / "out").failed
+    assert "another model" in str(outcome.error)
+    recalibrated = replace(request, folder=tiny_model, card=replace(load_card(tiny_model), temperature=2.0))
+    (outcome,) = run_batch(plan, recalibrated, tmp_path / "out").failed
     assert "another model" in str(outcome.error)
     write_case(tmp_path / "other" / "A", seed=1)
     (outcome,) = run([tmp_path / "other" / "A"]).failed

@@ -232,6 +232,15 @@ def test_folds_are_joined_into_one_table_that_is_made_again_from_scores_alone(
         redo_tables(parts, tmp_path / "all")
     with pytest.raises(UsageError, match="name at least one"):
         redo_tables([])
+    changed = json.loads((parts[1] / "scores.json").read_text())
+    for setting, refused in (("precision", False), ("mirrored", True)):
+        settings = {**changed["settings"], setting: "another"}
+        (parts[1] / "scores.json").write_text(json.dumps({**changed, "settings": settings}))
+        if refused:
+            with pytest.raises(InputError, match="differ in their settings \\(mirrored\\)"):
+                redo_tables(parts)
+        else:
+            assert redo_tables(parts)["settings"] == {**whole["settings"], setting: "several"}
 
 
 def test_the_slices_counts_add_up_to_the_patients(done: tuple[Path, dict[str, Any]]) -> None:

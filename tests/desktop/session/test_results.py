@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,10 @@ def test_the_key_depends_on_all_that_the_result_depends_on(tiny_models: dict[str
         result_key("a", second, None, "auto"),
         result_key("a", first, "1", "auto"),
         result_key("a", first, None, "fp32"),
+        result_key("a", replace(first, temperature=2.0), None, "auto"),
+        result_key("a", replace(first, preprocessing=replace(first.preprocessing, shrink=2)), None, "auto"),
     }
-    assert len(keys) == 5
+    assert len(keys) == 7
 
 
 def test_what_was_not_looked_at_for_longest_goes_first(tmp_path: Path) -> None:
