@@ -123,6 +123,7 @@ def record(result: Result) -> dict[str, Any]:
             "version": card.version,
             "weights_sha256": card.weights.sha256,
             "network": card.network.name,
+            "temperature": card.temperature,
         },
         "settings": {
             "threshold": result.finding.threshold,
@@ -131,6 +132,8 @@ def record(result: Result) -> dict[str, Any]:
             "channel": options.channel,
             "clip_limit": card.preprocessing.clip_limit,
             "tile_px": card.preprocessing.tile_px,
+            "shrink": card.preprocessing.shrink,
+            "standardise": card.preprocessing.standardise,
         },
         "plane": asdict(result.images.prepared.plane),
         "grid": asdict(result.images.prepared.grid),
