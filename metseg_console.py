@@ -187,14 +187,16 @@ def print_leak(result: Mapping[str, Any]) -> None:
 
 def print_calibration(result: Mapping[str, Any]) -> None:
     """A recipe's temperature, and what it is worth on patients it was not fitted to."""
-    error = result["calibration_error"]
     print(f"Temperature {result['temperature']:.3f}, fitted to {counted(result['patients'], 'patient')}")
     print_table(
-        ("calibration error inside the head", "mean over patients", "95 % interval"),
+        ("inside the head", "as it is", "by the other folds' temperature", "difference (95 % interval)"),
         [
-            (words, f"{error[key]['mean']:.4f}", f"{error[key]['low']:.4f} to {error[key]['high']:.4f}")
-            for words, key in (
-                ("as it is", "before"), ("by the other folds' temperature", "after"), ("difference", "difference")
+            (
+                words, f"{found['before']['mean']:.4f}", f"{found['after']['mean']:.4f}",
+                "{mean:+.4f} ({low:+.4f} to {high:+.4f})".format(**found["difference"]),
+            )
+            for words, found in (
+                ("calibration error", result["calibration_error"]), ("cross-entropy", result["cross_entropy"])
             )
         ],
     )  # fmt: skip

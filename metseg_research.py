@@ -114,8 +114,7 @@ def folds(
     from core.evaluation.divide import divide_folder
     from core.evaluation.folds import save_folds
 
-    if out.exists() and not overwrite:
-        raise OutputError("this file is there already; use --overwrite or another --out", source=str(out))
+    _check_new(out, overwrite)
     with progress.CountProgress("reading case") as show:
         divided = divide_folder(
             data, count=count, seed=seed, patients=patients, each_image=each_image, channel=channel, progress=show
@@ -184,20 +183,24 @@ def leak(
     leaking: Annotated[Path, typer.Argument(help="Evaluation of slices whose neighbours were learnt from.")],
     honest: Annotated[list[Path], typer.Argument(metavar="HONEST...", help="Evaluations, fold by fold, by patient.")],
     out: Annotated[Path, typer.Option(help="JSON file for the result.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Say how much a split by slice flatters, over the slices that both splits scored."""
     from core.evaluation.slices import measure_leak
 
+    _check_new(out, overwrite)
     console.print_leak(measure_leak(honest, leaking, out))
 
 
 def calibrate(
     folds: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="A recipe's folds, one scores.json each.")],
     out: Annotated[Path, typer.Option(help="JSON file for the result.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Fit the temperature that makes a recipe's probabilities mean what they say."""
     from core.evaluation.calibration import calibrate as run_calibration
 
+    _check_new(out, overwrite)
     console.print_calibration(run_calibration(folds, out))
 
 
@@ -241,6 +244,13 @@ def experiment(
         console.complain("Stopped; the same command goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None
     console.print_experiment(queue)
+
+
+def _check_new(out: Path, overwrite: bool) -> None:
+    from core.errors import OutputError
+
+    if out.exists() and not overwrite:
+        raise OutputError("this file is there already; use --overwrite or another --out", source=str(out))
 
 
 def _need_training_packages() -> None:

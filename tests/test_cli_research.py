@@ -90,3 +90,31 @@ def test_the_leak_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFix
     assert "1 slice of 1 patient" in page
     assert "+0.500" in page
     assert json.loads((tmp_path / "leak.json").read_text())["measures"]["dice"]["difference"] == 0.5
+
+
+def test_the_temperature_is_shown_and_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from core.evaluation.scores import build_scores, save_scores
+    from core.evaluation.scoring import score_case, score_patient
+
+    for name in ("a", "b"):
+        draw = np.random.default_rng(len(name))
+        logits = draw.normal(-1, 2, (2, 32, 32))
+        truth = draw.random(logits.shape) < 1 / (1 + np.exp(-logits))
+        probability = (1 / (1 + np.exp(-2 * logits))).astype(np.float32)
+        case = score_case(name, truth, probability >= 0.5, probability, truth | True, spacing_mm=(None, None, None))
+        about = {
+            "name": name, "models": [{"network": "unet", "filters": [2], "weights_sha256": name}], "split": [],
+            "data": {"name": "set"}, "held_out": "yes", "settings": {}, "content_check": [], "training": None,
+            "limits": [],
+        }  # fmt: skip
+        (tmp_path / name).mkdir()
+        save_scores(build_scores(about, [score_patient(name, [case])]), tmp_path / name)
+    call = ["calibrate", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "calibration.json")]
+    assert metseg.main(call) == 0
+    found = json.loads((tmp_path / "calibration.json").read_text())
+    page = capsys.readouterr().out
+    assert f"Temperature {found['temperature']:.3f}, fitted to 2 patients" in page
+    assert f"{found['cross_entropy']['after']['mean']:.4f}" in page
+    assert metseg.main(call) != 0
+    assert "--overwrite" in capsys.readouterr().err
+    assert metseg.main([*call, "--overwrite"]) == 0

@@ -5,7 +5,7 @@ The answer at a probability of one half stays as it is, so masks at the usual th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,9 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
         out: JSON file for the result, or None.
 
     Returns:
-        `temperature`, fitted to all patients; `folds`, with the temperature of the others; and the calibration error
-        inside the head, mean over patients, `before` and `after`, each patient calibrated by the other folds'.
+        `temperature`, fitted to all patients; `folds`, with the temperature of the others; and `calibration_error` and
+        `cross_entropy` inside the head, means over patients, `before` and `after`, each patient calibrated by the
+        other folds'.
 
     Raises:
         UsageError: fewer than two folds.
@@ -55,8 +56,7 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
     if len({(model["network"], tuple(model["filters"]), model.get("temperature", 1.0)) for model in models}) > 1:
         raise InputError("these scores are of different networks; name the folds of one recipe", source=str(folds[0]))
     fitted = []
-    before: list[float] = []
-    after: list[float] = []
+    pairs: list[tuple[Row, float]] = []  # each patient with the temperature of the other folds
     known = models[0].get("temperature", 1.0)
     for part, model in zip(parts, models, strict=True):
         mine = part["patients"]
@@ -69,8 +69,7 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
                 "temperature_of_the_others": round(known * others, DECIMALS),
             }
         )
-        before += [calibration_error(row, 1.0) for row in mine]
-        after += [calibration_error(row, others) for row in mine]
+        pairs += [(row, others) for row in mine]
     result = {
         "kind": KIND,
         "metseg": VERSION,
@@ -78,11 +77,8 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
         "patients": len(rows),
         "temperature": round(known * fit_temperature(rows), DECIMALS),
         "folds": fitted,
-        "calibration_error": {
-            "before": _plain(mean_interval(before)),
-            "after": _plain(mean_interval(after)),
-            "difference": _plain(paired_difference(before, after)),
-        },
+        "calibration_error": _before_and_after(calibration_error, pairs),
+        "cross_entropy": _before_and_after(cross_entropy, pairs),
         "logits": {"limit": LOGIT_LIMIT, "step": LOGIT_STEP},
         "bootstrap": {"over": "patients", "resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
     }
@@ -101,16 +97,17 @@ def fit_temperature(rows: Sequence[Row]) -> float:
     """
     from scipy import optimize  # type: ignore[import-untyped]
 
-    counts = np.stack([np.asarray(row["logits"], np.float64) for row in rows])  # (patients, 2, LOGIT_BINS)
-    shares = counts / counts[:, :1].sum(axis=2, keepdims=True).clip(min=1)
-    voxels, lesion = shares.mean(axis=0)
+    def mean(log_temperature: float) -> float:
+        return float(np.mean([cross_entropy(row, np.exp(log_temperature)) for row in rows]))
 
-    def cross_entropy(log_temperature: float) -> float:
-        scaled = _centres() / np.exp(log_temperature)
-        return float((voxels * np.logaddexp(0, scaled) - lesion * scaled).sum())
+    return float(np.exp(optimize.minimize_scalar(mean, bounds=tuple(np.log(RANGE)), method="bounded").x))
 
-    bounds = tuple(np.log(RANGE))
-    return float(np.exp(optimize.minimize_scalar(cross_entropy, bounds=bounds, method="bounded").x))
+
+def cross_entropy(row: Row, temperature: float) -> float:
+    """Cross-entropy, in nats, of a mean voxel inside a patient's head after division by a temperature."""
+    voxels, lesion = np.asarray(row["logits"], np.float64)
+    scaled = _centres() / temperature
+    return float((voxels * np.logaddexp(0, scaled) - lesion * scaled).sum() / max(voxels.sum(), 1))
 
 
 def calibration_error(row: Row, temperature: float) -> float:
@@ -139,6 +136,15 @@ def _check(path: str | Path) -> Mapping[str, Any]:
     if any(np.shape(row.get("logits", ())) != (2, LOGIT_BINS) for row in scores["patients"]):
         raise InputError("these scores do not count logits; make them anew with `metseg evaluate`", source=str(path))
     return scores
+
+
+def _before_and_after(measure: Callable[[Row, float], float], pairs: Sequence[tuple[Row, float]]) -> dict[str, Any]:
+    before, after = ([measure(row, t) for row, t in some] for some in ([(row, 1.0) for row, _ in pairs], pairs))
+    return {
+        "before": _plain(mean_interval(before)),
+        "after": _plain(mean_interval(after)),
+        "difference": _plain(paired_difference(before, after)),
+    }
 
 
 def _plain(found: Interval | Difference) -> dict[str, float]:

@@ -59,7 +59,9 @@ def test_the_temperature_is_that_by_which_logits_were_multiplied(tmp_path: Path,
         assert fold["temperature_of_the_others"] == pytest.approx(overconfidence, rel=0.08)
     error = result["calibration_error"]
     assert error["after"]["mean"] < 0.03
+    assert result["cross_entropy"]["difference"]["mean"] <= 0.0005
     if overconfidence != 1:
+        assert result["cross_entropy"]["difference"]["high"] < 0
         assert error["before"]["mean"] > 0.05
         assert error["difference"]["high"] < 0
 
