@@ -27,7 +27,7 @@ class Stage:
 
 
 # Windows of 192 pixels of the grid hold most of a head. Half the resolution costs a quarter, and a few epochs at the
-# full one after it made models worse, so the networks' own courses have none: see docs/NOTES.md.
+# full one after it made models worse, so the networks' own courses have none: see docs/recipe.md.
 HALF, FULL = Stage(36, 2, 96, 1.5e-3), Stage(10, 1, 192, 8e-4)
 STAGES = {"attention-unet": (HALF,), "nested-unet": (replace(HALF, epochs=24),)}
 
