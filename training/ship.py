@@ -88,9 +88,9 @@ def _held_out(name: str, run: Path, data: Path) -> dict[str, Any]:
 def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
     card = load_card(run / "model")
     found = [(path, read_scores(path)) for path in sorted(folds.glob("*.json"))]
-    mine = [(path, scores) for path, scores in found if scores["models"][0]["network"] == card.network.name]
-    if not mine or any(_recipe(scores) != _recipe_of(card) for _, scores in mine):
-        raise InputError("the results of folds are not those of this run's recipe; name the right folder", source=name)
+    mine = [(path, scores) for path, scores in found if _recipe(scores) == _recipe_of(card)]
+    if not mine:
+        raise InputError("no results of folds there are of this run's recipe; name the right folder", source=name)
     joined = join_scores([scores for _, scores in mine], name)
     if {row["patient"] for row in joined["patients"]} != set(card.data["patients"]):
         raise InputError(
@@ -102,11 +102,14 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
 
 def _recipe(scores: Mapping[str, Any]) -> list[Any]:
     run = scores.get("run", {})
-    return [run.get("recipe"), run.get("preprocessing"), scores["models"][0]["filters"]]
+    model = scores["models"][0]
+    return [run.get("recipe"), run.get("preprocessing"), model["network"], model["filters"]]
 
 
 def _recipe_of(card: ModelCard) -> list[Any]:
-    plain: list[Any] = json.loads(json.dumps([card.recipe, asdict(card.preprocessing), card.network.filters]))
+    plain: list[Any] = json.loads(
+        json.dumps([card.recipe, asdict(card.preprocessing), card.network.name, card.network.filters])
+    )
     return plain
 
 
