@@ -6,11 +6,15 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 from core.errors import OutputError
+
+NUMBERS = re.compile(r"\[\n *(-?\d[-+.\deE]*(?:,\n *-?\d[-+.\deE]*)*)\n *\]")
+"""A list of numbers, each on a line."""
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -48,7 +52,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, values: Any, indent: int = 1) -> None:
-    """Write values as JSON, with a last line end, into a folder that is made where it is missing.
+    """Write values as JSON, lists of numbers on one line, into a folder that is made where it is missing.
 
     Raises:
         OutputError: see `write_atomic`.
@@ -58,4 +62,7 @@ def write_json(path: Path, values: Any, indent: int = 1) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError("its folder cannot be made; choose another place", source=str(path)) from error
-    write_text(path, json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+    content = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
+    # A text in JSON holds no line end as such, so what spans lines is a list and never a part of a text.
+    content = NUMBERS.sub(lambda found: "[" + re.sub(r",\n *", ", ", found[1]) + "]", content)
+    write_text(path, content + "\n")
