@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from core.errors import InputError, NothingFound, OutputError, UsageError
 from core.evaluation.folds import Folds, Patient, inner_part, load_folds, make_folds
 from core.evaluation.patients import parse_rule, site_of
+from core.io import write_json
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
 from core.model_store import save_model
 from training.epoch_log import EpochLog
@@ -157,7 +158,7 @@ def _claim(options: TrainOptions, pairs: Pairs, split: dict[str, Any]) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     versions = {name: version(name) for name in ("torch", "lightning", "numpy", "opencv-python-headless")}
     manifest = {"run": ours, "versions": {"python": platform.python_version(), **versions}}
-    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_json(path, manifest, indent=2)
 
 
 def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[Callback], watched: bool) -> pl.Trainer:

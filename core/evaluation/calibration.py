@@ -60,7 +60,7 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
     known = models[0].get("temperature", 1.0)
     for part, model in zip(parts, models, strict=True):
         mine = part["patients"]
-        others = fit_temperature([row for row in rows if row not in mine])
+        others = fit_temperature([row for other in parts if other is not part for row in other["patients"]])
         fitted.append(
             {
                 "name": part["name"],

@@ -154,6 +154,7 @@ def score_case(
     has_volume = pixel_mm2 is not None and slice_mm is not None and evenly_spaced and contiguous
     surfaces = slice_surfaces(truth, mask, TOLERANCE, in_plane)
     lesion_slices: Mask = np.asarray(truth.any(axis=(1, 2)))
+    inside, lesion = probability[head], truth[head]
     return CaseScores(
         name=name,
         shape=(truth.shape[0], truth.shape[1], truth.shape[2]),
@@ -168,8 +169,8 @@ def score_case(
         false_pixels=int(np.count_nonzero(mask[~lesion_slices])),
         pixel_mm2=pixel_mm2,
         voxel_ml=pixel_mm2 * slice_mm / 1000 if has_volume and pixel_mm2 and slice_mm else None,
-        reliability=bin_probabilities(probability[head], truth[head]),
-        logits=bin_logits(probability[head], truth[head]),
+        reliability=bin_probabilities(inside, lesion),
+        logits=bin_logits(inside, lesion),
         seconds=seconds,
     )
 
