@@ -39,7 +39,7 @@ def train(
     channel: Channel = None,
     everyone: Annotated[bool, typer.Option("--all", help="Learn from all patients and hold none out.")] = False,
     epochs: Annotated[
-        str | None, typer.Option(help="At half resolution, and then at the full one, as 36 or 36,10.")
+        str | None, typer.Option(help="At half resolution, and then at the full one, as 36 or 36,8.")
     ] = None,
     filters: Annotated[str | None, typer.Option(help="Features of each level, as 16,32,64,128,256.")] = None,
     loss: Annotated[str | None, typer.Option(help="dice-ce or focal-tversky.")] = None,
