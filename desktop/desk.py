@@ -58,6 +58,7 @@ class Desk(QObject):
 
     Signals:
         listed(): cases, states or counts changed.
+        leaving(): another case, series or folder will be shown; what is being typed belongs to the present one.
         case_changed(): another case is shown, or more is known of it.
         told(str): a word for the reviewer.
         opening_failed(str): nothing was opened, and why.
@@ -65,6 +66,7 @@ class Desk(QObject):
     """
 
     listed = pyqtSignal()
+    leaving = pyqtSignal()
     case_changed = pyqtSignal()
     told = pyqtSignal(str)
     opening_failed = pyqtSignal(str)
@@ -105,6 +107,7 @@ class Desk(QObject):
 
     def open(self, paths: Sequence[Path]) -> None:
         """Look for cases, and begin or go on with their review."""
+        self.leaving.emit()
         if unsaved := self.unsaved():
             self.told.emit(
                 f"{unsaved} verdicts are not on the disk yet; make room there before opening something else."
@@ -133,6 +136,7 @@ class Desk(QObject):
         self.told.emit(text)
 
     def _begin(self, inputs: tuple[Path, ...], sources: tuple[ScanSource, ...]) -> None:
+        self.leaving.emit()
         self._end()
         self.opening_failed.emit("")
         try:
@@ -204,6 +208,7 @@ class Desk(QObject):
         """Show a case; it is read first where it is not in memory."""
         if self.review is None:
             return
+        self.leaving.emit()
         self.masks.leave()
         self._wanted = (case, state or {})
         if case.undecided:
@@ -293,6 +298,7 @@ class Desk(QObject):
         case, review = self.reader.case, self.review
         if case is None or review is None or key == case.series:
             return
+        self.leaving.emit()
         review.set_series(case, key, case.choices)
         self.in_memory.pop(case.name, None)
         self.segmenting.failures.pop(case.name, None)

@@ -73,8 +73,8 @@ class Judge:
                 self._desk.show(case)
         self._desk.listed.emit()
 
-    def write_note(self, text: str) -> None:
-        """Keep the note on the shown case."""
-        if self._desk.review and self._desk.reader.case:
-            self._desk.review.set_note(self._desk.reader.case, text)
+    def write_note(self, case: Case, text: str) -> None:
+        """Keep the note on a case."""
+        if self._desk.review:
+            self._desk.review.set_note(case, text)
             self._desk.told.emit("")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, Qt
@@ -25,6 +25,7 @@ from core.measure.dice import EMPTY_RULE
 from desktop import facts
 from desktop.actions import KeyGuard, fill_menus, make_actions
 from desktop.desk import Desk, Settings
+from desktop.handlers import LOOKS, handlers
 from desktop.session.verdicts import Kind, State
 from desktop.tasks import make_timer
 from desktop.theme import PANEL, RIGHT_PX
@@ -51,7 +52,7 @@ class MainWindow(QMainWindow):
         self.resize(1440, 900)
         self.desk = Desk(settings, self)
         self.reader = self.desk.reader
-        self.actions_ = make_actions(self, self._handlers())
+        self.actions_ = make_actions(self, handlers(self))
         bar = self.menuBar()
         if bar:
             fill_menus(bar, self.actions_)
@@ -73,54 +74,6 @@ class MainWindow(QMainWindow):
         self._connect()
         self._show_look()
         self.refresh()
-
-    def _handlers(self) -> dict[str, Callable[[], object]]:
-        desk, reader = self.desk, self.desk.reader
-        presets = {f"preset_{n + 1}": lambda n=n: reader.pick_preset(n) for n in range(5)}
-        toggles = {
-            name: lambda name=name: reader.set_look(**{name: self.actions_[name].isChecked()})
-            for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair", "ruler")
-        }
-        return {
-            "open": self.ask_folder,
-            "bundled": lambda: desk.open_bundled(),
-            "segment_all": lambda: desk.masks.segment_all(),
-            "cancel": lambda: desk.segmenting.stop(),
-            "export": self.ask_export,
-            "quit": self.close,
-            "accept": lambda: desk.judge.accept(go_on=True),
-            "accept_stay": lambda: desk.judge.accept(go_on=False),
-            "reject": self.reject_case,
-            "flag": lambda: desk.judge.decide(Kind.FLAG),
-            "clear": lambda: desk.judge.decide(Kind.CLEAR),
-            "undo": lambda: desk.judge.undo(),
-            "redo": lambda: desk.judge.redo(),
-            "note": lambda: self.verdicts.note.setFocus(),
-            "next_case": lambda: desk.step_case(1),
-            "previous_case": lambda: desk.step_case(-1),
-            "next_slice": lambda: reader.step(1),
-            "previous_slice": lambda: reader.step(-1),
-            "five_on": lambda: reader.step(5),
-            "five_back": lambda: reader.step(-5),
-            "first_slice": lambda: reader.go_to(0),
-            "last_slice": lambda: reader.step(1 << 20),
-            "next_lesion": lambda: reader.step_lesion(1),
-            "previous_lesion": lambda: reader.step_lesion(-1),
-            "lesions": lambda: self.right.setVisible(not self.right.isVisible()),
-            "search": lambda: self.list.search.setFocus(),
-            "fainter": lambda: reader.fade(-1),
-            "stronger": lambda: reader.fade(1),
-            "channel": reader.next_channel,
-            "auto_window": reader.auto_window,
-            "zoom_in": lambda: reader.zoom(1.25),
-            "zoom_out": lambda: reader.zoom(0.8),
-            "reset": reader.reset,
-            "maximise": lambda: self.maximise(reader.pane),
-            "names": lambda: desk.show_names(self.actions_["names"].isChecked()),
-            "keys": lambda: self.sheet.open(),
-            **presets,
-            **toggles,
-        }
 
     def _lay_out(self) -> None:
         self.right = QScrollArea()
@@ -175,6 +128,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         desk, reader = self.desk, self.reader
         desk.listed.connect(self.refresh)
+        desk.leaving.connect(self.verdicts.flush)
         desk.case_changed.connect(self._show_case)
         desk.told.connect(self.tell)
         desk.opening_failed.connect(self.start.message.setText)
@@ -281,7 +235,7 @@ class MainWindow(QMainWindow):
             detail = f": {_plain(event.reason)}" if said and event else ""
             if case.state is State.REOPENED:
                 detail = ": the mask or image is not the one that was judged"
-            self.verdicts.show_state(case.state, detail, case.note)
+            self.verdicts.show_case(case, detail)
 
     def _show_overlap(self) -> None:
         opened, text = self.reader.opened, ""
@@ -303,7 +257,7 @@ class MainWindow(QMainWindow):
 
     def _show_look(self) -> None:
         look, reader = self.reader.look, self.reader
-        for name in ("mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair", "ruler"):
+        for name in LOOKS:
             self.actions_[name].setChecked(getattr(look, name))
         has_truth = bool(reader.opened and reader.opened.truth is not None)
         for name in ("truth", "beside"):
@@ -367,7 +321,7 @@ class MainWindow(QMainWindow):
         self.status.message.setText("")
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
-        self.verdicts.save_note()
+        self.verdicts.flush()
         unsaved = self.desk.unsaved()
         if unsaved and event and not self.may_lose(unsaved):
             event.ignore()

@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from desktop.session.cases import Case
 from desktop.session.verdicts import REASONS, State
 from desktop.tasks import make_timer
 from desktop.theme import STATE_COLOURS
@@ -34,12 +35,12 @@ class VerdictPanel(QWidget):
 
     Signals:
         reason_given(str): why a case is rejected.
-        note_written(str): the note, half a second after the last key.
+        note_written(object, str): a case and its note: half a second after the last key, or when it is left.
         left(): the reviewer is done typing.
     """
 
     reason_given = pyqtSignal(str)
-    note_written = pyqtSignal(str)
+    note_written = pyqtSignal(object, str)
     left = pyqtSignal()
 
     def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
@@ -86,8 +87,10 @@ class VerdictPanel(QWidget):
         self.note.setFixedHeight(58)
         self.note.setPlaceholderText(f"Note ({_key(actions['note'])})")
         self.note.installEventFilter(self)
-        self._timer = make_timer(self, SAVE_AFTER_MS, self.save_note)
-        self.note.textChanged.connect(self._timer.start)
+        self._note_of: tuple[Case, str | None] | None = None  # the case and the image that the text belongs to
+        self._dirty = False
+        self._timer = make_timer(self, SAVE_AFTER_MS, self.flush)
+        self.note.textChanged.connect(self._touch)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
@@ -99,25 +102,37 @@ class VerdictPanel(QWidget):
         layout.addWidget(self.reasons)
         layout.addWidget(self.note)
 
-    def show_state(self, state: State, detail: str, note: str) -> None:
-        """Show a case's verdict and note, and ask for no reason any more."""
-        self.save_note()
-        self.sign.setPixmap(state_icon(state).pixmap(16, 16))
-        self.state.setText(f"<b style='color:{STATE_COLOURS[state]}'>{state.value.capitalize()}</b>{detail}")
+    def show_case(self, case: Case, detail: str) -> None:
+        """Show a case's verdict and note, and ask for no reason any more; a note that is being typed is left alone."""
+        self.sign.setPixmap(state_icon(case.state).pixmap(16, 16))
+        self.state.setText(f"<b style='color:{STATE_COLOURS[case.state]}'>{case.state.value.capitalize()}</b>{detail}")
         typing = self.reason.hasFocus()
         self.reasons.hide()
         if typing:  # else Qt gives the focus to the note
             self.left.emit()
-        if self.note.toPlainText() != note:
+        another = (case, case.image) != self._note_of
+        if another:
+            self.flush()
+            self._note_of = case, case.image
+        if another or not (self._dirty or self.note.hasFocus()):
+            self._put_note(case.note)
+
+    def _put_note(self, text: str) -> None:
+        if self.note.toPlainText() != text:
             self.note.blockSignals(True)
-            self.note.setPlainText(note)
+            self.note.setPlainText(text)
             self.note.blockSignals(False)
 
-    def save_note(self) -> None:
-        """Hand over the note now, if a key was pressed since."""
-        if self._timer.isActive():
-            self._timer.stop()
-            self.note_written.emit(self.note.toPlainText())
+    def _touch(self) -> None:
+        self._dirty = True
+        self._timer.start()
+
+    def flush(self) -> None:
+        """Hand over the note now, if it was changed since."""
+        self._timer.stop()
+        if self._dirty and self._note_of:
+            self._dirty = False
+            self.note_written.emit(self._note_of[0], self.note.toPlainText())
 
     def ask_reason(self) -> None:
         """Ask why; the rejection itself is recorded already."""
@@ -140,7 +155,7 @@ class VerdictPanel(QWidget):
         """A digit in the empty line picks a reason; Escape leaves, and keeps what was written."""
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if event.key() == Qt.Key.Key_Escape:
-                self.save_note()
+                self.flush()
                 self.reasons.hide()
                 self.left.emit()
                 return True
@@ -149,7 +164,7 @@ class VerdictPanel(QWidget):
                 self._give(REASONS[int(text) - 1])
                 return True
         elif event is not None and event.type() == QEvent.Type.FocusOut and watched is self.note:
-            self.save_note()
+            self.flush()
         return super().eventFilter(watched, event)
 
 

@@ -1,0 +1,68 @@
+"""What is typed in the window: it is kept, it stays with its case, and it never decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtTest import QTest
+
+from desktop.widgets.verdict_panel import SAVE_AFTER_MS
+from tests.desktop.hands import Key, press, settle, shown
+
+OpenWindow = Callable[..., Any]
+
+
+def click_case(window: Any, row: int) -> None:
+    view = window.list.view
+    QTest.mouseClick(
+        view.viewport(), Qt.MouseButton.LeftButton, pos=view.visualRect(window.list._model.index(row)).center()
+    )
+
+
+def test_a_note_is_on_the_disk_soon_after_the_last_key(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_T)
+    QTest.keyClicks(window.verdicts.note, "left edge")
+    QTest.qWait(SAVE_AFTER_MS + 300)
+    assert list(window.desk.review.store.notes().values()) == ["left edge"]
+    QTest.keyClicks(window.verdicts.note, ", small")
+    window.close()
+    again = open_window(scans)
+    settle(qtbot, again)
+    assert again.verdicts.note.toPlainText() == "left edge, small"
+
+
+def test_what_happens_behind_the_window_leaves_a_note_alone(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_T)
+    for word in ("left", " edge"):
+        QTest.keyClicks(window.verdicts.note, word)
+        window.desk.listed.emit()
+        window.desk.case_changed.emit()
+    assert window.verdicts.note.toPlainText() == "left edge"
+    press(window, Key.Key_Escape)
+    assert window.reader.case.note == "left edge"
+
+
+def test_a_note_stays_with_the_case_that_it_was_typed_on(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_T)
+    QTest.keyClicks(window.verdicts.note, "of the first")
+    click_case(window, 1)
+    qtbot.waitUntil(lambda: shown(window) == 2, timeout=120000)
+    settle(qtbot, window)
+    QTest.qWait(SAVE_AFTER_MS + 300)
+    assert [case.note for case in window.desk.review.cases] == ["of the first", "", ""]
+    assert window.verdicts.note.toPlainText() == ""
