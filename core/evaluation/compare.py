@@ -8,7 +8,7 @@ from typing import Any
 
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
-from core.evaluation.metrics import METRIC, METRICS
+from core.evaluation.metrics import COMPARED, METRIC
 from core.evaluation.pictures import Scored
 from core.evaluation.scores import RESEARCH_ONLY, TABLE, read_scores, table_name
 from core.evaluation.summary import compare_patients, show, summarise
@@ -70,6 +70,9 @@ def compare(
 def common_patients(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The same evaluations over the patients whom all of them have, figures computed anew.
 
+    A measure that one evaluation lacks for a patient is left out for this patient in all, so that every mean and every
+    difference of a measure is over the same patients.
+
     Raises:
         InputError: there is no such patient.
     """
@@ -77,9 +80,14 @@ def common_patients(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     common = sets[0].intersection(*sets[1:])
     if not common:
         raise InputError("no patient is in all of these evaluations; compare models scored on the same patients")
+    tables = [{row["patient"]: row for row in scores["patients"] if row["patient"] in common} for scores in evaluations]
+    lacking = {
+        patient: {m.key: None for m in COMPARED if any(table[patient][m.key] is None for table in tables)}
+        for patient in common
+    }
     kept = []
-    for scores in evaluations:
-        rows = [row for row in scores["patients"] if row["patient"] in common]
+    for scores, table in zip(evaluations, tables, strict=True):
+        rows = [{**row, **lacking[patient]} for patient, row in table.items()]
         kept.append({**scores, **summarise(rows), "patients": rows})
     return kept
 
@@ -116,30 +124,31 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
     """The table of a comparison, with what must be known to read it."""
     evaluations, pairs = comparison["evaluations"], comparison["pairs"]
     names = [table_name(scores["name"]) for scores in evaluations]
-    heads = ["measure", *names]
+    heads = ["measure", "patients", *names]
     for pair in pairs:
         heads += [f"{table_name(pair['second'])} − {table_name(pair['first'])}", "resamples above 0"]
     lines = [
         f"# {' and '.join(names)} on {table_name(comparison['data']['name'])}",
         "",
         f"{comparison['patients']} patients, the same for all. Means with 95 % intervals over patients; "
-        "differences are paired.",
+        "differences are paired. A measure that is not defined for a patient in one is left out for it in all.",
         "",
         *(f"{name}: {scores['held_out_means']}" for name, scores in zip(names, evaluations, strict=True)),
         "",
         f"| {' | '.join(heads)} |",
         f"|---|{'---:|' * (len(heads) - 1)}",
     ]
-    for metric in METRICS:
-        if not all(metric.key in scores["figures"] for scores in evaluations):
+    for metric in COMPARED:
+        if metric.key not in evaluations[0]["figures"]:
             continue
         cells = [f"{metric.label}, {metric.unit}" if metric.unit else metric.label]
+        cells.append(str(evaluations[0]["figures"][metric.key]["n"]))
         for scores in evaluations:
             value = scores["figures"][metric.key]
             mean, low, high = (show(value[key], metric) for key in ("mean", "low", "high"))
             cells.append(f"{mean} ({low} to {high})")
         for pair in pairs:
-            cells += _paired_cells(pair["paired"].get(metric.key), metric.key)
+            cells += _paired_cells(pair["paired"][metric.key], metric.key)
         lines.append(f"| {' | '.join(cells)} |")
     medians = [
         f"{name} {show(scores['figures']['dice']['median'], METRIC['dice'])}"
@@ -148,9 +157,7 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Median Dice: {', '.join(medians)}.", "", RESEARCH_ONLY, ""])
 
 
-def _paired_cells(value: Mapping[str, Any] | None, key: str) -> list[str]:
-    if value is None:
-        return ["–", "–"]
+def _paired_cells(value: Mapping[str, Any], key: str) -> list[str]:
     difference, low, high = (show(value[part], METRIC[key], signed=True) for part in ("difference", "low", "high"))
     return [f"{difference} ({low} to {high})", f"{value['share_above_zero']:.1%}"]
 

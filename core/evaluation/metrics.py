@@ -50,6 +50,8 @@ METRICS = (
     Metric("seconds", "Seconds per scan", "s", "low", 2),
 )
 METRIC = {metric.key: metric for metric in METRICS}
+COMPARED = tuple(metric for metric in METRICS if metric.key != "seconds")
+"""Of two evaluations. Seconds tell how busy the machine was; benchmarks compare those side by side."""
 
 PROTOCOL = (
     "Every figure is a mean over patients; slices, lesions and scans of a patient are gathered first. Intervals are "

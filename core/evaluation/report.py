@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from core.evaluation.metrics import METRIC, METRICS, PROTOCOL, Metric
+from core.evaluation.metrics import COMPARED, METRIC, METRICS, PROTOCOL, Metric
 from core.evaluation.pictures import Scored, Shown, show_patients
 from core.evaluation.report_charts import (
     dice_chart,
@@ -210,29 +210,28 @@ def _operating_table(scores: Scores) -> str:
 
 
 def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, Any]) -> str:
-    heads = ["Measure", *(scores["name"] for scores in evaluations)]
+    heads = ["Measure", "Patients", *(scores["name"] for scores in evaluations)]
     heads += [title for pair in comparison["pairs"] for title in (f"{pair['second']} − {pair['first']}", "Above 0")]
     rows = []
-    for metric in METRICS:
-        if not all(metric.key in scores["figures"] for scores in evaluations):
+    for metric in COMPARED:
+        if metric.key not in evaluations[0]["figures"]:
             continue
-        cells = []
+        count = f"evaluations.0.figures.{metric.key}.n"
+        cells = [f'<span data-key="{count}">{evaluations[0]["figures"][metric.key]["n"]}</span>']
         for number, scores in enumerate(evaluations):
             key, value = f"evaluations.{number}.figures.{metric.key}", scores["figures"][metric.key]
             spread = f'<span class="range">({_range(key, value, metric)})</span>'
             cells.append(f"{_number(f'{key}.mean', value['mean'], metric)} {spread}")
         for number, pair in enumerate(comparison["pairs"]):
-            key, value = f"pairs.{number}.paired.{metric.key}", pair["paired"].get(metric.key)
-            if value is None:
-                cells += ["–", "–"]
-                continue
+            key, value = f"pairs.{number}.paired.{metric.key}", pair["paired"][metric.key]
             difference = _number(f"{key}.difference", value["difference"], metric, signed=True)
             cells.append(f'{difference} <span class="range">({_range(key, value, metric, signed=True)})</span>')
             cells.append(f'<span data-key="{key}.share_above_zero">{value["share_above_zero"]:.1%}</span>')
         rows.append(_row(metric, cells))
     return f"""<section><h2>All measures</h2>
 <p class="small">Means over the same {evaluations[0]["totals"]["patients"]} patients, with their 95 % intervals;
-differences are taken patient by patient. Above 0: the share of bootstrap resamples in which the difference is.</p>
+differences are taken patient by patient. A measure that is not defined for a patient in one evaluation is left out for
+this patient in all. Above 0: the share of bootstrap resamples in which the difference is.</p>
 <div class="scroll"><table><thead><tr>{_heads(heads)}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>
 </section>"""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.evaluation.bootstrap import paired_difference
 from core.evaluation.figures import DECIMALS, figure
-from core.evaluation.metrics import BINS, METRICS, Metric
+from core.evaluation.metrics import BINS, COMPARED, METRICS, Metric
 from core.evaluation.operating import operating_points
 
 Row = Mapping[str, Any]
@@ -48,7 +48,7 @@ def compare_patients(first: Sequence[Row], second: Sequence[Row]) -> dict[str, A
     left, right = ({row["patient"]: row for row in rows} for rows in (first, second))
     both = [patient for patient in left if patient in right]
     paired: dict[str, Any] = {}
-    for metric in METRICS:
+    for metric in COMPARED:
         pairs = [(left[patient][metric.key], right[patient][metric.key]) for patient in both]
         known = [(a, b) for a, b in pairs if a is not None and b is not None]
         if known:

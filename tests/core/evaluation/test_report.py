@@ -113,13 +113,32 @@ def test_every_number_of_a_comparison_is_that_of_its_json(tmp_path: Path) -> Non
     assert written == json.loads(json.dumps(result))
     assert check_numbers((tmp_path / "out" / "report.html").read_text(), written) > 50
     assert (tmp_path / "out" / "table.md").read_text() == comparison_markdown(written)
-    scores = [read_scores(tmp_path / name) for name in ("one", "two", "three")]
-    for pair, other in zip(written["pairs"], scores[1:], strict=True):
-        for key, value in pair["paired"].items():
-            rows = zip(scores[0]["patients"], other["patients"], strict=True)
-            known = [b[key] - a[key] for a, b in rows if a[key] is not None and b[key] is not None]
-            assert value["difference"] == pytest.approx(np.mean(known), abs=1e-6)
+    tables = [read_scores(tmp_path / name)["patients"] for name in ("one", "two", "three")]
+    for key in written["pairs"][0]["paired"]:
+        values = [[row[key] for row in rows] for rows in zip(*tables, strict=True)]
+        known = np.array([of_patient for of_patient in values if None not in of_patient])  # in all three
+        for number, scores in enumerate(written["evaluations"]):
+            assert scores["figures"][key]["n"] == len(known)
+            assert scores["figures"][key]["mean"] == pytest.approx(known[:, number].mean(), abs=1e-6)
+        for number, pair in enumerate(written["pairs"], start=1):
+            value = pair["paired"][key]
             assert value["n"] == len(known)
+            assert value["difference"] == pytest.approx((known[:, number] - known[:, 0]).mean(), abs=1e-6)
+    assert "seconds" not in written["pairs"][0]["paired"]
+
+
+def test_a_patient_without_a_measure_in_one_evaluation_is_left_out_for_it_in_all(tmp_path: Path) -> None:
+    scores = make_scores("missed", 1)
+    missed = [{**row, "hd95_px": None, "surface_dice_px": None} for row in scores["patients"][:2]]
+    for name, rows in (("one", make_scores("one", 0)["patients"]), ("two", missed + scores["patients"][2:])):
+        (tmp_path / name).mkdir()
+        save_scores({**scores, **summarise(rows), "patients": rows}, tmp_path / name)
+    result = compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    for key in ("hd95_px", "surface_dice_px"):
+        first, second = (one["figures"][key] for one in result["evaluations"])
+        paired = result["pairs"][0]["paired"][key]
+        assert first["n"] == second["n"] == paired["n"] <= 12
+        assert paired["difference"] == pytest.approx(second["mean"] - first["mean"], abs=2e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 14])
