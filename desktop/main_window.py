@@ -235,7 +235,7 @@ class MainWindow(QMainWindow):
             detail = f": {_plain(event.reason)}" if said and event else ""
             if case.state is State.REOPENED:
                 detail = ": the mask or image is not the one that was judged"
-            self.verdicts.show_case(case, detail)
+            self.verdicts.show_case(case, event, detail)
 
     def _show_overlap(self) -> None:
         opened, text = self.reader.opened, ""

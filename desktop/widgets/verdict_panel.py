@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import (
 )
 
 from desktop.session.cases import Case
-from desktop.session.verdicts import REASONS, State
+from desktop.session.verdicts import REASONS, Event, State
 from desktop.tasks import make_timer
 from desktop.theme import STATE_COLOURS
 from desktop.widgets.icons import state_icon
@@ -81,6 +81,7 @@ class VerdictPanel(QWidget):
         asked.addLayout(chips)
         asked.addWidget(self.reason)
         self.reasons.hide()
+        self._verdict: tuple[Case, Event | None] | None = None  # what the reason is asked for
         self.note = QPlainTextEdit()
         self.note.setAccessibleName("Note on this case")
         self.note.setTabChangesFocus(True)
@@ -102,14 +103,22 @@ class VerdictPanel(QWidget):
         layout.addWidget(self.reasons)
         layout.addWidget(self.note)
 
-    def show_case(self, case: Case, detail: str) -> None:
-        """Show a case's verdict and note, and ask for no reason any more; a note that is being typed is left alone."""
+    def show_case(self, case: Case, last: Event | None, detail: str) -> None:
+        """Show a case's verdict and note; what is being typed on the same case is left alone.
+
+        Args:
+            case: the case.
+            last: its last verdict; another one ends the question for a reason.
+            detail: what stands behind the state, in HTML.
+        """
         self.sign.setPixmap(state_icon(case.state).pixmap(16, 16))
         self.state.setText(f"<b style='color:{STATE_COLOURS[case.state]}'>{case.state.value.capitalize()}</b>{detail}")
-        typing = self.reason.hasFocus()
-        self.reasons.hide()
-        if typing:  # else Qt gives the focus to the note
-            self.left.emit()
+        if (case, last) != self._verdict:
+            self._verdict = case, last
+            typing = self.reason.hasFocus()
+            self.reasons.hide()
+            if typing:  # else Qt gives the focus to the note
+                self.left.emit()
         another = (case, case.image) != self._note_of
         if another:
             self.flush()

@@ -9,8 +9,9 @@ from typing import Any
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
+from desktop.session.verdicts import State
 from desktop.widgets.verdict_panel import SAVE_AFTER_MS
-from tests.desktop.hands import Key, press, settle, shown
+from tests.desktop.hands import Key, press, settle, shown, states
 
 OpenWindow = Callable[..., Any]
 
@@ -66,3 +67,20 @@ def test_a_note_stays_with_the_case_that_it_was_typed_on(
     QTest.qWait(SAVE_AFTER_MS + 300)
     assert [case.note for case in window.desk.review.cases] == ["of the first", "", ""]
     assert window.verdicts.note.toPlainText() == ""
+
+
+def test_a_reason_is_typed_to_its_end_whatever_happens_behind_the_window(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Delete)
+    QTest.keyClicks(window.verdicts.reason, "bad ")
+    window.desk.listed.emit()  # another case was segmented or read ahead
+    window.desk.case_changed.emit()
+    assert window.verdicts.reason.hasFocus()
+    QTest.keyClicks(window.verdicts.reason, "coil, G")
+    press(window, Key.Key_Return)
+    event = window.desk.review.last_event(window.reader.case)
+    assert (states(window), event.reason) == ([State.REJECTED, State.TODO, State.TODO], "bad coil, G")
+    assert not window.verdicts.reasons.isVisible()
