@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QApplication
 
 from desktop.desk import Settings
 from desktop.main_window import MainWindow
+from desktop.session.faults import watch
 from desktop.theme import STYLE
 
 
@@ -35,6 +36,7 @@ def run_review(paths: Sequence[Path], settings: Settings) -> int:
     """
     application = make_application()
     window = MainWindow(settings)
+    watch(window.tell)
     window.show()
     if paths:
         QTimer.singleShot(0, lambda: window.open(paths))

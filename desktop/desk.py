@@ -25,6 +25,7 @@ from desktop.reader import Reader
 from desktop.remembered import restore, restore_look, state_of
 from desktop.segmenting import Segmenting
 from desktop.session.cases import Case, Filter, Order, choose, counts, neighbour
+from desktop.session.faults import explain
 from desktop.session.looks import changed_looks
 from desktop.session.opened import Opened, open_case
 from desktop.session.places import bundled_cases, results_folder, session_folder
@@ -78,6 +79,7 @@ class Desk(QObject):
         self.review: Review | None = None
         self.names = False
         self.tasks = Tasks(2, self)
+        self.tasks.failed.connect(lambda error: self.told.emit(explain(error)))
         self.reader = Reader(self.tasks)
         self.reader.series.chosen.connect(self.choose_series)
         self.thumbnails = Thumbnails(self)
@@ -131,7 +133,7 @@ class Desk(QObject):
         self.tasks.run(bundled_cases, lambda folder: self.open([folder]), self._opening_failed)
 
     def _opening_failed(self, error: Exception) -> None:
-        text = str(error) if isinstance(error, MetsegError) else f"Something unforeseen went wrong ({error})."
+        text = str(error) if isinstance(error, MetsegError) else explain(error)
         self.opening_failed.emit(text)
         self.told.emit(text)
 
@@ -271,7 +273,7 @@ class Desk(QObject):
         if isinstance(error, AmbiguousSeries) and error.choices:
             self._ask_series(review, case, error.choices)
             return
-        detail = error.detail if isinstance(error, InputError) else "something unforeseen went wrong while reading it"
+        detail = explain(error).rstrip(".")
         where = f"\n{error.source}" if self.names and isinstance(error, InputError) and error.source else ""
         case.problem = detail
         if self._wanted and self._wanted[0] is case:

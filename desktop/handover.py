@@ -10,6 +10,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from core.errors import MetsegError
 from desktop.session.cases import Case
 from desktop.session.export import Entry, Exported, export_review
+from desktop.session.faults import explain
 from desktop.session.review import Review
 from desktop.session.verdicts import State
 from desktop.tasks import Tasks
@@ -53,9 +54,7 @@ class Handover(QObject):
         self.finished.emit(exported)
 
     def _failed(self, error: Exception) -> None:
-        self.told.emit(
-            f"Not exported: {error if isinstance(error, MetsegError) else 'something unforeseen went wrong'}"
-        )
+        self.told.emit(f"Not exported: {error if isinstance(error, MetsegError) else explain(error)}")
         self.finished.emit(error)
 
 

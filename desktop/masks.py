@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.measure.dice import dice
+from desktop import facts
 from desktop.remembered import state_of
 from desktop.session.cases import Case
+from desktop.session.faults import explain
 from desktop.session.opened import Opened, kept_result
 from desktop.session.results import Finding, Result, find
 from desktop.session.review import Model, Review
@@ -25,6 +27,7 @@ class Masks:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._count = make_timer(desk, COUNT_LESIONS_MS, self._count_lesions)
+        self._uncounted: Opened | None = None  # whose lesions could not be counted
 
     def leave(self) -> None:
         """Another case will be shown: a threshold that was only tried is forgotten."""
@@ -81,9 +84,11 @@ class Masks:
         return self._desk.reader.index != opened.view.shape[0] // 2
 
     def notice_asked(self) -> None:
-        """The button beside the notice: segment this case after all, in the channel that is shown."""
+        """The button beside the notice: count again, or segment this case after all, in the channel that is shown."""
         case, review = self._desk.reader.case, self._desk.review
-        if case and review and review.model:
+        if self._uncounted is not None and self._uncounted is self._desk.reader.opened:
+            self._count_lesions()
+        elif case and review and review.model:
             if len(review.model.card.preprocessing.channels) == 1 and self._channel_needed(case):
                 threshold = review.choice(case.image or "")[0]
                 review.set_choice(case, threshold, str(self._desk.reader.channel))
@@ -102,6 +107,8 @@ class Masks:
                 text = review.store.notice
             elif review.model is None:
                 text = self._desk.model_problem
+            elif self._uncounted is not None and self._uncounted is self._desk.reader.opened:
+                text, ask = "The lesions at this threshold could not be counted.", "Try again"
             elif failure and self._channel_needed(case):
                 text = "The channels of this case differ, and nothing says which one the model should take."
                 ask = "Segment the shown channel"
@@ -120,10 +127,11 @@ class Masks:
 
     def _count_lesions(self) -> None:
         reader, review = self._desk.reader, self._desk.review
-        case, opened, threshold = reader.case, reader.opened, reader.preview
-        if review is None or case is None or opened is None or opened.result is None or threshold is None:
+        case, opened = reader.case, reader.opened
+        if review is None or case is None or opened is None or opened.result is None:
             return
-        result, model = opened.result, review.model
+        result, model, threshold = opened.result, review.model, facts.threshold(self._desk)
+        self._uncounted = None
         review.set_choice(case, threshold, review.channel(case))
 
         def take(finding: Finding) -> None:
@@ -131,7 +139,12 @@ class Masks:
             if model and review.threshold(case) == threshold and not moving:
                 self._take(review, model, case, opened, (result, finding))
 
-        self._desk.tasks.run(lambda: find(result, threshold, opened.scan), take)
+        def failed(error: Exception) -> None:
+            self._uncounted = opened
+            self._desk.told.emit(explain(error))
+            self.show_notice()
+
+        self._desk.tasks.run(lambda: find(result, threshold, opened.scan), take, failed)
 
     def pick_model(self, index: int) -> None:
         """Show another model's masks."""

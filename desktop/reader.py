@@ -110,8 +110,7 @@ class Reader(QWidget):
 
     def wait_for(self, case: Case, message: str) -> None:
         """Show that a case is being read, why it cannot be, or which series there are to choose from."""
-        self.case, self.opened, self.lesion, self.preview = case, None, -1, None
-        self._painter.clear()
+        self._leave(case, None)
         self.bar.set_marks(0, None, None)
         self.panes.arrange(across=False, beside=self.look.beside and self.truth_pane.isVisible())
         for pane in self.panes.all:
@@ -122,8 +121,7 @@ class Reader(QWidget):
 
     def show_case(self, case: Case, opened: Opened, index: int | None = None) -> None:
         """Show a case that was read, at a slice or where most lesion is."""
-        self.case, self.opened, self.lesion, self.preview = case, opened, -1, None
-        self._painter.clear()
+        self._leave(case, opened)
         self.channel = opened.channel
         self.series.offer(())
         self.panes.setVisible(True)
@@ -136,6 +134,11 @@ class Reader(QWidget):
             pane.spacing = view.spacing_mm[1:] if view else (None, None)
         self.finding_changed()
         self.slice_changed.emit(self.index)
+
+    def _leave(self, case: Case, opened: Opened | None) -> None:
+        self.case, self.opened, self.lesion, self.preview = case, opened, -1, None
+        self._pointed = None  # a pixel of the case before, which may lie outside of this one
+        self._painter.clear()
 
     def _at(self, index: int, place: Place | None = None) -> Place:
         """A slice of the first view, at the rows and columns of a place or in its middle."""

@@ -44,7 +44,12 @@ class Tasks(QObject):
 
     Args:
         threads: how many work at once.
+
+    Signals:
+        failed(object): the error of a work that named nobody to hear of it.
     """
+
+    failed = pyqtSignal(object)
 
     def __init__(self, threads: int, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -66,7 +71,7 @@ class Tasks(QObject):
         if callback is not None:
             callback(value)
         elif isinstance(value, Exception):
-            raise value
+            self.failed.emit(value)
 
     def close(self) -> None:
         """Drop what waits, and wait for what runs."""
