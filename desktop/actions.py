@@ -80,8 +80,8 @@ class KeyGuard(QObject):
         if event is None:
             return False
         kind = event.type()
-        if kind == QEvent.Type.WindowDeactivate and watched is self._window:
-            self._release()
+        if kind in (QEvent.Type.WindowDeactivate, QEvent.Type.FocusOut):
+            self._release()  # the key may come up where nobody hears it
         if kind not in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
             return False
         if not isinstance(event, QKeyEvent) or not isinstance(watched, QWidget) or watched.window() is not self._window:
@@ -91,11 +91,14 @@ class KeyGuard(QObject):
                 event.accept()  # the key goes to the text, and to no shortcut
                 return True
             return False
-        if event.key() in self._keys and not is_typing() and not self._covered():
-            if kind == QEvent.Type.KeyRelease:
-                if not event.isAutoRepeat():
-                    self._release()
-            elif not event.isAutoRepeat():
+        if event.key() not in self._keys:
+            return False
+        if self._down and kind == QEvent.Type.KeyRelease:
+            if not event.isAutoRepeat():
+                self._release()
+            return True
+        if kind == QEvent.Type.KeyPress and not is_typing() and not self._covered():
+            if not event.isAutoRepeat():
                 self._down = True
                 self._held(True)
             return True

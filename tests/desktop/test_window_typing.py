@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication
 
 from desktop.session.verdicts import State
 from desktop.widgets.verdict_panel import SAVE_AFTER_MS
@@ -84,3 +87,23 @@ def test_a_reason_is_typed_to_its_end_whatever_happens_behind_the_window(
     event = window.desk.review.last_event(window.reader.case)
     assert (states(window), event.reason) == ([State.REJECTED, State.TODO, State.TODO], "bad coil, G")
     assert not window.verdicts.reasons.isVisible()
+
+
+@pytest.mark.parametrize("meanwhile", [Key.Key_T, Key.Key_F1])
+def test_a_mask_that_was_hidden_while_space_is_held_comes_back_wherever_the_focus_went(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, meanwhile: Qt.Key
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    before = window.reader.pane._pixels.copy()
+    QTest.keyPress(window.reader.pane, Key.Key_Space)
+    assert not np.array_equal(window.reader.pane._pixels, before)
+    press(window, meanwhile)
+    assert np.array_equal(window.reader.pane._pixels, before)
+    QTest.keyRelease(QApplication.focusWidget(), Key.Key_Space)
+    press(window, Key.Key_Escape)
+    QTest.keyPress(window.reader.pane, Key.Key_Space)
+    assert not np.array_equal(window.reader.pane._pixels, before)
+    window.list.search.setFocus()
+    QTest.keyRelease(window.list.search, Key.Key_Space)
+    assert np.array_equal(window.reader.pane._pixels, before)
