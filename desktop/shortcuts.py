@@ -69,11 +69,11 @@ SHORTCUTS = (
     Shortcut("crosshair", "Crosshair", "View", ("X",), mouse="click or Shift+move takes all panes there"),
     Shortcut("ruler", "Ruler", "View", ("M",), mouse="left drag measures"),
     Shortcut("auto_window", "Automatic window", "View", ("C",), mouse="right drag sets the window"),
-    Shortcut("preset_1", "Window: full range", "View", ("Shift+1", "!")),
-    Shortcut("preset_2", "Window: brain", "View", ("Shift+2", "@")),
-    Shortcut("preset_3", "Window: high contrast", "View", ("Shift+3", "#")),
-    Shortcut("preset_4", "Window: bright lesions", "View", ("Shift+4", "$")),
-    Shortcut("preset_5", "Window: dark detail", "View", ("Shift+5", "%")),
+    Shortcut("preset_1", "Window: full range", "View", ("Shift+1",)),
+    Shortcut("preset_2", "Window: brain", "View", ("Shift+2",)),
+    Shortcut("preset_3", "Window: high contrast", "View", ("Shift+3",)),
+    Shortcut("preset_4", "Window: bright lesions", "View", ("Shift+4",)),
+    Shortcut("preset_5", "Window: dark detail", "View", ("Shift+5",)),
     Shortcut("zoom_in", "Zoom in", "View", ("+", "Ctrl+="), mouse="Ctrl+wheel"),
     Shortcut("zoom_out", "Zoom out", "View", ("-",), mouse="Ctrl+wheel"),
     Shortcut("reset", "Reset zoom and window", "View", ("R",), mouse="left or middle drag pans"),
@@ -81,7 +81,8 @@ SHORTCUTS = (
     Shortcut("names", "Show the cases' names", "View", ("Ctrl+Shift+N",)),
     Shortcut("keys", "Keys", "Help", ("F1", "?")),
 )
-"""Second keys are for laptops without PgUp, Home or Delete, and for layouts where Shift+1 is another character."""
+"""Second keys are for laptops without PgUp, Home or Delete. No second key is what the first one types on some layout,
+such as "@" beside Shift+2: one press would then mean both, and Qt acts on neither."""
 
 
 def readable(key: str) -> str:

@@ -74,8 +74,8 @@ def _section(name: str, entries: list[Shortcut]) -> str:
 
 
 def _row(entry: Shortcut) -> str:
-    # Second keys that only stand for the same one on another layout are no help here.
-    keys = [key for key in entry.keys if key not in "!@#$%" and key not in ("Enter", "Shift+Enter")]
+    # Enter is shown once, though keyboards have two.
+    keys = [key for key in entry.keys if key not in ("Enter", "Shift+Enter")]
     shown = " or ".join(escape(readable(key)) for key in keys)
     held = " (hold)" if entry.held else ""
     mouse = f"<span style='color:{MUTED}'> · {escape(entry.mouse)}</span>" if entry.mouse else ""

@@ -18,6 +18,16 @@ def test_no_key_stands_for_two_things() -> None:
     assert conflicts((SHORTCUTS[0], replace(SHORTCUTS[1], keys=SHORTCUTS[0].keys))) == list(SHORTCUTS[0].keys)
 
 
+def test_no_press_on_a_us_keyboard_means_two_keys() -> None:
+    typed = dict(zip('!@#$%^&*()_+{}|:"<>?~', "1234567890-=[]\\;',./`", strict=True))
+    presses = [
+        "+".join((*held, "Shift", typed[key]) if key in typed else (*held, key))
+        for entry in SHORTCUTS
+        for *held, key in (name.split("+") if len(name) > 1 else [name] for name in entry.keys)
+    ]
+    assert len(set(presses)) == len(presses)
+
+
 def test_names_are_unique_and_the_keys_are_those_people_know() -> None:
     assert len({entry.name for entry in SHORTCUTS}) == len(SHORTCUTS)
     assert {name: shortcut(name).keys[0] for name in OF_THE_BRIEF} == OF_THE_BRIEF
