@@ -60,11 +60,14 @@ class Described:
     Attributes:
         size: what `Decoded.voxels` would be.
         dtype: of the values as stored, as NumPy calls it.
+        files, slices_per_file: what `Decoded` would say of them.
         facts: what else a person may want to know, as lines of a name and a value, without text about the patient.
     """
 
     size: Size
     dtype: str
+    files: tuple[RawFile, ...]
+    slices_per_file: tuple[int, ...]
     spacing_mm: Spacing = UNKNOWN_SPACING
     affine: NDArray[np.float64] | None = None
     slice_positions_mm: tuple[float, ...] | None = None

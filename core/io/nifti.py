@@ -66,6 +66,8 @@ def describe(files: Sequence[RawFile], limits: ReadLimits, series: str | None = 
     return Described(
         size=header.size,
         dtype=header.dtype.name,
+        files=(file,),
+        slices_per_file=(header.size.slices,),
         spacing_mm=header.spacing_mm,
         affine=header.affine,
         notes=header.notes,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from core.errors import InputError, NothingFound, PairMismatch
 from core.io.find import find_scans
 from core.io.formats import format_of
-from core.io.gather import gather
+from core.io.gather import Gathered, gather
 from core.io.interface import Decoded, Described, RawFile, naming
 from core.io.jpeg_header import is_jpeg
 from core.io.limits import ReadLimits, check_limit
@@ -72,7 +72,8 @@ def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS, series: s
         series: which series or volume of the image was taken.
 
     Returns:
-        (slices, height, width) bool on the scan's grid: values above 0, in a JPEG above 127; in any channel.
+        (slices, height, width) bool on the scan's grid, its slices in the scan's order: values above 0, in a JPEG above
+        127; in any channel.
 
     Raises:
         PairMismatch: a file has no mask, or one of another size or place in space.
@@ -82,13 +83,21 @@ def read_mask(source: ScanSource, limits: ReadLimits = DEFAULT_LIMITS, series: s
     masks = [path for path in source.mask_paths if path is not None]
     if missing or len(masks) != len(source.paths):
         raise PairMismatch(f"{len(source.paths) - len(masks)} of {len(source.paths)} images have no mask; add them")
+    gathered = gather(load_files(source.paths, limits), limits)
+    with naming(source.name):
+        whole = gathered.form.describe(gathered.files, limits, series)
+    slices = _slices_by_owner(gathered, whole)
+    files: dict[int, list[RawFile]] = {}
+    for file, owner in zip(gathered.files, gathered.owners, strict=True):
+        files.setdefault(owner, []).append(file)
     parts = []
-    for image, mask in zip(load_files(source.paths, limits), load_files(masks, limits), strict=True):
-        with naming(image.name):
-            expected = format_of(image.content).describe([image], limits, series)
+    # A format may sort the images and leave some of them out; their masks go with them.
+    for owner, mask in zip(slices, load_files([masks[owner] for owner in slices], limits), strict=True):
+        with naming(files[owner][0].name):
+            image = whole if len(slices) == 1 else gathered.form.describe(files[owner], limits)
         with naming(mask.name):
             form = format_of(mask.content)
-            _check_pair(expected, form.describe([mask], limits))
+            _check_pair(image, slices[owner], form.describe([mask], limits))
             # JPEG smears the edge of a mask over all values, so only there the middle decides.
             limit = 127 if is_jpeg(mask.content) else 0
             parts.append((form.read([mask], limits).voxels > limit).any(axis=1))
@@ -101,11 +110,12 @@ def missing_masks(source: ScanSource) -> tuple[Path, ...]:
     return tuple(path for path, mask in zip(source.paths, masks, strict=True) if mask is None)
 
 
-def _check_pair(image: Described, mask: Described) -> None:
+def _check_pair(image: Described, slices: int, mask: Described) -> None:
+    """Hold a mask against its image, of which the scan took that many slices."""
     size, expected = mask.size, image.size
-    if (size.slices, size.height, size.width) != (expected.slices, expected.height, expected.width):
+    if (size.slices, size.height, size.width) != (slices, expected.height, expected.width):
         raise PairMismatch(
-            f"the mask is {size.slices} × {size.height} × {size.width} and its image {expected.slices} × "
+            f"the mask is {size.slices} × {size.height} × {size.width} and its image {slices} × "
             f"{expected.height} × {expected.width} (slices × height × width); they must be equal"
         )
     if image.affine is not None and mask.affine is not None:
@@ -144,12 +154,7 @@ def _scan(
     gathered = gather(files, limits)
     with naming(name):
         decoded = gathered.form.read(gathered.files, limits, series)
-    owner_of = {id(file): owner for file, owner in zip(gathered.files, gathered.owners, strict=True)}
-    # Slices of each given file: those in an archive are the archive's.
-    slices: dict[int, int] = {}
-    for file, count in zip(decoded.files, decoded.slices_per_file, strict=True):
-        owner = owner_of[id(file)]
-        slices[owner] = slices.get(owner, 0) + count
+    slices = _slices_by_owner(gathered, decoded)
     digest = hashlib.sha256()
     for owner in slices:
         digest.update(files[owner].content)
@@ -169,6 +174,16 @@ def _scan(
         format=gathered.form.NAME,
         header=decoded.header,
     )
+
+
+def _slices_by_owner(gathered: Gathered, found: Decoded | Described) -> dict[int, int]:
+    """How many slices each given file gave, in the order of its first; those in an archive are the archive's."""
+    owner_of = {id(file): owner for file, owner in zip(gathered.files, gathered.owners, strict=True)}
+    slices: dict[int, int] = {}
+    for file, count in zip(found.files, found.slices_per_file, strict=True):
+        owner = owner_of[id(file)]
+        slices[owner] = slices.get(owner, 0) + count
+    return slices
 
 
 def load_files(paths: Sequence[Path], limits: ReadLimits) -> list[RawFile]:

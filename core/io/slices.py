@@ -66,7 +66,8 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
 def describe_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, dtype: str) -> Described:
     """What `read_slices` would give, by the headers alone; errors are the same."""
     sizes = _measure_all(files, limits, measure)
-    return Described(replace(sizes[0], slices=sum(size.slices for size in sizes)), dtype)
+    slices = tuple(size.slices for size in sizes)
+    return Described(replace(sizes[0], slices=sum(slices)), dtype, tuple(files), slices)
 
 
 def _measure_all(files: Sequence[RawFile], limits: ReadLimits, measure: Measure) -> list[Size]:

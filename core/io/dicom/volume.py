@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,13 +31,23 @@ PASSED_OVER = Note("no-pictures", "some DICOM files hold no picture (a report or
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """A stack in order, before any pixel was decoded; `slices` are all, `placed.order` tells which lie where."""
+    """A stack in order, before any pixel was decoded; `placed.order` tells which of its slices lie where."""
 
     stack: Stack
     placed: Placement
     size: Size
     dtype: np.dtype[Any]
     notes: tuple[Note, ...]
+
+    @property
+    def kept(self) -> list[Slice]:
+        """One slice for each place, in order."""
+        return [self.stack.slices[entry[0]] for entry in self.placed.order]
+
+    @property
+    def slices_of(self) -> Counter[Instance]:
+        """How many of them each file gave, in the order of its first."""
+        return Counter(entry.instance for entry in self.kept)
 
 
 def read_volume(files: Sequence[RawFile], limits: ReadLimits, series: str | None) -> Decoded:
@@ -50,18 +61,12 @@ def read_volume(files: Sequence[RawFile], limits: ReadLimits, series: str | None
     plan = _plan(files, limits, series)
     voxels = np.empty((plan.size.slices, plan.size.channels, plan.size.height, plan.size.width), plan.dtype)
     _fill(voxels, plan)
-    kept = [plan.stack.slices[entry[0]] for entry in plan.placed.order]
-    instances = list(dict.fromkeys(entry.instance for entry in kept))
-    numbers = {instance: index for index, instance in enumerate(instances)}
-    per_file = [0] * len(instances)
-    for entry in kept:
-        per_file[numbers[entry.instance]] += 1
-    first = kept[0].frame
+    first = plan.kept[0].frame
     known = plan.placed.affine is not None
     return Decoded(
         voxels=voxels,
-        files=tuple(instance.file for instance in instances),
-        slices_per_file=tuple(per_file),
+        files=tuple(instance.file for instance in plan.slices_of),
+        slices_per_file=tuple(plan.slices_of.values()),
         spacing_mm=plan.placed.spacing_mm,
         affine=plan.placed.affine,
         slice_positions_mm=plan.placed.slice_positions_mm,
@@ -69,7 +74,7 @@ def read_volume(files: Sequence[RawFile], limits: ReadLimits, series: str | None
         sequence=plan.stack.sequence,
         notes=plan.notes,
         header=DicomHeader(
-            instances[0].header,
+            plan.kept[0].instance.header,
             tuple(
                 SourceSlice(
                     entry.instance.sop_class,
@@ -77,7 +82,7 @@ def read_volume(files: Sequence[RawFile], limits: ReadLimits, series: str | None
                     entry.frame.number + 1 if len(entry.instance.frames) > 1 else None,
                     entry.frame.position,
                 )
-                for entry in kept
+                for entry in plan.kept
             ),
             first.orientation if known else None,
             first.spacing,
@@ -93,6 +98,8 @@ def describe_volume(files: Sequence[RawFile], limits: ReadLimits, series: str | 
     return Described(
         size=plan.size,
         dtype=plan.dtype.name,
+        files=tuple(instance.file for instance in plan.slices_of),
+        slices_per_file=tuple(plan.slices_of.values()),
         spacing_mm=plan.placed.spacing_mm,
         affine=plan.placed.affine,
         slice_positions_mm=plan.placed.slice_positions_mm,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from core.errors import BrokenFile, InputError, NothingFound, PairMismatch, TooLarge
+from core.errors import AmbiguousSeries, BrokenFile, InputError, NothingFound, PairMismatch, TooLarge
 from core.io import ReadLimits, find_scans, read_mask, read_scan, read_scan_bytes
 from core.scan import Note, ScanSource
 
@@ -160,6 +160,52 @@ def test_a_mask_of_another_size_is_refused(tmp_path, shape):
     with pytest.raises(PairMismatch, match="must be equal") as caught:
         read_mask(source)
     assert caught.value.source == str(source.mask_paths[0])
+
+
+@pytest.fixture
+def falling(tmp_path, dicom_files):
+    """A series below images/ whose slices fall as the numbers of its files rise, each with a disc of its own."""
+    truth = np.zeros((4, 16, 16), bool)
+    for index in range(4):
+        truth[index, 3 : 5 + index, 2 : 6 + 2 * index] = True
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number, file in enumerate(reversed(dicom_files.slices(truth.astype(np.uint16) * 900 + 50))):
+        (tmp_path / "images" / f"{number}.dcm").write_bytes(file.content)
+        tifffile.imwrite(tmp_path / "masks" / f"{number}.tif", truth[3 - number].astype(np.uint8) * 255)
+    return tmp_path
+
+
+def test_the_truth_of_a_series_is_in_the_scans_order(falling):
+    (source,) = find_scans(falling)
+    scan, truth = read_scan(source), read_mask(source)
+    assert scan.paths == source.paths[::-1]
+    np.testing.assert_array_equal(truth, scan.voxels[:, 0] > 500)
+
+
+def test_the_truth_of_what_the_scan_leaves_out_is_left_out(falling):
+    for folder, suffix in (("images", ".dcm"), ("masks", ".tif")):
+        (falling / folder / f"9{suffix}").write_bytes((falling / folder / f"2{suffix}").read_bytes())
+    (source,) = find_scans(falling)
+    scan, truth = read_scan(source), read_mask(source)
+    assert (len(source.paths), len(scan.paths)) == (5, 4)
+    np.testing.assert_array_equal(truth, scan.voxels[:, 0] > 500)
+
+
+def test_the_truth_of_one_of_several_series_is_that_series(falling, dicom_files):
+    flat = np.full((1, 16, 16), 900, np.uint16)
+    (file,) = dicom_files.slices(flat, root="1.2.3.5", SeriesInstanceUID="1.2.3.5", SeriesNumber=4)
+    (falling / "images" / "9.dcm").write_bytes(file.content)
+    tifffile.imwrite(falling / "masks" / "9.tif", flat[0].astype(np.uint8))
+    (source,) = find_scans(falling)
+    with pytest.raises(AmbiguousSeries) as caught:
+        read_mask(source)
+    shapes = []
+    for choice in caught.value.choices:
+        scan, truth = read_scan(source, series=choice.key), read_mask(source, series=choice.key)
+        np.testing.assert_array_equal(truth, scan.voxels[:, 0] > 500)
+        shapes.append(truth.shape)
+    assert sorted(shapes) == [(1, 16, 16), (4, 16, 16)]
 
 
 def test_a_missing_mask_is_said(tmp_path):
