@@ -12,16 +12,19 @@ from typing import Any
 from core.errors import BrokenFile, InputError, NothingFound, UsageError
 from core.io.formats import format_of
 from core.io.limits import ReadLimits
+from core.io.names import SEG_ENDS, bids_subject, stem_of
 from core.scan import SLICE_GAP, Note, ScanSource
 
 LGG_PATIENT = re.compile(r"(TCGA_([A-Z0-9]{2})_[A-Z0-9]{4})(_\d{8})?")
+BRATS_PATIENT = re.compile(r"(BraTS-[A-Z]+-\d{5})-\d{3}([-_].+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class PatientRule:
     """How patients are told from names; at most one of the first two is given.
 
-    Without either, a case's name tells the patient: TCGA names without the date, any other as it is.
+    Without either, a case's name tells the patient, see `patient_of`; and volumes that share a mask whose name ends in
+    `-seg` or `_seg` are one patient's sequences.
 
     Attributes:
         pattern: a regular expression with one group, searched in a file's path below the set's folder.
@@ -61,9 +64,13 @@ class Case:
 
 
 def patient_of(case: str) -> str:
-    """The patient whom a case's name tells: TCGA names without the date of the visit, any other name as it is."""
-    found = LGG_PATIENT.fullmatch(case)
-    return found.group(1) if found else case
+    """The patient whom a case's name tells.
+
+    TCGA and BraTS names go without the date or number of the visit, BIDS names up to the subject, any other as it is.
+    """
+    if found := LGG_PATIENT.fullmatch(case) or BRATS_PATIENT.fullmatch(case):
+        return found.group(1)
+    return bids_subject(case) or case
 
 
 def site_of(patient: str) -> str:
@@ -115,7 +122,8 @@ def name_patients(sources: Iterable[ScanSource], root: Path, rule: PatientRule) 
     """
     cases: list[Case] = []
     for source in sources:
-        patients = [_patient(source, path, root, rule) for path in source.paths]
+        masks = source.mask_paths or (None,) * len(source.paths)
+        patients = [_patient(source, *files, root, rule) for files in zip(source.paths, masks, strict=True)]
         whose = dict.fromkeys(patients)
         if len(whose) == 1:
             cases.append(Case(patients[0], source))
@@ -132,14 +140,22 @@ def name_patients(sources: Iterable[ScanSource], root: Path, rule: PatientRule) 
 
 
 def require_patients(cases: Iterable[Case], rule: PatientRule) -> None:
-    """Refuse a set in which most cases are single pictures that each pass for a patient of their own.
+    """Refuse a set in which two patients share a mask, or most cases are single pictures that each pass for a patient.
 
-    Pictures of one patient would then be learnt from and scored, and intervals over patients would be over pictures.
+    One patient would then be learnt from and scored, and intervals over patients would be over pictures.
 
     Raises:
-        InputError: it is such a set, and nobody vouched for it.
+        InputError: it is such a set; for single pictures, nobody vouched for it.
     """
     everyone = tuple(cases)
+    whose: dict[Path, str] = {}
+    for case in everyone:
+        for mask in case.source.mask_paths:
+            if mask is not None and whose.setdefault(mask, case.patient) != case.patient:
+                raise InputError(
+                    "two patients share this mask, so they are one; say with --patients how names tell patients",
+                    source=mask.name,
+                )
     if len(everyone) < 2 or rule.pattern or rule.files or rule.each_image:
         return
     unnamed = [case for case in everyone if case.patient == case.source.name and not site_of(case.patient)]
@@ -157,7 +173,7 @@ _TAKEN_APART = Note(
 )
 
 
-def _patient(source: ScanSource, path: Path, root: Path, rule: PatientRule) -> str:
+def _patient(source: ScanSource, path: Path, mask: Path | None, root: Path, rule: PatientRule) -> str:
     below = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
     if rule.files:
         for key in (below, path.name, path.stem, source.name):
@@ -169,7 +185,16 @@ def _patient(source: ScanSource, path: Path, root: Path, rule: PatientRule) -> s
         if not found or not found.group(1):
             raise InputError("the expression given with --patients finds no patient in this name", source=below)
         return found.group(1)
-    return patient_of(source.name)
+    # Where one name occurs twice, the case's has folders in front; the file's has not.
+    return bids_subject(stem_of(path.name)) or patient_of(_without_sequence(source.name, path, mask))
+
+
+def _without_sequence(name: str, path: Path, mask: Path | None) -> str:
+    """A case's name without what tells apart the sequences of one mask: `A-t1` and `A-t2`, whose mask is `A-seg`."""
+    if mask is None or not (stem := stem_of(mask.name)).lower().endswith(SEG_ENDS):
+        return name
+    image, shared = stem_of(path.name), stem[: -len("seg")]
+    return name.removesuffix(image[len(shared) - 1 :]) if image.startswith(shared) else name
 
 
 def _read_csv(path: Path) -> dict[str, str]:

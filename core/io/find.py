@@ -26,7 +26,7 @@ from pathlib import Path
 from core.errors import NothingFound
 from core.io.folders import IMAGE_FOLDERS, Folder, is_picture, masks_beside, scan_folder, walk_folders
 from core.io.formats import ARCHIVE_SUFFIXES
-from core.io.names import bids_entities, stem_of
+from core.io.names import SEG_ENDS, bids_entities, stem_of
 from core.io.nifti import SUFFIXES as NIFTI_SUFFIXES
 from core.io.tiff import SUFFIXES as TIFF_SUFFIXES
 from core.io.tiff_header import has_several_pages
@@ -36,7 +36,6 @@ MISSING_MASKS = "missing-masks"
 STRAY_MASKS = "masks-without-image"
 
 MASK_END = "_mask"
-SEG_ENDS = ("-seg", "_seg")
 OUTPUT_ENDS = ("_probability", "_overlay", "_probseg")
 VOLUMES = (*NIFTI_SUFFIXES, *ARCHIVE_SUFFIXES)
 # More than five digits are a date or a patient, not the number of a slice.

@@ -10,6 +10,10 @@ from core.scan import Scan
 DOUBLE_SUFFIXES = (".nii.gz",)
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".dcm", ".zip")
 
+SEG_ENDS = ("-seg", "_seg")
+"""How BraTS and others end the name of a mask that belongs to all sequences of a case."""
+
+_SUBJECT = re.compile(r"(sub-[A-Za-z0-9]+)(_.*)?", re.DOTALL)
 _BIDS = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[A-Za-z0-9]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
 
 
@@ -38,3 +42,9 @@ def bids_entities(stem: str) -> tuple[str, ...] | None:
     """Of a stem as BIDS has it, `sub-01_ses-2_FLAIR`, what stands before its last word; None for any other stem."""
     match = _BIDS.fullmatch(stem)
     return tuple(match["entities"].split("_")) if match else None
+
+
+def bids_subject(name: str) -> str | None:
+    """Of a name that begins as BIDS has it, `sub-01_ses-2`, its subject, `sub-01`; None for any other name."""
+    match = _SUBJECT.fullmatch(name)
+    return match[1] if match else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from core.errors import BrokenFile, InputError, NothingFound, UsageError
-from core.evaluation.patients import PatientRule, name_patients, parse_rule, require_patients
+from core.evaluation.cases import LabelledSet, find_cases
+from core.evaluation.patients import PatientRule, name_patients, parse_rule, patient_of, require_patients
 from core.scan import SLICE_GAP, ScanSource
 
 ROOT = Path("set")
@@ -27,6 +29,59 @@ def whose(sources: list[ScanSource], rule: PatientRule) -> list[tuple[str, str, 
 def test_without_a_rule_names_tell_the_patient_and_visits_of_one_are_one() -> None:
     sources = [source("TCGA_CS_4941_19960909", "a.tif"), source("TCGA_CS_4941_19970101", "b.tif"), source("x", "c.tif")]
     assert [patient for patient, _, _ in whose(sources, PatientRule())] == ["TCGA_CS_4941", "TCGA_CS_4941", "x"]
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Callable[..., LabelledSet]:
+    """The labelled set of these files, all of them empty; a rule may be given."""
+
+    def make(*files: str, rule: PatientRule | None = None) -> LabelledSet:
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        return find_cases(tmp_path, rule)
+
+    return make
+
+
+def test_sessions_and_sequences_of_a_bids_subject_are_one_patient(layout: Callable[..., LabelledSet]) -> None:
+    files = [
+        f"{subject}/{session}/anat/{subject}_{session}_{word}.nii.gz"
+        for subject in ("sub-01", "sub-02", "sub-A3")
+        for session in ("ses-1", "ses-2")
+        for word in ("FLAIR", "T1w", "label-L_mask")
+    ]
+    copy = "derivatives/smooth/sub-01_ses-1_FLAIR.nii.gz"
+    labelled = layout(*files, copy, copy.replace("FLAIR", "label-L_mask"))
+    assert len(labelled.cases) == 13
+    assert labelled.patients == ("sub-01", "sub-02", "sub-A3")
+    assert [patient_of(name) for name in ("sub-01_ses-1", "sub-01", "sub-")] == ["sub-01", "sub-01", "sub-"]
+
+
+@pytest.mark.parametrize(
+    ("case", "words", "patient"),
+    [
+        ("BraTS20_Training_001", ("_flair", "_t1", "_t1ce", "_t2", "_seg"), "BraTS20_Training_001"),
+        ("BraTS-GLI-00005-000", ("-t1c", "-t1n", "-t2f", "-t2w", "-seg"), "BraTS-GLI-00005"),
+        ("BraTS-GLI-00005-001", ("-t2f", "-seg"), "BraTS-GLI-00005"),
+        ("scan7", ("", "-seg"), "scan7"),
+    ],
+)
+def test_sequences_of_one_mask_are_one_patient(
+    layout: Callable[..., LabelledSet], case: str, words: tuple[str, ...], patient: str
+) -> None:
+    labelled = layout(*(f"{case}/{case}{word}.nii.gz" for word in words))
+    assert labelled.patients == (patient,)
+    assert len(labelled.cases) == len(words) - 1
+
+
+def test_two_patients_who_share_a_mask_are_refused(layout: Callable[..., LabelledSet]) -> None:
+    files = [f"P1_{word}.nii.gz" for word in ("flair", "t1", "seg")]
+    for rule in (PatientRule("_([a-z0-9]+)[.]"), PatientRule(files={"P1_flair": "a", "P1_t1": "b"}, each_image=True)):
+        with pytest.raises(InputError, match="two patients share this mask") as told:
+            layout(*files, rule=rule)
+        assert told.value.source == "P1_seg.nii.gz"
+    assert layout(*files, rule=PatientRule("(P1)")).patients == ("P1",)
 
 
 def test_an_expression_is_searched_in_the_path_and_may_split_a_case() -> None:
