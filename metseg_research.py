@@ -85,7 +85,7 @@ def train(
     options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
     try:
         with progress.TrainProgress() as show:
-            result = run_training(options, report=show.epoch, reading=show.reading)
+            result = run_training(options, report=show.epoch, reading=show.reading, tell=console.complain)
     except KeyboardInterrupt:
         console.complain("Stopped; the same command goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None

@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import Callback
 
 from training.report import Report
 
-FILE = Path("logs", "metrics.csv")
+LOGS = "logs"
+FILE = Path(LOGS, "metrics.csv")
 COLUMNS = ("epoch", "seconds", "learning_rate", "loss", "inner_dice", "inner_dice_median")
 
 
@@ -60,6 +61,17 @@ class EpochLog(Callback):
 
 def minutes_of(out: Path) -> float:
     """How long a run's epochs took, over all its parts."""
+    return round(sum(float(row["seconds"]) for row in _epochs(out).values()) / 60, 2)
+
+
+def last_figures(out: Path) -> dict[str, float]:
+    """What the log says of a run's last epoch: its loss, and what was watched."""
+    epochs = _epochs(out)
+    row = epochs[max(epochs, key=int)]
+    return {name: float(row[name]) for name in COLUMNS[3:] if row[name]}
+
+
+def _epochs(out: Path) -> dict[str, dict[str, str]]:
+    """The last line of each epoch, by its number."""
     with (out / FILE).open(encoding="utf-8", newline="") as file:
-        seconds = {row["epoch"]: float(row["seconds"]) for row in csv.DictReader(file)}
-    return round(sum(seconds.values()) / 60, 2)
+        return {row["epoch"]: row for row in csv.DictReader(file)}

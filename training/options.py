@@ -46,6 +46,7 @@ class TrainOptions:
         patients: how names tell patients: an expression or a CSV file, see `core.evaluation.patients.parse_rule`; None
             takes the fold file's rule.
         each_image: every image is of another patient.
+        may_share: patients may share images, which is refused otherwise; only to measure what such a leak is worth.
         channel: which one to take, where the set does not tell.
         inner: share of the training patients that is kept for watching the run.
         stages: of the course; () takes the network's own from `STAGES`.
@@ -71,6 +72,7 @@ class TrainOptions:
     fold: int | None = 0
     patients: str | None = None
     each_image: bool = False
+    may_share: bool = False
     channel: int | str | None = None
     inner: float = 0.15
     stages: tuple[Stage, ...] = ()

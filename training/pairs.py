@@ -10,14 +10,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.evaluation.cases import find_cases
+from core.evaluation.cases import LabelledSet, find_cases
 from core.evaluation.copies import print_slices, refuse_shared
-from core.evaluation.patients import Case, PatientRule
+from core.evaluation.patients import PatientRule
 from core.io import read_mask, read_scan
 from core.model_card import PreprocessSettings
+from core.preprocess.channels import channel_name
 from core.preprocess.clahe import clahe, tile_grid
 from core.preprocess.grid import Grid
 from core.preprocess.prepare import prepare
@@ -37,6 +39,7 @@ class Pairs:
         truths: (slices, size, size) uint8, 0 or 1, mapped from disk.
         levels: (slices, channels, 2) float32, median and spread of the head in the slice's volume, in grey levels.
         patients: for each slice its patient.
+        channels: what the channels are called, for the model's card.
         key: hash of what went in: files and settings.
     """
 
@@ -44,6 +47,7 @@ class Pairs:
     truths: NDArray[np.uint8]
     levels: NDArray[np.float32]
     patients: NDArray[np.str_]
+    channels: tuple[str, ...]
     key: str
 
     def of(self, patients: Sequence[str]) -> NDArray[np.int64]:
@@ -58,9 +62,10 @@ def load_pairs(
     *,
     rule: PatientRule | None = None,
     channel: int | str | None = None,
+    may_share: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pairs:
-    """Read a folder of pairs, or what an earlier call kept of it.
+    """Read a folder of pairs, or what an earlier call kept of it. Of two processes one reads, and the other waits.
 
     Args:
         data: a folder that `find_cases` understands.
@@ -68,6 +73,7 @@ def load_pairs(
         cache: folder for the arrays; about 130 KB a slice.
         rule: how names tell patients.
         channel: which one to take, where the set does not tell.
+        may_share: patients may share images.
         progress: called with (cases done, cases).
 
     Raises:
@@ -76,47 +82,55 @@ def load_pairs(
     """
     rule = PatientRule() if rule is None else rule
     labelled = find_cases(data, rule, channel)
-    if labelled.channel_chosen:
-        channel = None
-    key = _key(labelled.cases, settings, rule, channel)
+    key = _key(labelled, settings, rule, channel, may_share)
     folder = cache / key
-    if not (folder / "index.json").is_file():
-        _build(labelled.cases, settings, channel, folder, progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{key}.lock"):
+        if not (folder / "index.json").is_file():
+            _build(labelled, settings, channel, may_share, folder, progress)
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     return Pairs(
         images=np.load(folder / "images.npy", mmap_mode="r"),
         truths=np.load(folder / "truths.npy", mmap_mode="r"),
         levels=np.load(folder / "levels.npy"),
         patients=np.asarray(index["patients"]),
+        channels=tuple(index.get("channels", settings.channels)),
         key=key,
     )
 
 
-def _key(cases: Sequence[Case], settings: PreprocessSettings, rule: PatientRule, channel: int | str | None) -> str:
+def _key(
+    labelled: LabelledSet, settings: PreprocessSettings, rule: PatientRule, channel: int | str | None, may_share: bool
+) -> str:
     files = []
-    for case in cases:
+    for case in labelled.cases:
         for path in (*case.source.paths, *case.source.mask_paths):
             if path is not None:
                 stat = path.stat()
                 files.append((case.source.name, path.name, stat.st_size, stat.st_mtime_ns))
-    said = {
-        name: value for name, value in (("patients", rule.to_json()), ("channel", channel)) if value not in ({}, None)
-    }
+    told = {"patients": rule.to_json(), "channel": None if labelled.channel_chosen else channel, "may_share": may_share}
+    said = {name: value for name, value in told.items() if value not in ({}, None, False)}
     prepared = {name: value for name, value in asdict(settings).items() if name not in AFTERWARDS}
     content = json.dumps([CACHE_VERSION, prepared, files, *([said] if said else [])]).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _build(
-    cases: Sequence[Case],
+    labelled: LabelledSet,
     settings: PreprocessSettings,
     channel: int | str | None,
+    may_share: bool,
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     images, truths, levels, patients, prints = [], [], [], [], []
-    for done, case in enumerate(cases, start=1):
+    channels = (labelled.channel,) if labelled.channel else settings.channels
+    if labelled.channel_chosen:
+        channel = None
+    for done, case in enumerate(labelled.cases, start=1):
         scan = read_scan(case.source)
+        if done == 1 and channel is not None:
+            channels = (channel_name(scan, channel),)
         image, truth, scale = pair_on_grid(scan, read_mask(case.source), settings, channel)
         images.append(image)
         truths.append(truth)
@@ -124,14 +138,15 @@ def _build(
         patients += [case.patient] * len(image)
         prints.append(print_slices(scan, case.patient))
         if progress:
-            progress(done, len(cases))
-    refuse_shared(prints)  # a patient under two names would be learnt from and scored
+            progress(done, len(labelled.cases))
+    if not may_share:
+        refuse_shared(prints)  # a patient under two names would be learnt from and scored
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "images.npy", np.concatenate(images))
     np.save(folder / "truths.npy", np.concatenate(truths))
     np.save(folder / "levels.npy", np.stack(levels))
     temporary = folder / "index.json.part"
-    temporary.write_text(json.dumps({"patients": patients}), encoding="utf-8")
+    temporary.write_text(json.dumps({"patients": patients, "channels": channels}), encoding="utf-8")
     temporary.replace(folder / "index.json")  # last, so that its presence means that the arrays are whole
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import platform
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -13,25 +15,29 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from core.errors import InputError, NothingFound, OutputError, UsageError
-from core.evaluation.folds import Folds, Patient, inner_part, load_folds, make_folds
-from core.evaluation.patients import parse_rule, site_of
+from core.evaluation.divide import divide_folder
+from core.evaluation.folds import Folds, inner_part, load_folds, save_folds
+from core.evaluation.patients import parse_rule
 from core.io import write_json
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
 from core.model_store import save_model
-from training.epoch_log import EpochLog
+from core.system import VERSION
+from training.epoch_log import LOGS, EpochLog, last_figures
 from training.lightning_module import SegmentationTask
 from training.options import TrainOptions
 from training.pairs import Pairs, load_pairs
 from training.report import Report
 
 MANIFEST = "manifest.json"
+FOLDS = "folds.json"
 LAST = "last.ckpt"
+MODEL = "model"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,11 +48,31 @@ class TrainResult:
     figures: dict[str, float]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Division:
+    """Who is who in a run.
+
+    Attributes:
+        learn: patients who are learnt from.
+        watch: the inner part, only watched.
+        held: the fold that is never looked at.
+        left_out: patients of the set whom the fold file does not know.
+        rule: how they were divided, in words.
+    """
+
+    learn: tuple[str, ...]
+    watch: tuple[str, ...]
+    held: tuple[str, ...]
+    left_out: tuple[str, ...]
+    rule: str
+
+
 def train(
     options: TrainOptions,
     *,
     report: Report | None = None,
     reading: Callable[[int, int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> TrainResult:
     """Run a training from its start, or from the last finished epoch of the same run.
@@ -55,97 +81,124 @@ def train(
         options: everything the run depends on.
         report: called at each epoch's end.
         reading: called with (cases done, cases) while the set is read for the first time.
+        tell: told in a sentence what the user should know about the set.
         callbacks: Lightning's, for progress bars and the like.
 
     Returns:
-        the model folder `out/model`, holding the moving average of the weights.
+        the model folder `out/model`, holding the moving average of the weights. `out/folds.json` says who was held out.
 
     Raises:
         NothingFound: no pairs, or no slice with lesion to learn from.
-        InputError: the fold file does not know a patient of the set.
+        InputError: the fold file knows no patient of the set.
         OutputError: `out` holds a run of other options.
         UsageError: the size of the grid does not suit the network.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    folds = load_folds(options.folds) if options.folds and options.fold is not None else None
+    if not options.resume:
+        _begin_anew(options.out)
+    folds = _folds(options)
     said = options.patients is not None or options.each_image
     rule = folds.patients if folds and not said else parse_rule(options.patients, options.each_image)
     pairs = load_pairs(
-        options.data, options.preprocessing, options.cache, rule=rule, channel=options.channel, progress=reading
+        options.data,
+        options.preprocessing,
+        options.cache,
+        rule=rule,
+        channel=options.channel,
+        may_share=options.may_share,
+        progress=reading,
     )
-    learn, watch, held, split = divide(pairs, options, folds)
-    _claim(options, pairs, {"learn": learn, "watch": watch, "held": held, "rule": split})
+    division = divide(pairs, options, folds)
+    if division.left_out and tell:
+        tell(f"{len(division.left_out)} of this set's patients are not in the fold file and are left out")
+    _claim(options, pairs, division)
+    if folds:
+        save_folds(folds, options.out / FOLDS)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the report tells
     pl.seed_everything(options.seed, verbose=False)
-    task = SegmentationTask(options, pairs, learn, watch)
+    task = SegmentationTask(options, pairs, division.learn, division.watch)
     multiple = int(task.network.stride) * max(stage.shrink for stage in options.course)
     if options.preprocessing.size % multiple:
         raise UsageError(f"the size must be a multiple of {multiple} for this network and its stages")
     if not len(task.lesions):
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = options.out / LAST
-    trainer = _trainer(options, report, callbacks, bool(watch))
+    trainer = _trainer(options, report, callbacks, bool(division.watch))
     with warnings.catch_warnings():
         # Lightning advises worker processes; the batches are slices of a mapped array and need none.
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(task, ckpt_path=str(last) if options.resume and last.is_file() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    folder = options.out / "model"
-    save_model(folder, _card(options, learn, watch, held, split, figures), task.average.module)
+    figures = last_figures(options.out)
+    folder = options.out / MODEL
+    save_model(folder, _card(options, pairs, division, figures), task.average.module)
     return TrainResult(folder, figures)
 
 
-def divide(
-    pairs: Pairs, options: TrainOptions, folds: Folds | None = None
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]:
-    """Who is learnt from, who is watched, who is held out, and by which rule; without folds the set is divided anew."""
+def divide(pairs: Pairs, options: TrainOptions, folds: Folds | None) -> Division:
+    """Who is learnt from, who is watched, who is held out and who is left out; without folds everybody is learnt from.
+
+    Raises:
+        InputError: there is no such fold, or none of the set's patients is in the folds.
+    """
     everyone = tuple(sorted(set(pairs.patients.tolist())))
-    if options.fold is None:
-        learn, held, rule = everyone, (), "every patient is learnt from"
+    if folds is None or options.fold is None:
+        learn, held, left_out, rule = everyone, (), (), "every patient is learnt from"
     else:
-        folds = folds or fresh_folds(pairs, options.data.name)
         known = {patient for fold in folds.folds for patient in fold}
-        strangers = [patient for patient in everyone if patient not in known]
-        if strangers:
+        left_out = tuple(patient for patient in everyone if patient not in known)
+        if len(left_out) == len(everyone):
             raise InputError(
-                f"{len(strangers)} patients of this set are not in the fold file; make one with `metseg folds`, "
-                "or divide the set anew with --folds new",
+                "none of this set's patients is in the fold file; make one with `metseg folds`, or divide the set anew "
+                "with --folds new",
                 source=str(options.data),
             )
-        present = set(everyone)
-        learn = tuple(patient for patient in folds.train(options.fold) if patient in present)
+        learn = tuple(patient for patient in folds.train(options.fold) if patient in everyone)
         held, rule = folds.test(options.fold), f"{folds.name}, fold {options.fold}: {folds.rule}"
     watch = inner_part(learn, options.inner, options.seed)
-    return tuple(patient for patient in learn if patient not in watch), watch, held, rule
+    return Division(tuple(patient for patient in learn if patient not in watch), watch, held, left_out, rule)
 
 
-def fresh_folds(pairs: Pairs, name: str) -> Folds:
-    """Folds of a set that brought none."""
-    sizes = pairs.truths.reshape(len(pairs.truths), -1).sum(axis=1, dtype=np.int64)
-    return make_folds(
-        [
-            Patient(patient, site_of(patient), int(sizes[pairs.of([patient])].sum()))
-            for patient in sorted(set(pairs.patients.tolist()))
-        ],
-        name,
+def _folds(options: TrainOptions) -> Folds | None:
+    """The folds that the options name; those of an earlier part of the run, or new ones, where they name none."""
+    if options.fold is None:
+        return None
+    if options.folds:
+        return load_folds(options.folds)
+    if (options.out / FOLDS).is_file():
+        return load_folds(options.out / FOLDS)
+    return divide_folder(
+        options.data,
+        patients=options.patients,
+        each_image=options.each_image,
+        channel=options.channel,
+        may_share=options.may_share,
     )
+
+
+def _begin_anew(out: Path) -> None:
+    """Take away what an earlier run left: a run that is stopped soon must not go on from another's checkpoint."""
+    for name in (LAST, MANIFEST, FOLDS):
+        (out / name).unlink(missing_ok=True)
+    for name in (LOGS, MODEL):
+        shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _plain(value: Any) -> Any:
     return json.loads(json.dumps(dataclasses.asdict(value), default=str))
 
 
-def _claim(options: TrainOptions, pairs: Pairs, split: dict[str, Any]) -> None:
+def _claim(options: TrainOptions, pairs: Pairs, division: Division) -> None:
     """Write the run's manifest, or check that the one that is there is of the same run."""
     ours = _plain(options)
     for beside_the_point in ("data", "out", "cache", "threads", "resume"):
         del ours[beside_the_point]
     ours["course"] = [dataclasses.asdict(stage) for stage in options.course]
     ours["set"] = pairs.key
-    ours["split"] = {name: list(value) if isinstance(value, tuple) else value for name, value in split.items()}
+    ours["split"] = {name: list(getattr(division, name)) for name in ("learn", "watch", "held")}
+    ours["split"]["rule"] = division.rule
     path = options.out / MANIFEST
     if (options.out / LAST).is_file() and path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))["run"]
@@ -156,9 +209,25 @@ def _claim(options: TrainOptions, pairs: Pairs, split: dict[str, Any]) -> None:
                 source=str(options.out),
             )
     options.out.mkdir(parents=True, exist_ok=True)
-    versions = {name: version(name) for name in ("torch", "lightning", "numpy", "opencv-python-headless")}
-    manifest = {"run": ours, "versions": {"python": platform.python_version(), **versions}}
-    write_json(path, manifest, indent=2)
+    write_json(path, {"run": ours, "versions": _versions()}, indent=2)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "lightning", "numpy", "opencv-python-headless")
+    return {"metseg": VERSION, "python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+class _AtomicCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that a kill leaves the one before it whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        part = Path(f"{path}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
 
 
 def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[Callback], watched: bool) -> pl.Trainer:
@@ -166,7 +235,7 @@ def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[C
     precision = options.precision
     if precision == "auto":
         precision = "bf16-mixed" if _bf16_helps() else "32-true"
-    # Without a measure to go by, the one checkpoint kept is the latest; Lightning replaces it atomically.
+    # Without a measure to go by, the one checkpoint kept is the latest.
     checkpoint = ModelCheckpoint(
         options.out,
         filename=Path(LAST).stem,
@@ -179,10 +248,11 @@ def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[C
         accelerator=options.device,
         devices=1,
         precision=precision,  # type: ignore[arg-type]
-        logger=TensorBoardLogger(options.out, name="", version="logs"),
+        logger=TensorBoardLogger(options.out, name="", version=LOGS),
+        plugins=[_AtomicCheckpoints()],
         callbacks=[checkpoint, EpochLog(options.out, report, epochs), *callbacks],
         reload_dataloaders_every_n_epochs=1,
-        check_val_every_n_epoch=4,
+        check_val_every_n_epoch=next(every for every in (4, 3, 2, 1) if epochs % every == 0),  # the last one, too
         limit_val_batches=None if watched else 0,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
@@ -199,25 +269,26 @@ def _bf16_helps() -> bool:
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
 
 
-def _card(
-    options: TrainOptions,
-    learn: tuple[str, ...],
-    watch: tuple[str, ...],
-    held: tuple[str, ...],
-    rule: str,
-    figures: dict[str, float],
-) -> ModelCard:
-    preprocessing = dataclasses.replace(options.preprocessing, shrink=options.course[-1].shrink)
+def _card(options: TrainOptions, pairs: Pairs, division: Division, figures: dict[str, float]) -> ModelCard:
+    preprocessing = dataclasses.replace(
+        options.preprocessing, channels=pairs.channels, shrink=options.course[-1].shrink
+    )
     return ModelCard(
         name=options.network,
         version="1",
         summary=f"{options.network} with {options.filters[0]} to {options.filters[-1]} filters, "
-        f"{', '.join(options.preprocessing.channels)}"
+        f"{', '.join(preprocessing.channels)}"
         + (f", 1/{preprocessing.shrink} of the grid" if preprocessing.shrink > 1 else ""),
-        network=NetworkSettings(options.network, len(options.preprocessing.channels), options.filters),
+        network=NetworkSettings(options.network, len(preprocessing.channels), options.filters),
         preprocessing=preprocessing,
         weights=WeightsFile("", ""),
-        data={"patients": list(learn), "watched": list(watch), "held_out": list(held), "split": rule},
+        data={
+            "patients": list(division.learn),
+            "watched": list(division.watch),
+            "held_out": list(division.held),
+            "split": division.rule,
+            "made_with": _versions(),
+        },
         recipe={
             "stages": [dataclasses.asdict(stage) for stage in options.course],
             "loss": options.loss,

@@ -31,12 +31,14 @@ class LabelledSet:
         cases: those with truth, in natural order.
         unlabelled: names of the cases that lack the mask of one or more images; they are left out.
         channel_chosen: each case's files are of one channel already, as nnU-Net keeps them.
+        channel: what nnU-Net calls that channel, in lower case; "" where it does not say.
     """
 
     name: str
     cases: tuple[Case, ...]
     unlabelled: tuple[str, ...] = ()
     channel_chosen: bool = False
+    channel: str = ""
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -60,17 +62,18 @@ def find_cases(data: str | Path, rule: PatientRule | None = None, channel: int |
     rule = PatientRule() if rule is None else rule
     root = Path(data)
     is_nnunet = (root / IMAGES).is_dir() and (root / LABELS).is_dir()
-    sources = _nnunet(root, channel) if is_nnunet else find_scans(root)
+    sources, called = _nnunet(root, channel) if is_nnunet else (find_scans(root), "")
     labelled = [source for source in sources if source.has_truth]
     if not labelled:
         raise NothingFound("this folder holds no image with its mask", source=str(root))
     cases = name_patients(labelled, root, rule)
     require_patients(cases, rule)
     missing = tuple(source.name for source in sources if not source.has_truth)
-    return LabelledSet(root.resolve().name, cases, missing, is_nnunet)
+    return LabelledSet(root.resolve().name, cases, missing, is_nnunet, called)
 
 
-def _nnunet(root: Path, channel: int | str | None) -> tuple[ScanSource, ...]:
+def _nnunet(root: Path, channel: int | str | None) -> tuple[tuple[ScanSource, ...], str]:
+    """The cases of one channel, and what the channel is called."""
     images: dict[str, dict[int, Path]] = {}
     for entry in scan_folder(root / IMAGES):
         found = CHANNEL.fullmatch(_stem(entry.name)) if is_picture(entry.name) else None
@@ -80,12 +83,14 @@ def _nnunet(root: Path, channel: int | str | None) -> tuple[ScanSource, ...]:
     present = sorted({number for files in images.values() for number in files})
     if not present:
         raise NothingFound(f"the names in {IMAGES} do not end in a channel's number, as CASE_0000", source=str(root))
-    chosen = _choose(present, _channel_names(root / ABOUT), channel)
+    names = _channel_names(root / ABOUT)
+    chosen = _choose(present, names, channel)
     sources = []
     for case in sorted(images, key=natural_key):
         if chosen in images[case]:
             sources.append(ScanSource(case, (images[case][chosen],), (labels.get(case),)))
-    return tuple(sources)
+    called = names.get(chosen, "").lower()
+    return tuple(sources), "flair" if "flair" in called else called
 
 
 def _choose(present: list[int], names: dict[int, str], channel: int | str | None) -> int:

@@ -24,6 +24,7 @@ def divide_folder(
     patients: str | None = None,
     each_image: bool = False,
     channel: int | str | None = None,
+    may_share: bool = False,
     name: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Folds:
@@ -36,6 +37,7 @@ def divide_folder(
         patients: a regular expression or a CSV file that tells patients; see `parse_rule`.
         each_image: every image is of another patient.
         channel: of nnU-Net's files; see `find_cases`.
+        may_share: patients may share images.
         name: the set's; else the folder's.
         progress: called with (cases done, cases).
 
@@ -52,6 +54,7 @@ def divide_folder(
         voxels[case.patient] += int(np.count_nonzero(read_mask(case.source)))
         if progress:
             progress(done, len(labelled.cases))
-    refuse_shared(prints)
+    if not may_share:
+        refuse_shared(prints)
     everyone = [Patient(patient, site_of(patient), voxels[patient]) for patient in labelled.patients]
     return replace(make_folds(everyone, name or labelled.name, count, seed), patients=rule)

@@ -44,9 +44,7 @@ def select_channels(
         ChannelNeeded: the channels differ and nothing says which to take.
         InputError: the chosen channel does not exist, or the model needs more channels than there are.
     """
-    count = scan.voxels.shape[1]
-    unnamed_lgg = not scan.channels and count == len(LGG_LAYOUT)
-    names = LGG_LAYOUT if unnamed_lgg else scan.channels
+    count, names = scan.voxels.shape[1], _names(scan)
     if channel is not None:
         if len(inputs) != 1:
             raise InputError(
@@ -59,7 +57,7 @@ def select_channels(
     lowered = tuple(name.lower() for name in names)
     wanted = tuple(name.lower() for name in inputs)
     if set(wanted) <= set(lowered):
-        notes = (_LGG_CHANNELS,) if unnamed_lgg and not _is_grey(scan.voxels) else ()
+        notes = (_LGG_CHANNELS,) if not scan.channels and not _is_grey(scan.voxels) else ()
         return _take(scan, tuple(lowered.index(name) for name in wanted)), notes
     if len(inputs) == 1 and _is_grey(scan.voxels):
         # In a JPEG, green is the channel nearest to brightness.
@@ -88,6 +86,22 @@ def _doubt_sequence(scan: Scan, wanted: str) -> tuple[Note, ...]:
         f"this scan seems to be {scan.sequence} and the model learnt {wanted.upper()}; do not rely on what it finds"
     )
     return (Note(OTHER_SEQUENCE, message),)
+
+
+def channel_name(scan: Scan, channel: int | str) -> str:
+    """What the channel that the user chose is called; "channel N" where nothing names it.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    names = _names(scan)
+    index = _resolve(scan, names, channel)
+    return names[index].lower() if index < len(names) else f"channel {index}"
+
+
+def _names(scan: Scan) -> tuple[str, ...]:
+    """The channels' names; three that nobody named are those of the LGG set."""
+    return LGG_LAYOUT if not scan.channels and scan.voxels.shape[1] == len(LGG_LAYOUT) else scan.channels
 
 
 def _take(scan: Scan, indices: tuple[int, ...]) -> NDArray[Any]:

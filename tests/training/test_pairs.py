@@ -1,6 +1,9 @@
 """The preprocessed training set."""
 
+import json
 import shutil
+import subprocess
+import sys
 from dataclasses import astuple
 
 import numpy as np
@@ -87,3 +90,32 @@ def test_a_patient_under_two_names_is_refused_by_content(discs, small_preprocess
 def test_an_expression_tells_patients(discs, small_preprocessing, tmp_path):
     rule = parse_rule("TCGA_(CS|DU)_")
     assert set(load_pairs(discs, small_preprocessing, tmp_path, rule=rule).patients.tolist()) == {"CS", "DU"}
+
+
+def test_two_processes_that_need_the_same_pairs_do_not_disturb_each_other(discs, small_preprocessing, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from core.model_card import PreprocessSettings;"
+        "from training.pairs import load_pairs;"
+        f"pairs = load_pairs(Path({str(discs)!r}), {small_preprocessing!r}, Path({str(tmp_path)!r}));"
+        "print(int(pairs.images[:].astype('int64').sum()))"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    sums = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sums[0] == sums[1] != ""
+
+
+def test_nnunets_channel_is_called_what_its_file_says(discs, small_preprocessing, tmp_path):
+    for folder in ("imagesTr", "labelsTr"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    for number, source in enumerate(find_scans(discs)[:3]):
+        flair = tifffile.imread(source.paths[2])[..., 1]
+        for channel, picture in enumerate((flair, 255 - flair)):
+            tifffile.imwrite(tmp_path / "set" / "imagesTr" / f"p{number}_{channel:04d}.tif", picture)
+        shutil.copy(source.mask_paths[2], tmp_path / "set" / "labelsTr" / f"p{number}.tif")
+    names = json.dumps({"channel_names": {"0": "T2-FLAIR", "1": "T1ce"}})
+    (tmp_path / "set" / "dataset.json").write_text(names)
+    rule = parse_rule(None, each_image=True)
+    for channel, called in ((None, "flair"), ("T1ce", "t1ce"), (1, "t1ce")):
+        pairs = load_pairs(tmp_path / "set", small_preprocessing, tmp_path / "cache", rule=rule, channel=channel)
+        assert pairs.channels == (called,)

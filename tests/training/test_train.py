@@ -9,9 +9,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
 
 from core.errors import InputError, OutputError
 from core.evaluation.curves import read_curves
+from core.evaluation.divide import divide_folder
+from core.evaluation.evaluate import evaluate
+from core.evaluation.folds import load_folds, save_folds
 from core.io import find_scans, read_mask, read_scan
 from core.measure.dice import dice
 from core.model_store import load_card, load_network
@@ -74,9 +79,7 @@ def test_what_is_watched_is_what_the_predictor_finds(options, tmp_path, standard
     from training.train import train
 
     coarse = dataclasses.replace(options.preprocessing, standardise=standardise)
-    result = train(
-        dataclasses.replace(options, out=tmp_path, stages=(Stage(4, 2, 32, 1e-2),), preprocessing=coarse)
-    )  # watched after every fourth epoch
+    result = train(dataclasses.replace(options, out=tmp_path, stages=(Stage(4, 2, 32, 1e-2),), preprocessing=coarse))
     card = load_card(result.model)
     assert (card.preprocessing.shrink, card.preprocessing.standardise) == (2, standardise)
     ready, scores = Predictor(result.model, "cpu", "fp32"), []
@@ -97,7 +100,7 @@ def test_nobody_is_both_learnt_from_and_held_out(whole_run, options):
 def test_the_course_is_logged(whole_run, options):
     curves = read_curves(whole_run[0].model)
     assert [epoch for epoch, _ in curves["loss"]] == [1, 2, 3, 4, 5]
-    assert [epoch for epoch, _ in curves["Dice of watched patients"]] == [4]
+    assert [epoch for epoch, _ in curves["Dice of watched patients"]] == [1, 2, 3, 4, 5]
     assert minutes_of(options.out) > 0
     assert list((options.out / "logs").glob("events.out.tfevents*"))
 
@@ -140,8 +143,96 @@ def test_a_folder_with_another_run_is_not_taken_over(whole_run, options):
         train(dataclasses.replace(options, seed=1))
 
 
-def test_patients_whom_the_fold_file_does_not_know_are_refused(whole_run, options, tmp_path):
+def test_a_fold_file_of_another_set_is_refused(whole_run, options, tmp_path):
     from training.train import train
 
-    with pytest.raises(InputError, match="10 patients of this set are not in the fold file"):
+    with pytest.raises(InputError, match="none of this set's patients is in the fold file"):
         train(dataclasses.replace(options, folds="lgg", out=tmp_path / "run"))
+
+
+QUICK = {"stages": (Stage(1, 2, 32, 1e-2),), "inner": 0.0}
+
+
+def test_patients_whom_the_fold_file_does_not_know_are_left_out_and_it_is_said(whole_run, options, tmp_path):
+    from training.train import train
+
+    known = load_folds(options.out / "folds.json")
+    stranger = known.folds[1][0]
+    fewer = dataclasses.replace(
+        known, folds=tuple(tuple(name for name in fold if name != stranger) for fold in known.folds)
+    )
+    save_folds(fewer, tmp_path / "fewer.json")
+    told = []
+    result = train(
+        dataclasses.replace(options, folds=tmp_path / "fewer.json", out=tmp_path / "run", **QUICK), tell=told.append
+    )
+    assert told == ["1 of this set's patients are not in the fold file and are left out"]
+    data = load_card(result.model).data
+    assert stranger not in data["patients"] + data["held_out"]
+    assert len(data["patients"] + data["held_out"]) == 9
+
+
+def test_the_folds_of_a_run_are_those_that_metseg_folds_makes_and_score_it(whole_run, options, tmp_path):
+    folds = load_folds(options.out / "folds.json")
+    assert folds == divide_folder(options.data)
+    scores = evaluate(whole_run[0].model, options.data, tmp_path / "scores", folds=options.out / "folds.json", fold=0)
+    assert scores["held_out"] == "yes"
+    assert {row["patient"] for row in scores["patients"]} == set(folds.test(0))
+
+
+def test_a_run_begun_anew_and_stopped_does_not_go_on_from_the_old_one(options, tmp_path):
+    from training.train import train
+
+    old = dataclasses.replace(options, out=tmp_path / "run", **QUICK)
+    train(dataclasses.replace(old, stages=(Stage(2, 2, 32, 1e-2),)))
+    anew = dataclasses.replace(old, seed=1, stages=(Stage(2, 2, 32, 1e-2),))
+
+    class Stop(Callback):
+        def on_train_batch_start(self, *_):
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(dataclasses.replace(anew, resume=False), callbacks=[Stop()])
+    epochs = []
+    result = train(anew, report=lambda seconds, done, total, figures: epochs.append(done))
+    assert epochs == [1, 2]
+    assert [epoch for epoch, _ in read_curves(result.model)["loss"]] == [1, 2]
+
+
+def test_the_last_epoch_is_watched_and_a_finished_run_keeps_its_figures(options, tmp_path):
+    from training.train import train
+
+    short = dataclasses.replace(options, out=tmp_path / "run", stages=(Stage(2, 2, 32, 1e-2), Stage(1, 1, 48, 5e-3)))
+    figures = train(short).figures
+    assert set(figures) == {"loss", "inner_dice", "inner_dice_median"}
+    assert train(short).figures == figures
+    assert load_card(short.out / "model").metrics["last_epoch"] == figures
+
+
+def test_the_card_names_the_channel_that_was_learnt_from(options, tmp_path):
+    from training.train import train
+
+    result = train(dataclasses.replace(options, out=tmp_path / "run", channel="2", **QUICK))
+    assert load_card(result.model).preprocessing.channels == ("post",)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_it_whole(options, tmp_path, monkeypatch):
+    from training.train import train
+
+    run = dataclasses.replace(options, out=tmp_path / "run", stages=(Stage(3, 2, 32, 1e-2),), inner=0.0)
+    write, written = torch.save, []
+
+    def once(checkpoint, file):
+        if written:
+            file.write(b"half of it")
+            raise OSError(28, "No space left on device")
+        write(checkpoint, file)
+        written.append(checkpoint["epoch"])
+
+    monkeypatch.setattr("torch.save", once)
+    with pytest.raises(OSError, match="No space"):
+        train(run)
+    monkeypatch.undo()
+    epochs = []
+    train(run, report=lambda seconds, done, total, figures: epochs.append(done))
+    assert epochs == [2, 3]
