@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PyQt6.QtCore import QEvent, QObject
+from PyQt6.QtCore import QEvent, QObject, Qt
 from PyQt6.QtGui import QAction, QKeyEvent, QKeySequence
 from PyQt6.QtWidgets import (
     QAbstractSpinBox,
@@ -14,6 +14,7 @@ from PyQt6.QtWidgets import (
     QMainWindow,
     QMenuBar,
     QPlainTextEdit,
+    QPushButton,
     QTextEdit,
     QWidget,
 )
@@ -23,6 +24,7 @@ from desktop.shortcuts import SHORTCUTS, readable, sections
 CHECKABLE = frozenset(
     {"mask", "outline", "truth", "beside", "clahe", "smooth", "crosshair", "ruler", "maximise", "names"},
 )
+PRESSING = frozenset({Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter})
 # What works while text is typed: no verdict, and nothing that a text field needs itself.
 WHILE_TYPING = frozenset({"F1", "F11", "Ctrl+O", "Ctrl+E", "Ctrl+Q", "Ctrl+F"})
 
@@ -86,6 +88,12 @@ class KeyGuard(QObject):
             return False
         if not isinstance(event, QKeyEvent) or not isinstance(watched, QWidget) or watched.window() is not self._window:
             return False
+        button = QApplication.focusWidget()
+        if isinstance(button, QPushButton) and event.key() in PRESSING and not self._covered():
+            event.accept()  # the key is the button's, and no shortcut's
+            if kind == QEvent.Type.KeyPress and event.key() != Qt.Key.Key_Space:
+                button.click()
+            return event.key() != Qt.Key.Key_Space or kind == QEvent.Type.ShortcutOverride
         if kind == QEvent.Type.ShortcutOverride:
             if self._covered() or (is_typing() and _name(event) not in WHILE_TYPING):
                 event.accept()  # the key goes to the text, and to no shortcut

@@ -137,10 +137,10 @@ class MainWindow(QMainWindow):
         desk.thumbnails.ready.connect(self.list.redraw)
         self.list.chosen.connect(desk.show)
         self.list.changed.connect(self._relist)
-        self.list.search.returnPressed.connect(self._leave_text)
+        for signal in (self.list.chosen, self.list.left, self.reader.series.chosen, self.verdicts.left):
+            signal.connect(self._leave_text)
         self.verdicts.reason_given.connect(lambda reason: desk.judge.decide(Kind.REJECT, reason))
         self.verdicts.note_written.connect(desk.judge.write_note)
-        self.verdicts.left.connect(self._leave_text)
         self.lesions.chosen.connect(reader.go_to_lesion)
         reader.lesion_changed.connect(self.lesions.select)
         reader.slice_changed.connect(lambda _: self._show_overlap())
@@ -285,18 +285,29 @@ class MainWindow(QMainWindow):
     def reject_case(self) -> None:
         """Reject at once, then ask why; nothing moves on."""
         if self.desk.judge.decide(Kind.REJECT):
+            self.right.show()
             self.verdicts.ask_reason()
+
+    def write_in(self, column: QWidget, field: QWidget) -> None:
+        """Give the keys to a field of a column, which may be hidden."""
+        column.show()
+        field.setFocus()
+
+    def show_right(self, on: bool) -> None:
+        """Show or hide the right column; text there is left first, else Qt gives the keys to any other text."""
+        self._leave_text()
+        self.right.setVisible(on)
 
     def maximise(self, pane: SliceView) -> None:
         """Only this pane, or everything again."""
-        everything = not (self.list.isVisible() or self.right.isVisible())
+        everything = self.reader.panes.alone is not None
+        self.show_right(everything)
         self.list.setVisible(everything)
-        self.right.setVisible(everything)
         self.reader.panes.show_alone(None if everything else pane)
         self.reader.render_slice()
         self.actions_["maximise"].setChecked(not everything)
 
-    def _leave_text(self) -> None:
+    def _leave_text(self, *_: object) -> None:
         self.reader.pane.setFocus()
 
     def _restore_view(self, values: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PyQt6.QtCore import QAbstractListModel, QModelIndex, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFont, QImage, QPainter
+from PyQt6.QtGui import QColor, QFont, QImage, QKeyEvent, QPainter
 from PyQt6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -110,10 +110,12 @@ class CaseList(QWidget):
     Signals:
         chosen(object): a case was picked.
         changed(): another filter, search or order.
+        left(): the reviewer is done searching.
     """
 
     chosen = pyqtSignal(object)
     changed = pyqtSignal()
+    left = pyqtSignal()
 
     def __init__(self, thumbnail: Callable[[Case], QImage | None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -126,6 +128,7 @@ class CaseList(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search cases")
         self.search.textChanged.connect(lambda _: self.changed.emit())
+        self.search.returnPressed.connect(self.left)
         self.order = Combo("Sort cases by")
         self.order.addItems([f"Sort: {order.value.lower()}" for order in Order])
         self.order.currentIndexChanged.connect(lambda _: self.changed.emit())
@@ -208,6 +211,11 @@ class CaseList(QWidget):
             self.view.scrollTo(index)
         else:
             self.view.clearSelection()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        """Escape comes here from the search, which has no use for it."""
+        if event and event.key() == Qt.Key.Key_Escape:
+            self.left.emit()
 
     def redraw(self) -> None:
         """A thumbnail or a fact has come."""

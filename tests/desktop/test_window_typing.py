@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import QApplication
 
 from desktop.session.verdicts import State
 from desktop.widgets.verdict_panel import SAVE_AFTER_MS
-from tests.desktop.hands import Key, press, settle, shown, states
+from tests.desktop.hands import Held, Key, press, settle, shown, states
 
 OpenWindow = Callable[..., Any]
 
@@ -107,3 +107,64 @@ def test_a_mask_that_was_hidden_while_space_is_held_comes_back_wherever_the_focu
     window.list.search.setFocus()
     QTest.keyRelease(window.list.search, Key.Key_Space)
     assert np.array_equal(window.reader.pane._pixels, before)
+
+
+def test_the_search_is_left_by_a_click_on_a_case_and_by_escape(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_F, Held.ControlModifier)
+    QTest.keyClicks(window.list.search, "case 3")
+    click_case(window, 0)
+    qtbot.waitUntil(lambda: shown(window) == 3, timeout=120000)
+    settle(qtbot, window)
+    press(window, Key.Key_G)
+    assert (states(window)[2], window.list.search.text()) == (State.FLAGGED, "case 3")
+    press(window, Key.Key_F, Held.ControlModifier)
+    press(window, Key.Key_Escape)
+    press(window, Key.Key_U)
+    assert (states(window)[2], window.list.search.text()) == (State.TODO, "case 3")
+
+
+@pytest.mark.parametrize("hide", [Key.Key_F11, Key.Key_L])
+@pytest.mark.parametrize(("ask", "field"), [(Key.Key_Delete, "reason"), (Key.Key_T, "note")])
+def test_what_asks_for_text_is_shown_where_the_column_was_hidden(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, hide: Qt.Key, ask: Qt.Key, field: str
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, hide)
+    assert not window.right.isVisible()
+    press(window, ask)
+    asked = getattr(window.verdicts, field)
+    assert asked.isVisible()
+    assert asked.hasFocus()
+    press(window, Key.Key_Escape)
+    press(window, Key.Key_F11)
+    assert window.list.isVisible() == window.right.isVisible() == (hide == Key.Key_F11)
+
+
+def test_a_column_that_is_hidden_keeps_no_keys(qtbot: Any, open_window: OpenWindow, scans: Path, results: Path) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_F, Held.ControlModifier)
+    press(window, Key.Key_F11)  # works while text is typed
+    press(window, Key.Key_G)
+    assert states(window)[0] is State.FLAGGED
+    press(window, Key.Key_F, Held.ControlModifier)
+    assert window.list.search.isVisible()
+
+
+@pytest.mark.parametrize("key", [Key.Key_Space, Key.Key_Return, Key.Key_Enter])
+def test_a_button_that_has_the_focus_takes_the_keys_that_press_it(
+    qtbot: Any, open_window: OpenWindow, monkeypatch: pytest.MonkeyPatch, key: Qt.Key
+) -> None:
+    asked: list[bool] = []
+    window = open_window(None)
+    window.actions_["open"].triggered.disconnect()
+    window.actions_["open"].triggered.connect(asked.append)
+    window.start.buttons["open"].setFocus()
+    qtbot.waitUntil(window.start.buttons["open"].hasFocus, timeout=120000)
+    press(window, key)
+    assert len(asked) == 1
