@@ -15,7 +15,6 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtWidgets import QMainWindow
 
 from core.errors import AmbiguousSeries, InputError, MetsegError, SeriesChoice
-from core.io import find_scans
 from core.model_store import find_model, load_card, shipped_models
 from core.scan import ScanSource
 from desktop.handover import Handover
@@ -24,7 +23,7 @@ from desktop.masks import Masks
 from desktop.reader import Reader
 from desktop.remembered import restore, restore_look, state_of
 from desktop.segmenting import Segmenting
-from desktop.session.cases import Case, Filter, Order, choose, counts, neighbour
+from desktop.session.cases import Case, Filter, Order, choose, counts, find_cases, neighbour
 from desktop.session.faults import explain
 from desktop.session.looks import changed_looks
 from desktop.session.opened import Opened, open_case
@@ -116,16 +115,8 @@ class Desk(QObject):
             )
             return
         inputs = tuple(paths)
-
-        def look() -> tuple[ScanSource, ...]:
-            sources: dict[str, ScanSource] = {}
-            for path in inputs:
-                for source in find_scans(path):
-                    sources.setdefault(source.name, source)
-            return tuple(sources.values())
-
         self.opening_failed.emit("Looking for scans…")
-        self.tasks.run(look, lambda sources: self._begin(inputs, sources), self._opening_failed)
+        self.tasks.run(lambda: find_cases(inputs), lambda sources: self._begin(inputs, sources), self._opening_failed)
 
     def open_bundled(self) -> None:
         """Open the synthetic cases that came with metseg; they are drawn the first time."""

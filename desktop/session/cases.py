@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
+from core.batch.jobs import unique_names
 from core.errors import SeriesChoice
-from core.io import natural_key
+from core.io import find_scans, natural_key
 from core.scan import ScanSource
 from desktop.session.results import Summary
 from desktop.session.verdicts import DONE_STATES, OPEN_STATES, State
@@ -80,6 +82,25 @@ class Case:
     def label(self, names: bool) -> str:
         """What it is called on the screen."""
         return self.name if names else f"Case {self.number}"
+
+
+def find_cases(inputs: Sequence[Path]) -> tuple[ScanSource, ...]:
+    """The cases in files and folders, in whatever order these are named, each with a name of its own.
+
+    A case found twice is taken once. Of two with the same name the second is numbered, as by `metseg segment`.
+
+    Raises:
+        NothingFound: there is nothing to read in one of the inputs.
+        InputError: one cannot be opened.
+    """
+    if len(inputs) == 1:
+        return find_scans(inputs[0])
+    found: dict[tuple[Path, ...], ScanSource] = {}
+    for path in sorted(inputs, key=Path.resolve):
+        for source in find_scans(path):
+            found.setdefault(tuple(each.resolve() for each in source.paths), source)
+    names = unique_names(source.name for source in found.values())
+    return tuple(replace(source, name=name) for name, source in zip(names, found.values(), strict=True))
 
 
 def make_cases(sources: Sequence[ScanSource]) -> list[Case]:
