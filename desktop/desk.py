@@ -91,6 +91,7 @@ class Desk(QObject):
         self.handover.told.connect(self.told)
         self.models, self.model_problem = _models(settings.model)
         self.in_list: list[Case] = []
+        self.order: list[Case] = []  # the list, or the one before if the shown case has dropped out since
         self.in_memory: OrderedDict[str, Opened] = OrderedDict()
         self._reading: set[str] = set()
         self._wanted: tuple[Case, dict[str, Any]] | None = None
@@ -195,6 +196,8 @@ class Desk(QObject):
         """The cases to list, and how many each filter takes."""
         cases = self.review.cases if self.review else []
         self.in_list = choose(cases, which, search, order)
+        if self.reader.case in self.in_list or self.reader.case not in self.order:
+            self.order = self.in_list
         return self.in_list, counts(cases)
 
     def show(self, case: Case, state: dict[str, Any] | None = None) -> None:
@@ -308,14 +311,14 @@ class Desk(QObject):
         self.masks.show_notice()
         self.case_changed.emit()
         self._timers["view"].start()
-        self.segmenting.look_ahead(case, self.in_list, opened.result is not None)
-        following = neighbour(self.in_list, case, 1)
+        self.segmenting.look_ahead(case, self.order, opened.result is not None)
+        following = neighbour(self.order, case, 1, self.in_list)
         if following and following.name not in self.in_memory and not following.problem and not following.undecided:
             self._read(following)
 
     def step_case(self, step: int) -> None:
         """The next or previous case of the list."""
-        case = neighbour(self.in_list, self.reader.case, step)
+        case = neighbour(self.order, self.reader.case, step, self.in_list)
         if case is not None:
             self.show(case)
         else:

@@ -16,26 +16,20 @@ class Judge:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._before: list[Case] = []
 
     def accept(self, *, go_on: bool) -> None:
         """Accept what is shown, and show the next case that waits."""
         case = self._desk.reader.case
         if case is not None and self.decide(Kind.ACCEPT) and go_on:
-            following = next_open(self._order_with(case), case)
+            following = next_open(self._desk.order, case)
             if following is not None:
                 self._desk.show(following)
             else:
                 self._desk.told.emit("Every case of this list has its verdict.")
 
-    def _order_with(self, case: Case) -> list[Case]:
-        """The list as it was when the verdict was given: a filter may have dropped the case since."""
-        return self._before if case in self._before else self._desk.in_list
-
     def decide(self, kind: Kind, reason: str = "") -> bool:
         """Give a verdict on what is shown; whether it was taken."""
         case, opened, review = self._desk.reader.case, self._desk.reader.opened, self._desk.review
-        self._before = list(self._desk.in_list)
         if case is None or review is None:
             return False
         if review.read_only:

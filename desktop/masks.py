@@ -76,7 +76,7 @@ class Masks:
                 self._desk.reader.go_to_start()
             self.show_notice()
             self._desk.case_changed.emit()
-            self._desk.segmenting.look_ahead(case, self._desk.in_list, True)
+            self._desk.segmenting.look_ahead(case, self._desk.order, True)
         self._desk.listed.emit()
 
     def _moved(self, opened: Opened) -> bool:

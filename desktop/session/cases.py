@@ -133,12 +133,20 @@ def counts(cases: Iterable[Case]) -> dict[Filter, int]:
     return {which: sum(which.takes(state) for state in states) for which in Filter}
 
 
-def neighbour(listed: Sequence[Case], current: Case | None, step: int) -> Case | None:
-    """The case `step` places further in the list; None at its end. From a case that is not listed: the first."""
-    if current is None or current not in listed:
+def neighbour(order: Sequence[Case], current: Case | None, step: int, listed: Sequence[Case]) -> Case | None:
+    """The next (1) or previous (-1) case of a list; None at its end.
+
+    Args:
+        order: the list, or what it was when it still held the current case.
+        current: the case to go on from; from one that stands nowhere, it is the first of the list.
+        step: the direction.
+        listed: the cases that may be gone to.
+    """
+    if current is None or current not in order:
         return listed[0] if listed else None
-    place = listed.index(current) + step
-    return listed[place] if 0 <= place < len(listed) else None
+    place, there = order.index(current), set(listed)
+    ahead = order[place + 1 :] if step > 0 else reversed(order[:place])
+    return next((case for case in ahead if case in there), None)
 
 
 def next_open(listed: Sequence[Case], current: Case | None) -> Case | None:

@@ -8,8 +8,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
+from desktop.session.cases import Filter
 from metseg import main
+from tests.desktop.hands import Key, press, shown
 
 OpenWindow = Callable[..., Any]
 
@@ -29,3 +32,36 @@ def test_cases_of_the_same_name_in_two_folders_are_both_listed_and_called_as_by_
     out = tmp_path / "out"
     assert main(["segment", *map(str, folders), "--out", str(out), "--model", str(tiny_model), "--device", "cpu"]) == 0
     assert set(names) <= {path.name for path in out.iterdir()}
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Forty cases of one small picture."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(40):
+        cv2.imwrite(str(folder / f"case-{number}.png"), np.full((16, 16), number, np.uint8))
+    return folder
+
+
+def go_to(qtbot: Any, window: Any, number: int) -> None:
+    window.desk.show(window.desk.review.cases[number - 1])
+    wait_for(qtbot, window, number)
+
+
+def wait_for(qtbot: Any, window: Any, number: int) -> None:
+    qtbot.waitUntil(lambda: shown(window) == number and window.reader.opened is not None, timeout=120000)
+
+
+def test_from_a_case_that_its_verdict_took_off_the_list_the_next_one_is_the_one_below_it(
+    qtbot: Any, open_window: OpenWindow, many: Path
+) -> None:
+    window = open_window(many)
+    window.list._buttons[Filter.TODO].click()
+    go_to(qtbot, window, 5)
+    for key, number in ((Key.Key_PageDown, 6), (Key.Key_PageUp, 4)):
+        press(window, Key.Key_Delete)
+        press(window, "4")
+        assert shown(window) not in [case.number for case in window.list.cases]
+        press(window, key)
+        wait_for(qtbot, window, number)

@@ -60,7 +60,14 @@ def test_going_on_finds_the_next_case_that_waits(cases: list[Case]) -> None:
 
 
 def test_neighbours_end_where_the_list_does(cases: list[Case]) -> None:
-    assert neighbour(cases, cases[1], 1) is cases[2]
-    assert neighbour(cases, cases[3], 1) is None
-    assert neighbour(cases[:2], cases[3], 1) is cases[0]
-    assert neighbour([], None, 1) is None
+    assert neighbour(cases, cases[1], 1, cases) is cases[2]
+    assert neighbour(cases, cases[3], 1, cases) is None
+    assert neighbour(cases[:2], cases[3], 1, cases[:2]) is cases[0]
+    assert neighbour([], None, 1, []) is None
+
+
+def test_from_a_case_that_dropped_out_of_the_list_one_goes_on_from_its_old_place(cases: list[Case]) -> None:
+    listed = [cases[0], cases[1], cases[3]]
+    assert neighbour(cases, cases[2], 1, listed) is cases[3]
+    assert neighbour(cases, cases[2], -1, listed) is cases[1]
+    assert neighbour(cases, cases[3], 1, cases[:3]) is None
