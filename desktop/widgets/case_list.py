@@ -127,11 +127,11 @@ class CaseList(QWidget):
         self.search.setPlaceholderText("Search cases")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search cases")
-        self.search.textChanged.connect(lambda _: self.changed.emit())
+        self.search.textChanged.connect(self._ask_again)
         self.search.returnPressed.connect(self.left)
         self.order = Combo("Sort cases by")
         self.order.addItems([f"Sort: {order.value.lower()}" for order in Order])
-        self.order.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.order.currentIndexChanged.connect(self._ask_again)
         self._chips = QButtonGroup(self)
         chips = QWidget()
         rows = QVBoxLayout(chips)
@@ -148,12 +148,14 @@ class CaseList(QWidget):
             button.setCheckable(True)
             button.setChecked(which is Filter.ALL)
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.clicked.connect(lambda _: self.changed.emit())
+            button.clicked.connect(self._ask_again)
             self._chips.addButton(button)
             self._buttons[which] = button
             line.addWidget(button)
         self._model = _Cases()
+        self._in_sight: Case | None = None  # the shown case, once it was brought there
         self.view = QListView()
+        self.view.setAutoScroll(False)  # what is being looked for in the list stays in sight
         self.view.setModel(self._model)
         self._row = _Row(self._model, thumbnail)
         self.view.setItemDelegate(self._row)
@@ -196,21 +198,30 @@ class CaseList(QWidget):
 
     def set_cases(self, cases: list[Case], counts: dict[Filter, int], names: bool) -> None:
         """List these."""
-        self._model.beginResetModel()
-        self._model.cases, self._model.names = cases, names
-        self._model.endResetModel()
+        if cases != self._model.cases:
+            self._model.beginResetModel()
+            self._model.cases = cases
+            self._model.endResetModel()
+        self._model.names = names
+        self.redraw()
         self.empty.setVisible(not cases and counts[Filter.ALL] > 0)
         for which, button in self._buttons.items():
             button.setText(f"{which.value} {counts[which]:,}")
 
     def set_current(self, case: Case | None) -> None:
-        """Mark the shown case and bring it into sight."""
-        if case in self._model.cases:
-            index = self._model.index(self._model.cases.index(case))
-            self.view.setCurrentIndex(index)
-            self.view.scrollTo(index)
-        else:
+        """Mark the shown case; bring it into sight if it is another one, or listed otherwise."""
+        if case not in self._model.cases:
             self.view.clearSelection()
+            return
+        index = self._model.index(self._model.cases.index(case))
+        self.view.setCurrentIndex(index)
+        if case is not self._in_sight:
+            self._in_sight = case
+            self.view.scrollTo(index)
+
+    def _ask_again(self, *_: object) -> None:
+        self._in_sight = None
+        self.changed.emit()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         """Escape comes here from the search, which has no use for it."""
@@ -228,11 +239,10 @@ class CaseList(QWidget):
         return {"filter": self.which.value, "order": self.sorting.value}
 
     def restore(self, values: dict[str, object]) -> None:
-        """List as the last time."""
-        for which in Filter:
-            if values.get("filter") == which.value:
-                self.which = which
+        """List as the last time; every case where nothing is remembered."""
+        self.which = next((which for which in Filter if values.get("filter") == which.value), Filter.ALL)
         for place, order in enumerate(Order):
             if values.get("order") == order.value:
                 self.order.setCurrentIndex(place)
-        self.changed.emit()
+        self.search.clear()
+        self._ask_again()

@@ -9,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PyQt6.QtTest import QTest
 
 from desktop.session.cases import Filter
 from metseg import main
-from tests.desktop.hands import Key, press, shown
+from tests.desktop.hands import Key, press, settle, shown
 
 OpenWindow = Callable[..., Any]
 
@@ -65,3 +66,39 @@ def test_from_a_case_that_its_verdict_took_off_the_list_the_next_one_is_the_one_
         assert shown(window) not in [case.number for case in window.list.cases]
         press(window, key)
         wait_for(qtbot, window, number)
+
+
+def test_the_list_stays_where_it_was_scrolled_to_until_another_case_is_shown(
+    qtbot: Any, open_window: OpenWindow, many: Path
+) -> None:
+    window = open_window(many)
+    bar = window.list.view.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 500 and len(window.desk.in_memory) == 2, timeout=120000)
+    bar.setValue(400)
+    window.desk.listed.emit()  # something was segmented or read ahead
+    window.desk.case_changed.emit()
+    QTest.qWait(100)
+    assert bar.value() == 400
+    window.list._buttons[Filter.TODO].click()  # another list begins at the shown case
+    assert bar.value() == 0
+    bar.setValue(400)
+    press(window, Key.Key_G)  # a row less
+    QTest.qWait(100)
+    assert (len(window.list.cases), bar.value()) == (39, 400)
+    press(window, Key.Key_PageDown)
+    wait_for(qtbot, window, 2)
+    QTest.qWait(100)
+    assert bar.value() == 0
+
+
+def test_another_folder_is_listed_whole(
+    qtbot: Any, open_window: OpenWindow, many: Path, scans: Path, results: Path
+) -> None:
+    window = open_window(many)
+    window.list.search.setText("case-3")
+    window.list._buttons[Filter.DONE].click()
+    assert window.list.cases == []
+    window.open([scans])
+    qtbot.waitUntil(lambda: len(window.desk.review.cases) == 3, timeout=120000)
+    settle(qtbot, window)
+    assert (window.list.search.text(), window.list.which, len(window.list.cases)) == ("", Filter.ALL, 3)
