@@ -215,7 +215,7 @@ class Review:
         return self._record(case.name, about, kind, reason, target, mask)
 
     def undo(self) -> Event | None:
-        """Take back the verdict given last, on whatever case; returns it, or None where there is none."""
+        """Take back the verdict given last on whatever case is here; returns it, or None where there is none."""
         return self._turn(Kind.UNDO, self._history.applied)
 
     def redo(self) -> Event | None:
@@ -223,9 +223,10 @@ class Review:
         return self._turn(Kind.REDO, self._history.undone)
 
     def _turn(self, kind: Kind, events: tuple[Event, ...]) -> Event | None:
-        if self.read_only or not events:
+        here = {case.name for case in self.cases}
+        event = next((event for event in reversed(events) if event.case in here), None)
+        if self.read_only or event is None:
             return None
-        event = events[-1]
         self._record(event.case, event.about, kind, "", event.number, None)
         return event
 

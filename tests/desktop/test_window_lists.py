@@ -12,8 +12,9 @@ import pytest
 from PyQt6.QtTest import QTest
 
 from desktop.session.cases import Filter
+from desktop.session.verdicts import State
 from metseg import main
-from tests.desktop.hands import Key, press, settle, shown
+from tests.desktop.hands import Held, Key, press, settle, shown, states
 
 OpenWindow = Callable[..., Any]
 
@@ -102,3 +103,22 @@ def test_another_folder_is_listed_whole(
     qtbot.waitUntil(lambda: len(window.desk.review.cases) == 3, timeout=120000)
     settle(qtbot, window)
     assert (window.list.search.text(), window.list.which, len(window.list.cases)) == ("", Filter.ALL, 3)
+
+
+def test_a_verdict_on_a_case_that_is_gone_is_not_taken_back_unseen(
+    qtbot: Any, open_window: OpenWindow, many: Path
+) -> None:
+    window = open_window(many)
+    press(window, Key.Key_G)
+    go_to(qtbot, window, 2)
+    press(window, Key.Key_G)
+    gone = window.reader.case
+    window.close()
+    gone.source.paths[0].unlink()
+    again = open_window(many)
+    press(again, Key.Key_Z, Held.ControlModifier)
+    assert "Case 1" in again.status.message.text()
+    assert states(again)[0] is State.TODO
+    press(again, Key.Key_Z, Held.ControlModifier)
+    assert "nothing to undo" in again.status.message.text()
+    assert again.desk.review._history.applied[-1].case == gone.name
