@@ -23,7 +23,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from core.errors import InputError, NothingFound, OutputError, UsageError
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import Folds, inner_part, load_folds, save_folds
-from core.evaluation.patients import parse_rule
+from core.evaluation.patients import PatientRule, parse_rule
+from core.evaluation.split import RULE
 from core.io import write_json
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
 from core.model_store import save_model
@@ -114,7 +115,7 @@ def train(
         tell(f"{len(division.left_out)} of this set's patients are not in the fold file and are left out")
     _claim(options, pairs, division)
     if folds:
-        save_folds(folds, options.out / FOLDS)
+        save_folds(dataclasses.replace(folds, patients=rule), options.out / FOLDS)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the report tells
     pl.seed_everything(options.seed, verbose=False)
     task = SegmentationTask(options, pairs, division.learn, division.watch)
@@ -133,7 +134,7 @@ def train(
         raise KeyboardInterrupt
     figures = last_figures(options.out)
     folder = options.out / MODEL
-    save_model(folder, _card(options, pairs, division, figures), task.average.module)
+    save_model(folder, _card(options, pairs, division, rule, figures), task.average.module)
     return TrainResult(folder, figures)
 
 
@@ -269,7 +270,9 @@ def _bf16_helps() -> bool:
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
 
 
-def _card(options: TrainOptions, pairs: Pairs, division: Division, figures: dict[str, float]) -> ModelCard:
+def _card(
+    options: TrainOptions, pairs: Pairs, division: Division, rule: PatientRule, figures: dict[str, float]
+) -> ModelCard:
     preprocessing = dataclasses.replace(
         options.preprocessing, channels=pairs.channels, shrink=options.course[-1].shrink
     )
@@ -287,6 +290,7 @@ def _card(options: TrainOptions, pairs: Pairs, division: Division, figures: dict
             "watched": list(division.watch),
             "held_out": list(division.held),
             "split": division.rule,
+            RULE: rule.to_json(),
             "made_with": _versions(),
         },
         recipe={

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import InputError, NothingFound, OutputError, UsageError
-from core.evaluation.cases import LabelledSet, find_cases
-from core.evaluation.copies import find_shared, read_prints, refuse_shared
+from core.errors import OutputError, UsageError
 from core.evaluation.curves import read_curves
-from core.evaluation.folds import Folds, load_folds
+from core.evaluation.folds import load_folds
 from core.evaluation.head import find_head
 from core.evaluation.patients import Case, PatientRule, parse_rule
 from core.evaluation.pictures import MANIFEST, seen_picture
 from core.evaluation.scores import KIND, SCORES, build_scores, save_scores
 from core.evaluation.scoring import CaseScores, score_case, score_patient
 from core.evaluation.slices import SliceCounts, count_slices, write_slices
+from core.evaluation.split import Progress, check_content, divide, find_named
 from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan, write_mask
 from core.io.atomic import write_json
@@ -26,9 +25,6 @@ from core.model_store import find_model, load_card
 from core.system import VERSION
 
 MASKS = "masks"
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many cases are done, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +46,6 @@ class Settings:
     channel: int | str | None = None
     device: str = "auto"
     precision: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Whom to score, and what is known about whether the model has seen them.
-
-    Attributes:
-        scored, learnt: cases of the set.
-        held_out: "yes", "no" or "unknown".
-        about: for scores.json.
-    """
-
-    scored: tuple[Case, ...]
-    learnt: tuple[Case, ...]
-    held_out: str
-    about: dict[str, Any]
 
 
 def evaluate(
@@ -96,7 +76,8 @@ def evaluate(
         out: a folder of its own, outside of `data`.
         folds: a shipped fold file's name or a path; with `fold` its patients are scored, else all of the set.
         fold: which one.
-        patients: how names tell patients, see `parse_rule`; else the fold file says, or the cases' names.
+        patients: how names tell patients, see `parse_rule`; else the fold file says, or the model's card where its rule
+            fits the set, or the cases' names.
         each_image: every image is of another patient.
         learnt: another folder with the scans that the model learnt from, to compare their contents.
         allow_learnt: score patients whom the model learnt from, and say so in every output.
@@ -124,10 +105,12 @@ def evaluate(
     if fold is not None and folds is None:
         raise UsageError("a fold needs its fold file; name it with --folds")
     file = None if folds is None else load_folds(folds)
-    rule = _rule(patients, each_image, file)
-    labelled = find_cases(root, rule, settings.channel)
-    split = divide(labelled, card, file, fold, allow_learnt)
-    split, check = _check_content(split, card, labelled, learnt, rule, allow_learnt, tell)
+    told = None if file is None else file.patients
+    if patients is not None or each_image:
+        told = parse_rule(patients, each_image)
+    labelled, rule = find_named(root, card, told, settings.channel)
+    split = divide(labelled, card, rule, file, fold, allow_learnt)
+    split, check = check_content(split, card, rule, learnt, settings.channel, allow_learnt, tell)
 
     predictor = Predictor(folder, settings.device, settings.precision)
     channel = None if labelled.channel_chosen else settings.channel
@@ -177,76 +160,6 @@ def evaluate(
 
     write_report(out, [(scores, out)])
     return scores
-
-
-def divide(
-    labelled: LabelledSet, card: ModelCard, folds: Folds | None, fold: int | None, allow_learnt: bool = False
-) -> Split:
-    """Choose the patients to score, and hold them against those whom the model's card names as learnt from.
-
-    Raises:
-        NothingFound: none of the fold's patients is in the set.
-        InputError: there is no such fold, or the model learnt from a patient who would be scored.
-    """
-    about: dict[str, Any] = {"folds": None, "fold": None, "rule": "every patient of the set", "absent": 0}
-    chosen = set(labelled.patients)
-    if folds is not None:
-        named = {patient for group in folds.folds for patient in group} if fold is None else set(folds.test(fold))
-        about = {"folds": folds.name, "fold": fold, "rule": folds.rule, "absent": len(named - chosen)}
-        chosen &= named
-    scored = tuple(case for case in labelled.cases if case.patient in chosen)
-    if not scored:
-        raise NothingFound("none of the fold's patients is in this set; check --folds and --patients")
-    listed = card.data.get("patients")
-    if not isinstance(listed, list | tuple) or not listed:
-        return Split(scored, (), "unknown", about)
-    names = set(map(str, listed))
-    overlap = sorted(chosen & names)
-    if overlap and not allow_learnt:
-        raise InputError(
-            f"the model learnt from {len(overlap)} of the {len(chosen)} patients to score, so the figures would "
-            "flatter it; choose its held-out fold with --folds and --fold, or say --allow-learnt to have them marked",
-            source=overlap[0],
-        )
-    rest = tuple(case for case in labelled.cases if case.patient in names and case.patient not in chosen)
-    return Split(scored, rest, "no" if overlap else "yes", about)
-
-
-def _rule(patients: str | None, each_image: bool, folds: Folds | None) -> PatientRule:
-    if patients is None and not each_image and folds is not None:
-        return folds.patients
-    return parse_rule(patients, each_image)
-
-
-def _check_content(
-    split: Split,
-    card: ModelCard,
-    labelled: LabelledSet,
-    learnt: str | Path | None,
-    rule: PatientRule,
-    allow_learnt: bool,
-    tell: Progress,
-) -> tuple[Split, dict[str, Any]]:
-    """Look whether a scored slice is among those learnt from, as far as these are at hand, under another name."""
-    others = split.learnt
-    if learnt is not None:
-        names = {case.patient for case in split.scored}
-        elsewhere = find_cases(learnt, rule).cases
-        # What the model did not learn from may lie there too, where its card tells.
-        listed = set(map(str, card.data.get("patients") or [case.patient for case in elsewhere]))
-        others += tuple(case for case in elsewhere if case.patient in listed - names)
-    check = {"learnt_patients_at_hand": len({case.patient for case in others}), "shared": False}
-    if not others:
-        return split, check
-    total = len(split.scored) + len(others)
-    mine = read_prints(split.scored, lambda done, _: tell("comparing contents", done, total))
-    theirs = read_prints(others, lambda done, _: tell("comparing contents", len(split.scored) + done, total))
-    if not allow_learnt:
-        refuse_shared(mine, theirs)
-        return split, check
-    check["shared"] = bool(find_shared(mine, theirs))
-    held_out = "no" if check["shared"] else split.held_out
-    return Split(split.scored, split.learnt, held_out, split.about), check
 
 
 def _score(

@@ -27,7 +27,8 @@ RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or t
 HELD_OUT = {
     "yes": "No scored patient is among those whom the model learnt from.",
     "no": "NOT HELD OUT: the model learnt from patients who are scored here, so these figures flatter it.",
-    "unknown": "The model's card does not say whom it learnt from, so it is not known whether these patients are new.",
+    "unknown": "The model's card does not say whom it learnt from, or tells patients by another rule, so it is not "
+    "known whether these patients are new.",
 }
 SIZE_LIMIT = 256 << 20
 LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")

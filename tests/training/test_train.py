@@ -180,6 +180,18 @@ def test_the_folds_of_a_run_are_those_that_metseg_folds_makes_and_score_it(whole
     assert {row["patient"] for row in scores["patients"]} == set(folds.test(0))
 
 
+def test_the_card_and_the_folds_of_a_run_say_how_names_told_patients(options, tmp_path):
+    from training.train import train
+
+    rule = r"TCGA_.._(\d+)_"
+    run = dataclasses.replace(options, out=tmp_path / "run", patients=rule, **QUICK)
+    result = train(run)
+    assert load_card(result.model).data["patient_rule"] == {"pattern": rule}
+    assert load_folds(run.out / "folds.json").patients.pattern == rule
+    with pytest.raises(InputError, match="learnt from 8 of the 10 patients"):
+        evaluate(result.model, options.data, tmp_path / "scores")
+
+
 def test_a_run_begun_anew_and_stopped_does_not_go_on_from_the_old_one(options, tmp_path):
     from training.train import train
 

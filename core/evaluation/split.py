@@ -1,0 +1,176 @@
+"""Whom an evaluation scores, and what is known about whether the model has seen them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError, ModelDamaged, NothingFound
+from core.evaluation.cases import LabelledSet, find_cases
+from core.evaluation.copies import find_shared, read_prints, refuse_shared
+from core.evaluation.folds import Folds
+from core.evaluation.patients import Case, PatientRule, patient_of
+from core.model_card import ModelCard
+
+RULE = "patient_rule"
+"""Where a card's account of its data says how names told the patients that it lists, see `PatientRule.to_json`."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many cases are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Whom to score, and what is known about whether the model has seen them.
+
+    Attributes:
+        scored, learnt: cases of the set.
+        held_out: "yes", "no" or "unknown".
+        about: for scores.json.
+    """
+
+    scored: tuple[Case, ...]
+    learnt: tuple[Case, ...]
+    held_out: str
+    about: dict[str, Any]
+
+    @property
+    def patients(self) -> set[str]:
+        """Who is scored."""
+        return {case.patient for case in self.scored}
+
+
+def find_named(
+    data: str | Path, card: ModelCard, rule: PatientRule | None, channel: int | str | None
+) -> tuple[LabelledSet, PatientRule]:
+    """The cases of a set, and the rule by which patients were told: where none is given the card's, if it fits.
+
+    Raises:
+        ModelDamaged: the card's rule cannot be read.
+        NothingFound, InputError: see `find_cases`.
+    """
+    if rule is None and (learnt := _card_rule(card)) is not None:
+        # Who vouched for each image that was learnt from did not vouch for these.
+        rule = replace(learnt, each_image=False)
+        with suppress(InputError):
+            return find_cases(data, rule, channel), rule
+        rule = None
+    rule = PatientRule() if rule is None else rule
+    return find_cases(data, rule, channel), rule
+
+
+def divide(
+    labelled: LabelledSet,
+    card: ModelCard,
+    rule: PatientRule,
+    folds: Folds | None,
+    fold: int | None,
+    allow_learnt: bool = False,
+) -> Split:
+    """Choose the patients to score, and hold them against those whom the model's card names as learnt from.
+
+    Raises:
+        NothingFound: none of the fold's patients is in the set.
+        InputError: there is no such fold, or the model learnt from a patient who would be scored.
+    """
+    about: dict[str, Any] = {"folds": None, "fold": None, "rule": "every patient of the set", "absent": 0}
+    chosen = set(labelled.patients)
+    if folds is not None:
+        named = {patient for group in folds.folds for patient in group} if fold is None else set(folds.test(fold))
+        about = {"folds": folds.name, "fold": fold, "rule": folds.rule, "absent": len(named - chosen)}
+        chosen &= named
+    scored = tuple(case for case in labelled.cases if case.patient in chosen)
+    if not scored:
+        raise NothingFound("none of the fold's patients is in this set; check --folds and --patients")
+    listed = _learnt_patients(card)
+    overlap = _refuse_learnt(chosen, listed, allow_learnt)
+    known = listed and _named_alike(card, rule)
+    rest = tuple(case for case in labelled.cases if case.patient in listed - chosen)
+    return Split(scored, rest, "no" if overlap else "yes" if known else "unknown", about)
+
+
+def check_content(
+    split: Split,
+    card: ModelCard,
+    rule: PatientRule,
+    learnt: str | Path | None,
+    channel: int | str | None,
+    allow_learnt: bool,
+    tell: Progress,
+) -> tuple[Split, dict[str, Any]]:
+    """Look whether a scored slice is among those learnt from, as far as these are at hand, under another name.
+
+    Args:
+        split: as `divide` gave it.
+        card: of the model.
+        rule: how names tell patients, in `learnt` too.
+        learnt: another folder with scans that the model learnt from.
+        channel: as for `find_cases`.
+        allow_learnt: say so instead of refusing.
+        tell: told what is being done.
+
+    Raises:
+        InputError: the model learnt from a patient or a slice that would be scored, or `learnt` cannot be read.
+    """
+    held_out, others = split.held_out, split.learnt
+    if learnt is not None:
+        listed = _learnt_patients(card) if _named_alike(card, rule) else set()
+        # What the model did not learn from may lie there too, where its card tells.
+        there = [case for case in find_cases(learnt, rule, channel).cases if not listed or case.patient in listed]
+        if _refuse_learnt(split.patients, {case.patient for case in there}, allow_learnt):
+            held_out = "no"
+        others += tuple(case for case in there if case.patient not in split.patients)
+    check = {"learnt_patients_at_hand": len({case.patient for case in others}), "shared": False}
+    if others:
+        total = len(split.scored) + len(others)
+        mine = read_prints(split.scored, lambda done, _: tell("comparing contents", done, total))
+        theirs = read_prints(others, lambda done, _: tell("comparing contents", len(split.scored) + done, total))
+        if not allow_learnt:
+            refuse_shared(mine, theirs)
+        elif find_shared(mine, theirs):
+            held_out, check["shared"] = "no", True
+    return replace(split, held_out=held_out), check
+
+
+def _card_rule(card: ModelCard) -> PatientRule | None:
+    """How names told the patients whom the card lists; None where it does not say, as those of older models."""
+    if RULE not in card.data:
+        return None
+    try:
+        return PatientRule.from_json(card.data[RULE])
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        raise ModelDamaged(
+            "the model's card.json tells in no readable way how patients were named; install the model again",
+            source=card.name,
+        ) from error
+
+
+def _named_alike(card: ModelCard, rule: PatientRule) -> bool:
+    """Whether names of patients can be held against the card's; those of a card without a rule are taken to be so."""
+    learnt = _card_rule(card)
+    return learnt is None or (learnt.pattern, learnt.files) == (rule.pattern, rule.files)
+
+
+def _learnt_patients(card: ModelCard) -> set[str]:
+    """Whom the card names as learnt from; nobody where it does not say."""
+    listed = card.data.get("patients")
+    names = map(str, listed) if isinstance(listed, list | tuple) else ()
+    # Cards without a rule may call a patient by a case's name.
+    return set(names) if RULE in card.data else {patient_of(name) for name in names}
+
+
+def _refuse_learnt(scored: Iterable[str], learnt: set[str], allow: bool) -> list[str]:
+    """The scored patients who were learnt from; an InputError where there are any and this is not allowed."""
+    chosen = set(scored)
+    overlap = sorted(chosen & learnt)
+    if overlap and not allow:
+        raise InputError(
+            f"the model learnt from {len(overlap)} of the {len(chosen)} patients to score, so the figures would "
+            "flatter it; choose its held-out fold with --folds and --fold, or say --allow-learnt to have them marked",
+            source=overlap[0],
+        )
+    return overlap

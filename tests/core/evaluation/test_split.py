@@ -1,0 +1,114 @@
+"""Whether the model has seen whom it is scored on: by its card's names and rule, by another folder, or not known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from core.errors import ChannelNeeded, InputError, ModelDamaged
+from core.evaluation.evaluate import Settings, evaluate
+from core.evaluation.folds import Folds, save_folds
+from core.model_card import PreprocessSettings
+
+CPU = Settings(device="cpu", precision="fp32")
+VISITS = r"(P\d+)-v"
+
+Model = Callable[..., Path]
+Write = Callable[[Path, str, int], Path]
+
+
+@pytest.fixture
+def model(make_model: Model, tmp_path: Path) -> Callable[..., Path]:
+    """A function that makes a model whose card says this of its data."""
+
+    def make(**data: Any) -> Path:
+        return make_model(tmp_path / "model", preprocessing=PreprocessSettings(size=64), data=data)
+
+    return make
+
+
+@pytest.fixture
+def visits(tmp_path: Path, write: Write) -> Path:
+    """Two visits of one patient and one of another."""
+    for number, name in enumerate(("P01-v1", "P01-v2", "P02-v1")):
+        write(tmp_path / "visits", name, number)
+    return tmp_path / "visits"
+
+
+def test_patients_are_told_as_they_were_when_the_model_learnt(model: Model, visits: Path, tmp_path: Path) -> None:
+    folder = model(patients=["P01"], patient_rule={"pattern": VISITS})
+    with pytest.raises(InputError, match="learnt from 1 of the 2 patients") as told:
+        evaluate(folder, visits, tmp_path / "out", settings=CPU)
+    assert told.value.source == "P01"
+    scores = evaluate(folder, visits, tmp_path / "out", settings=CPU, allow_learnt=True)
+    assert [row["patient"] for row in scores["patients"]] == ["P01", "P02"]
+    assert scores["held_out"] == "no"
+
+
+def test_names_told_by_another_rule_do_not_say_who_is_new(
+    model: Model, visits: Path, tmp_path: Path, write: Write
+) -> None:
+    folder = model(patients=["P01"], patient_rule={"pattern": VISITS, "each_image": True})
+    said = evaluate(folder, visits, tmp_path / "said", patients=r"(P\d+-v\d)", settings=CPU)
+    save_folds(Folds("visits", "", (("P01-v1", "P01-v2", "P02-v1"),)), tmp_path / "folds.json")
+    divided = evaluate(folder, visits, tmp_path / "divided", folds=tmp_path / "folds.json", settings=CPU)
+    write(tmp_path / "others", "Anna", 9)  # the card's rule finds no patient in this name
+    strange = evaluate(folder, tmp_path / "others", tmp_path / "strange", settings=CPU)
+    for scores in (said, divided, strange):
+        assert scores["held_out"] == "unknown"
+    assert "tells patients by another rule" in (tmp_path / "said" / "table.md").read_text()
+    assert [row["patient"] for row in strange["patients"]] == ["Anna"]
+
+
+def test_the_same_rule_says_who_is_new(model: Model, visits: Path, tmp_path: Path) -> None:
+    folder = model(patients=["P03"], patient_rule={"pattern": VISITS})
+    for name, patients in (("told", VISITS), ("card", None)):
+        assert evaluate(folder, visits, tmp_path / name, patients=patients, settings=CPU)["held_out"] == "yes"
+
+
+def test_a_card_without_a_rule_may_call_a_patient_by_a_case(model: Model, tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "set", "sub-01_ses-2_FLAIR", 1)
+    with pytest.raises(InputError, match="learnt from 1 of the 1 patients"):
+        evaluate(model(patients=["sub-01_ses-1_FLAIR"]), tmp_path / "set", tmp_path / "out", settings=CPU)
+
+
+def test_a_rule_that_cannot_be_read_is_said(model: Model, visits: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelDamaged, match="how patients were named"):
+        evaluate(model(patients=["a"], patient_rule={"pattern": "(("}), visits, tmp_path / "out", settings=CPU)
+
+
+def test_who_bears_a_scored_patients_name_among_those_learnt_from_is_that_patient(
+    model: Model, tmp_path: Path, write: Write
+) -> None:
+    write(tmp_path / "set", "Anna", 1)
+    write(tmp_path / "learnt", "Anna", 2)
+    write(tmp_path / "learnt", "Berta", 3)
+    run = {"learnt": tmp_path / "learnt", "settings": CPU}
+    with pytest.raises(InputError, match="learnt from 1 of the 1 patients"):
+        evaluate(model(), tmp_path / "set", tmp_path / "out", **run)
+    assert evaluate(model(), tmp_path / "set", tmp_path / "out", **run, allow_learnt=True)["held_out"] == "no"
+    listed = evaluate(model(patients=["Berta"]), tmp_path / "set", tmp_path / "listed", **run)
+    assert listed["held_out"] == "yes"
+    assert listed["content_check"] == [{"learnt_patients_at_hand": 1, "shared": False}]
+
+
+def test_scans_learnt_from_are_of_the_channel_that_is_scored(
+    model: Model, tmp_path: Path, draw: Callable[..., Any], write: Write
+) -> None:
+    write(tmp_path / "set", "Anna", 1)
+    for folder in ("imagesTr", "labelsTr"):
+        (tmp_path / "learnt" / folder).mkdir(parents=True)
+    for channel, seed in ((0, 5), (1, 1)):
+        images, truth = draw(seed)
+        name = f"Berta_{channel:04}.tif"
+        tifffile.imwrite(tmp_path / "learnt" / "imagesTr" / name, images, photometric="minisblack")
+        tifffile.imwrite(tmp_path / "learnt" / "labelsTr" / "Berta.tif", truth.astype(np.uint8))
+    for channel, refusal in ((None, ChannelNeeded), (1, InputError)):
+        settings = Settings(channel=channel, device="cpu", precision="fp32")
+        with pytest.raises(refusal, match="--channel" if channel is None else "share images"):
+            evaluate(model(), tmp_path / "set", tmp_path / "out", learnt=tmp_path / "learnt", settings=settings)
