@@ -31,9 +31,9 @@ def train(
     data: Labelled,
     network: Annotated[str, typer.Option(help="nested-unet or attention-unet.")],
     out: Annotated[Path, typer.Option(help="Folder for the run; the model will be in its folder model.")],
-    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, a path, or new.")] = None,
-    fold: Annotated[int | None, typer.Option(help="The fold of patients that is held out.")] = None,
-    inner: Annotated[float | None, typer.Option(help="Share of the others that is only watched.")] = None,
+    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, a path, or new; lgg.")] = None,
+    fold: Annotated[int | None, typer.Option(help="The fold of patients that is held out; 0.")] = None,
+    inner: Annotated[float | None, typer.Option(help="Share of the others that is only watched; 0.15.")] = None,
     patients: Patients = None,
     each_image: EachImage = False,
     channel: Channel = None,
@@ -41,9 +41,9 @@ def train(
     epochs: Annotated[
         str | None, typer.Option(help="At half resolution, and then at the full one, as 36 or 36,8.")
     ] = None,
-    filters: Annotated[str | None, typer.Option(help="Features of each level, as 16,32,64,128,256.")] = None,
-    loss: Annotated[str | None, typer.Option(help="dice-ce or focal-tversky.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Slices in a step.")] = None,
+    filters: Annotated[str | None, typer.Option(help="Features of each level; 16,32,64,128,256.")] = None,
+    loss: Annotated[str | None, typer.Option(help="dice-ce, which it is, or focal-tversky.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Slices in a step; 8.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
     threads: Annotated[int | None, typer.Option(help="Of the processor; else torch decides.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
@@ -225,7 +225,7 @@ def table(
 
 def experiment(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="Names the runs; see docs/training.md.")],
-    data: Annotated[Path, typer.Option(help="Folder of images with their masks.", envvar="METSEG_DATA")],
+    data: Annotated[Path, typer.Option(help="Folder of images with their masks.")],
     results: Annotated[Path, typer.Option(help="Folder for each run's scores.")] = Path("docs/results"),
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints and models.")] = Path(".runs"),
     cache: Annotated[Path, typer.Option(help="Folder for the prepared pairs.")] = Path(".cache/pairs"),
