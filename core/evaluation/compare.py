@@ -17,6 +17,7 @@ from core.system import VERSION
 
 COMPARISON = "comparison.json"
 KIND = "metseg-comparison"
+SHOWN = ("name", "models", "data", "held_out", "held_out_means", "settings", "figures", "totals", "strata")
 
 
 def compare(
@@ -38,7 +39,7 @@ def compare(
     Raises:
         UsageError: fewer than two, or not as many names.
         NothingFound, BrokenFile: an evaluation cannot be read.
-        InputError: no patient is in all of them.
+        InputError: no patient is in all of them, or they do not agree about a patient's truth.
         OutputError: `out` cannot be used.
     """
     if len(folders) < 2:
@@ -74,13 +75,20 @@ def common_patients(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     difference of a measure is over the same patients.
 
     Raises:
-        InputError: there is no such patient.
+        InputError: there is no such patient, or the evaluations do not agree about one's truth.
     """
     sets = [{row["patient"] for row in scores["patients"]} for scores in evaluations]
     common = sets[0].intersection(*sets[1:])
     if not common:
         raise InputError("no patient is in all of these evaluations; compare models scored on the same patients")
     tables = [{row["patient"]: row for row in scores["patients"] if row["patient"] in common} for scores in evaluations]
+    differing = sorted(patient for patient in common if len({_truth(table[patient]) for table in tables}) > 1)
+    if differing:
+        raise InputError(
+            f"the evaluations do not agree about the truth of {len(differing)} of {len(common)} patients, in slices or "
+            "voxels of lesion; score the models on the same scans and masks",
+            source=differing[0],
+        )
     lacking = {
         patient: {m.key: None for m in COMPARED if any(table[patient][m.key] is None for table in tables)}
         for patient in common
@@ -101,14 +109,9 @@ def build_comparison(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         "research_use_only": RESEARCH_ONLY,
         "data": first["data"],
         "patients": len(first["patients"]),
+        "differences": _differences(evaluations),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
-        "evaluations": [
-            {
-                key: scores[key]
-                for key in ("name", "models", "held_out", "held_out_means", "settings", "figures", "totals", "strata")
-            }
-            for scores in evaluations
-        ],
+        "evaluations": [{key: scores[key] for key in SHOWN} for scores in evaluations],
         "pairs": [
             {
                 "first": first["name"],
@@ -134,6 +137,7 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
         "differences are paired. A measure that is not defined for a patient in one is left out for it in all.",
         "",
         *(f"{name}: {scores['held_out_means']}" for name, scores in zip(names, evaluations, strict=True)),
+        *([table_name(comparison["differences"])] if comparison["differences"] else []),
         "",
         f"| {' | '.join(heads)} |",
         f"|---|{'---:|' * (len(heads) - 1)}",
@@ -160,6 +164,21 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
 def _paired_cells(value: Mapping[str, Any], key: str) -> list[str]:
     difference, low, high = (show(value[part], METRIC[key], signed=True) for part in ("difference", "low", "high"))
     return [f"{difference} ({low} to {high})", f"{value['share_above_zero']:.1%}"]
+
+
+def _truth(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["slices"], row["true_voxels"]
+
+
+def _differences(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence that names the sets and settings in which the evaluations differ; empty where there are none."""
+    told = []
+    for key in dict.fromkeys(key for scores in evaluations for key in ("data", *scores["settings"])):
+        values = [scores["data"]["name"] if key == "data" else scores["settings"].get(key) for scores in evaluations]
+        if any(value != values[0] for value in values):
+            named = (f"{scores['name']} {value}" for scores, value in zip(evaluations, values, strict=True))
+            told.append(f"{key.replace('_', ' ')} ({', '.join(named)})")
+    return f"Not only the models differ: {'; '.join(told)}." if told else ""
 
 
 def _unique(names: Sequence[str]) -> list[str]:

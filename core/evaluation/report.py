@@ -60,6 +60,8 @@ def report_html(
     title = f"{' and '.join(names)} on {evaluations[0]['data']['name']}"
     totals = evaluations[0]["totals"]
     warnings = list(dict.fromkeys(_caution(scores, len(names) > 1) for scores in evaluations))
+    if comparison is not None and comparison["differences"]:
+        warnings.append(f'<p class="caution">{escape(comparison["differences"])}</p>')
     return f"""<!doctype html>
 <html lang="en">
 <head>

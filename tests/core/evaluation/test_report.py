@@ -141,6 +141,32 @@ def test_a_patient_without_a_measure_in_one_evaluation_is_left_out_for_it_in_all
         assert paired["difference"] == pytest.approx(second["mean"] - first["mean"], abs=2e-6)
 
 
+@pytest.mark.parametrize("what", ["true_voxels", "slices"])
+def test_evaluations_that_do_not_agree_about_the_truth_are_not_compared(tmp_path: Path, what: str) -> None:
+    for name, factor in (("one", 1), ("two", 3)):
+        scores = make_scores(name, 1)
+        rows = [{**row, what: factor * row[what]} for row in scores["patients"]]
+        (tmp_path / name).mkdir()
+        save_scores({**scores, "patients": rows}, tmp_path / name)
+    with pytest.raises(InputError, match=r"do not agree about the truth of 1[34] of 14"):
+        compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_says_in_what_sets_and_settings_differ(tmp_path: Path) -> None:
+    about = {"data": {"name": "a <copy>"}, "settings": {"threshold": 0.4, "mirrored": False, "min_lesion": 3}}
+    for name, changes in (("one", {}), ("two", about), ("same", {})):
+        (tmp_path / name).mkdir()
+        save_scores(make_scores(name, 1, **changes), tmp_path / name)
+    compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    told = "Not only the models differ: data (one made up, two a {}); threshold (one 0.5, two 0.4); min lesion (one "
+    table, page = ((tmp_path / "out" / name).read_text() for name in ("table.md", "report.html"))
+    assert told.format("_copy_") in table[: table.index("|---")]
+    assert told.format("&lt;copy&gt;") in page[: page.index("<main>")]
+    compare([tmp_path / "one", tmp_path / "same"], tmp_path / "alike")
+    assert "differ:" not in (tmp_path / "alike" / "table.md").read_text()
+
+
 @pytest.mark.parametrize("count", [1, 2, 14])
 @pytest.mark.parametrize("spacing", [UNKNOWN_SPACING, (5.0, 0.5, 0.5), (None, 1.0, 1.0)])
 def test_the_page_stands_alone_and_is_well_formed(count: int, spacing: Spacing) -> None:
