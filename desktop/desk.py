@@ -15,7 +15,6 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtWidgets import QMainWindow
 
 from core.errors import AmbiguousSeries, InputError, MetsegError, SeriesChoice
-from core.model_store import find_model, load_card, shipped_models
 from core.scan import ScanSource
 from desktop.handover import Handover
 from desktop.judge import Judge
@@ -26,6 +25,7 @@ from desktop.segmenting import Segmenting
 from desktop.session.cases import Case, Filter, Order, choose, counts, find_cases, neighbour
 from desktop.session.faults import explain
 from desktop.session.looks import changed_looks
+from desktop.session.models import find_models
 from desktop.session.opened import Opened, open_case
 from desktop.session.places import bundled_cases, results_folder, session_folder
 from desktop.session.review import Model, Review
@@ -89,12 +89,13 @@ class Desk(QObject):
         self.segmenting.failed.connect(lambda name, code, detail: self.masks.show_notice())
         self.handover = Handover(self.tasks, self)
         self.handover.told.connect(self.told)
-        self.models, self.model_problem = _models(settings.model)
+        self.models, self.model_problem = find_models(settings.model)
         self.in_list: list[Case] = []
         self.order: list[Case] = []  # the list, or the one before if the shown case has dropped out since
         self.in_memory: OrderedDict[str, Opened] = OrderedDict()
         self._reading: set[str] = set()
         self._wanted: tuple[Case, dict[str, Any]] | None = None
+        self._ahead: Case | None = None
         self._resume: dict[str, Any] = {}
         self._timers = {
             "view": make_timer(self, SAVE_VIEW_MS, self.save_view),
@@ -225,25 +226,35 @@ class Desk(QObject):
         if review is None or case.name in self._reading:
             return
         self._reading.add(case.name)
+        case.problem = ""
         model, source, series = review.model, case.source, case.series
 
         def choice(image: str) -> tuple[float | None, str | None]:
             return review.choice(image)
 
+        def read() -> Opened | None:
+            if not self._awaits(case):  # the reviewer has gone on before its turn came
+                return None
+            return open_case(source, model, choice, self.settings.precision, self.results, series)
+
         self.tasks.run(
-            lambda: open_case(source, model, choice, self.settings.precision, self.results, series),
+            read,
             lambda opened: self._was_read(review, model, case, opened, series),
             lambda error: self._cannot_read(review, case, error),
         )
 
+    def _awaits(self, case: Case) -> bool:
+        return case is self._ahead or bool(self._wanted and self._wanted[0] is case)
+
     def _was_read(
-        self, review: Review, model: Model | None, case: Case, opened: Opened, series: str | None = None
+        self, review: Review, model: Model | None, case: Case, opened: Opened | None, series: str | None = None
     ) -> None:
         if review is not self.review:
             return
         self._reading.discard(case.name)
-        if series != case.series:  # another one was chosen meanwhile
-            self._read(case)
+        if opened is None or series != case.series:  # it was not read, or another series was chosen meanwhile
+            if self._awaits(case):
+                self._read(case)
             return
         if model is not review.model:
             opened.drop()
@@ -314,6 +325,7 @@ class Desk(QObject):
         self.segmenting.look_ahead(case, self.order, opened.result is not None)
         following = neighbour(self.order, case, 1, self.in_list)
         if following and following.name not in self.in_memory and not following.problem and not following.undecided:
+            self._ahead = following
             self._read(following)
 
     def step_case(self, step: int) -> None:
@@ -359,23 +371,6 @@ class Desk(QObject):
         """Write masks, tables and report, behind the window."""
         if self.review:
             self.handover.begin(self.review, folder, self.names)
-
-
-def _models(wanted: str | Path | None) -> tuple[list[Model], str]:
-    """The models to choose from, the wanted one first; and a sentence where there is none."""
-    names: list[str | Path] = [] if wanted is None else [wanted]
-    found: list[Model] = []
-    problem = "No model is installed: cases can be looked at and judged, but not segmented."
-    for name in (*names, *shipped_models()):
-        try:
-            folder = find_model(name)
-            if all(model.folder != folder for model in found):
-                found.append(Model(folder, load_card(folder)))
-        except MetsegError as error:
-            if name == wanted:
-                raise
-            problem = str(error)
-    return found, problem
 
 
 def _view_of(store: Store) -> dict[str, Any]:

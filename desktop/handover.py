@@ -61,7 +61,7 @@ class Handover(QObject):
 def entry_of(review: Review, case: Case, names: bool) -> Entry:
     """A case as it is handed over: its verdict and the mask that this was given on."""
     event = review.last_event(case) if case.state is not State.TODO else None
-    mask = review.accepted_mask(case) if event else None
+    mask = review.judged_mask(case) if event else None
     about = event.about if event else None
     return Entry(
         source=case.source,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from desktop.session.cases import Case, next_open
+from desktop.session.opened import Opened
 from desktop.session.verdicts import Event, Kind
 
 if TYPE_CHECKING:
@@ -34,13 +35,9 @@ class Judge:
             return False
         if review.read_only:
             self._desk.told.emit(review.store.notice or "This review is read-only.")
-        elif opened is None:
-            self._desk.told.emit("This case is not on the screen yet.")
-        elif opened.result is not None and opened.finding is None:
-            self._desk.told.emit("The lesions at the new threshold are being counted; try again in a moment.")
-        elif kind is Kind.ACCEPT and opened.finding is None:
-            self._desk.told.emit("There is no mask to accept yet.")
-        elif review.decide(case, kind, opened.finding, reason) is not None:
+        elif why_not := _why_not(case, opened, kind):
+            self._desk.told.emit(why_not)
+        elif review.decide(case, kind, opened.finding if opened else None, reason) is not None:
             self._desk.told.emit(
                 f"{case.label(self._desk.names)}: {case.state}" + (f", {reason.lower()}" if reason else "")
             )
@@ -72,3 +69,16 @@ class Judge:
         if self._desk.review:
             self._desk.review.set_note(case, text)
             self._desk.told.emit("")
+
+
+def _why_not(case: Case, opened: Opened | None, kind: Kind) -> str:
+    """Why a verdict cannot be given on what is shown now; "" where it can."""
+    if opened is None:
+        if case.undecided:
+            return "Choose first which series is reviewed."
+        if not case.problem:
+            return "This case is not on the screen yet."
+        return "A case that cannot be shown can be rejected or flagged, not accepted." if kind is Kind.ACCEPT else ""
+    if opened.result is not None and opened.finding is None:
+        return "The lesions at the new threshold are being counted; try again in a moment."
+    return "There is no mask to accept yet." if kind is Kind.ACCEPT and opened.finding is None else ""

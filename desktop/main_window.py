@@ -227,8 +227,8 @@ class MainWindow(QMainWindow):
 
     def _show_verdict(self) -> None:
         desk, case = self.desk, self.reader.case
-        usable = bool(desk.review and not desk.review.read_only and self.reader.opened)
-        self.verdicts.set_usable(usable)
+        writable, opened = bool(desk.review and not desk.review.read_only), self.reader.opened is not None
+        self.verdicts.set_usable(writable and (opened or bool(case and case.problem)), writable and opened)
         if case and desk.review:
             event = desk.review.last_event(case)
             said = case.state not in (State.TODO, State.REOPENED) and event is not None and event.reason

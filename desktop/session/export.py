@@ -21,7 +21,7 @@ from core.measure.dice import dice
 from core.scan import Lesion, Scan, ScanSource
 from core.system import VERSION
 from desktop.session.report import Page, picture_of, write_page
-from desktop.session.results import image_id, lesions_in
+from desktop.session.results import PackedMask, image_id, lesions_in, unpack_mask
 from desktop.session.verdicts import Event
 
 MASKS, VERDICTS, LESIONS, RECORD, REPORT = "masks", "verdicts.csv", "lesions.csv", "review.json", "report.html"
@@ -39,7 +39,7 @@ class Entry:
         label: what the report calls it; the name, or its number where names are hidden.
         series: which one was reviewed, where the files hold several.
         event: the verdict that holds, or None.
-        mask: the mask that the verdict was given on, or the one that is shown; None where there is none.
+        mask: the mask that the verdict was given on, packed, for of all cases they are many; None where there is none.
         write: whether the mask is written.
     """
 
@@ -50,7 +50,7 @@ class Entry:
     note: str
     event: Event | None
     image: str | None
-    mask: NDArray[np.bool_] | None
+    mask: PackedMask | None
     model: str
     threshold: float | None
     mask_sha256: str
@@ -101,12 +101,13 @@ def export_review(
         if entry.mask is not None or entry.event is not None:
             try:
                 scan = read_scan(entry.source, series=entry.series)
-                if entry.mask is not None:
-                    lesions = _lesions(entry, scan)
-                    overlap = _overlap(entry)
-                picture = picture_of(scan, entry.mask)
-                if entry.write and entry.mask is not None:
-                    files = encode_mask(entry.mask, scan, origin=Origin(entry.model))
+                mask = _mask(entry, scan)
+                if mask is not None:
+                    lesions = lesions_in(mask, None, scan)[1]
+                    overlap = _overlap(entry, mask)
+                picture = picture_of(scan, mask)
+                if entry.write and mask is not None:
+                    files = encode_mask(mask, scan, origin=Origin(entry.model))
             except MetsegError as error:
                 problem = error.detail
                 problems.append(entry.label)
@@ -140,24 +141,30 @@ def _write(files: Sequence[RawFile], folder: Path) -> None:
         write_atomic(folder / file.name, file.content)
 
 
-def _lesions(entry: Entry, scan: Scan) -> tuple[Lesion, ...]:
+def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:
+    """A case's mask, unpacked when its turn has come; None where there is none."""
+    if entry.mask is None:
+        return None
     if entry.image is not None and image_id(scan, entry.series) != entry.image:
         raise InputError("the files were changed since this case was reviewed; open it again")
-    assert entry.mask is not None  # noqa: S101
-    if entry.mask.shape != scan.shape:
+    try:
+        mask = unpack_mask(*entry.mask)
+    except ValueError as error:
+        raise InputError("the mask that was judged is damaged in the record; judge this case again") from error
+    if mask.shape != scan.shape:
         raise InputError("the mask is of another size than the images")
-    return lesions_in(entry.mask, None, scan)[1]
+    return mask
 
 
-def _overlap(entry: Entry) -> float | None:
+def _overlap(entry: Entry, mask: NDArray[np.bool_]) -> float | None:
     """Dice with the truth beside the images; None where that cannot be used."""
-    if entry.mask is None or not entry.source.has_truth:
+    if not entry.source.has_truth:
         return None
     try:
         truth = read_mask(entry.source, series=entry.series)
     except InputError:
         return None
-    return dice(entry.mask, truth) if truth.shape == entry.mask.shape else None
+    return dice(mask, truth) if truth.shape == mask.shape else None
 
 
 def _row(name: str, entry: Entry, lesions: Sequence[Lesion], overlap: float | None, problem: str) -> dict[str, object]:

@@ -24,6 +24,8 @@ from core.views import Box, first_view
 
 KEEP_BYTES = 4 << 30
 LARGEST_FILE = 2 << 30
+PackedMask = tuple[bytes, tuple[int, int, int]]
+"""What `pack_mask` made of a mask, and the mask's shape."""
 UNSURE = 0.25
 """A voxel whose probability is nearer to the threshold than this counts as uncertain."""
 

@@ -18,9 +18,9 @@ from core.errors import SeriesChoice
 from core.model_card import ModelCard
 from core.scan import ScanSource
 from desktop.session.cases import Case, make_cases
-from desktop.session.results import Finding, Summary, pack_mask, unpack_mask
+from desktop.session.results import Finding, PackedMask, Summary, pack_mask
 from desktop.session.store import Store
-from desktop.session.verdicts import Binding, Event, History, Kind, State, fold, state_after
+from desktop.session.verdicts import Binding, Event, History, Kind, fold, state_after
 
 VERDICTS = (Kind.ACCEPT, Kind.REJECT, Kind.FLAG, Kind.CLEAR)
 
@@ -159,15 +159,12 @@ class Review:
         case.summary = None
         if image and self.model:
             case.summary = self._summaries.get((image, self.model.weights, self.threshold(case)))
-        last = self.last_event(case)
-        if image is None:
-            case.state = State.REOPENED if last and last.kind is not Kind.CLEAR else State.TODO
-        else:
-            case.state = state_after(last, self.binding(case))
+        case.state = state_after(self.last_event(case), self.binding(case))
 
     def last_event(self, case: Case) -> Event | None:
         """The verdict given last on a case, whatever it was about."""
-        return self._last.get((case.name, case.image or "")) or self._last_of_case.get(case.name)
+        last = self._last_of_case.get(case.name)
+        return self._last.get((case.name, case.image), last) if case.image else last
 
     def was_read(self, case: Case, look: str, image: str) -> None:
         """Take over what reading a case told: its content's hash, and what its files look like."""
@@ -203,11 +200,13 @@ class Review:
     def decide(self, case: Case, kind: Kind, finding: Finding | None = None, reason: str = "") -> Event | None:
         """Record a verdict on what is shown; None where nothing may be recorded.
 
-        A reason given to a rejection that has none yet replaces it, so that one undo takes both back.
+        A reason given to a rejection that has none yet replaces it, so that one undo takes both back. A verdict on a
+        case that cannot be read is bound to no image, and holds until it can be.
         """
-        if self.read_only or case.image is None or kind not in VERDICTS or (kind is Kind.ACCEPT and finding is None):
+        unseen = case.image is None and not case.problem
+        if self.read_only or unseen or kind not in VERDICTS or (kind is Kind.ACCEPT and finding is None):
             return None
-        about = self.binding(case, finding) if finding else Binding(case.image)
+        about = self.binding(case, finding) if finding else Binding(case.image or "")
         last, target = self.last_event(case), None
         if reason and last and last.kind is kind is Kind.REJECT and last.about == about and not last.reason:
             target = last.number
@@ -278,14 +277,13 @@ class Review:
         case.note = self._notes[image] = text
         self._keep("note", image, lambda: self.store.set_note(image, case.name, text, at))
 
-    def accepted_mask(self, case: Case) -> NDArray[np.bool_] | None:
-        """The very mask that the verdict on a case was given on; None where there was none or it is damaged."""
+    def judged_mask(self, case: Case) -> PackedMask | None:
+        """The very mask that the verdict on a case was given on, packed; None where there was none."""
         event = self.last_event(case)
         if event is None or event.about.mask is None:
             return None
-        with suppress(sqlite3.Error, ValueError):
-            if stored := self.store.mask(event.about.mask):
-                return unpack_mask(*stored)
+        with suppress(sqlite3.Error):
+            return self.store.mask(event.about.mask)
         return None
 
     def _keep(self, kind: str, of: str, write: Callable[[], None]) -> None:

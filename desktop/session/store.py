@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from desktop.session.results import Summary
+from desktop.session.results import PackedMask, Summary
 from desktop.session.verdicts import Binding, Event, Kind
 
 DATABASE, LOCK = "review.sqlite3", "open.lock"
@@ -127,7 +127,7 @@ class Store:
                 self._db.execute("INSERT OR IGNORE INTO masks VALUES (?, ?, ?, ?, ?)", (digest, *shape, bits))
             self._db.execute(f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
-    def mask(self, digest: str) -> tuple[bytes, tuple[int, int, int]] | None:
+    def mask(self, digest: str) -> PackedMask | None:
         """The packed bits and the shape of a mask that a verdict was given on."""
         row = self._db.execute("SELECT bits, slices, height, width FROM masks WHERE sha256 = ?", (digest,)).fetchone()
         return None if row is None else (row[0], (row[1], row[2], row[3]))

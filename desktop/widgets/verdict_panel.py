@@ -149,10 +149,11 @@ class VerdictPanel(QWidget):
         self.reasons.show()
         self.reason.setFocus()
 
-    def set_usable(self, usable: bool) -> None:
-        """Whether verdicts can be given."""
-        for widget in (*self.buttons.values(), self.note):
-            widget.setEnabled(usable)
+    def set_usable(self, verdicts: bool, note: bool) -> None:
+        """Whether verdicts can be given, and a note written."""
+        for button in self.buttons.values():
+            button.setEnabled(verdicts)
+        self.note.setEnabled(note)
 
     def _give(self, reason: str) -> None:
         self.reasons.hide()

@@ -39,10 +39,17 @@ def test_a_second_window_is_read_only_and_says_so(
     assert not second.verdicts.buttons["accept"].isEnabled()
     second.desk.judge.accept(go_on=True)
     assert states(second) == [State.TODO] * 3
+    assert not second.display.threshold.isEnabled()
+    assert first.display.threshold.isEnabled()
+    press(second, Key.Key_PageDown)
+    settle(qtbot, second)
+    second.desk.in_memory.clear()
+    press(second, Key.Key_PageDown)  # the third case is being read while the first window writes
     first.desk.judge.accept(go_on=False)
     second.desk._seen_version = 0
     second.desk._look_after()
     assert states(second)[0] is State.ACCEPTED
+    qtbot.waitUntil(lambda: shown(second) == 3 and second.reader.opened is not None, timeout=120000)
 
 
 def test_ground_truth_lies_beside_the_mask_with_its_dice(
@@ -131,7 +138,7 @@ def test_the_empty_window_takes_drops_and_opens_the_bundled_cases(
 def test_without_a_model_cases_can_still_be_looked_at_and_judged(
     qtbot: Any, open_window: OpenWindow, scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop.desk.shipped_models", tuple)
+    monkeypatch.setattr("desktop.session.models.shipped_models", tuple)
     window = open_window(scans, model=None)
     assert "No model is installed" in window.reader.notice.text()
     press(window, Key.Key_G)

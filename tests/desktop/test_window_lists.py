@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from PyQt6.QtTest import QTest
 
 from desktop.session.cases import Filter
+from desktop.session.opened import open_case
+from desktop.session.results import unpack_mask
 from desktop.session.verdicts import State
 from metseg import main
 from tests.desktop.hands import Held, Key, press, settle, shown, states
@@ -122,3 +126,67 @@ def test_a_verdict_on_a_case_that_is_gone_is_not_taken_back_unseen(
     press(again, Key.Key_Z, Held.ControlModifier)
     assert "nothing to undo" in again.status.message.text()
     assert again.desk.review._history.applied[-1].case == gone.name
+
+
+def test_a_case_that_cannot_be_read_is_rejected_or_flagged_until_it_can_be(
+    qtbot: Any, open_window: OpenWindow, many: Path
+) -> None:
+    path = many / "case-1.png"
+    whole = path.read_bytes()
+    path.write_bytes(b"no picture")
+    window = open_window(many)
+    press(window, Key.Key_PageDown)
+    qtbot.waitUntil(lambda: "cannot be shown" in window.reader.pane.message, timeout=120000)
+    press(window, Key.Key_Return)
+    assert "rejected or flagged" in window.status.message.text()
+    press(window, Key.Key_Delete)
+    press(window, "4")
+    assert (states(window)[1], window.status.progress.text()) == (State.REJECTED, "1/40, 0 flagged")
+    window.close()
+
+    again = open_window(None)
+    again.open([many])
+    qtbot.waitUntil(lambda: "cannot be shown" in again.reader.pane.message, timeout=120000)
+    assert (states(again)[1], again.verdicts.buttons["flag"].isEnabled()) == (State.REJECTED, True)
+    assert not again.verdicts.note.isEnabled()
+    path.write_bytes(whole)
+    go_to(qtbot, again, 2)
+    assert states(again)[1] is State.REOPENED
+
+
+def test_cases_that_are_only_passed_by_are_not_read(
+    qtbot: Any, open_window: OpenWindow, many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def slowly(source: Any, *rest: Any) -> Any:
+        time.sleep(0.2)
+        read.append(source.name)
+        return open_case(source, *rest)
+
+    window = open_window(many)
+    monkeypatch.setattr("desktop.desk.open_case", slowly)
+    for _ in range(15):
+        press(window, Key.Key_PageDown)
+    wait_for(qtbot, window, 16)
+    assert len(read) < 6
+    press(window, Key.Key_PageUp)  # one of those that were passed by
+    wait_for(qtbot, window, 15)
+
+
+def test_masks_are_unpacked_behind_the_window(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[bool] = []
+
+    def noted(*packed: Any) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return unpack_mask(*packed)
+
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    monkeypatch.setattr("desktop.session.export.unpack_mask", noted)
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        window.desk.export(tmp_path / "out")
+    assert threads == [False]

@@ -9,7 +9,7 @@ import pytest
 from core.errors import Cancelled, OutputError, UsageError
 from core.io import find_scans, read_mask, read_scan
 from desktop.session.export import Entry, export_review
-from desktop.session.results import mask_hash
+from desktop.session.results import mask_hash, pack_mask, unpack_mask
 from desktop.session.verdicts import Binding, Event, Kind
 
 
@@ -30,7 +30,7 @@ def entries(scans: Path) -> list[Entry]:
                 "=1+1",
                 event,
                 scan.sha256,
-                mask,
+                (pack_mask(mask), mask.shape),
                 "a model",
                 0.5,
                 digest,
@@ -56,7 +56,7 @@ def test_accepted_masks_tables_and_report_are_written(entries: list[Entry], scan
     names = [entry.source.name for entry in entries]
     assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == [names[0]]
     scan = read_scan(entries[0].source)
-    for stem, part in zip(scan.slice_names, entries[0].mask, strict=True):
+    for stem, part in zip(scan.slice_names, unpack_mask(*entries[0].mask), strict=True):
         written = tifffile.imread(tmp_path / "out" / "masks" / names[0] / f"{stem}_mask.tif")
         assert np.array_equal(written, part.astype(np.uint8) * 255)
     rows = table(tmp_path / "out" / "verdicts.csv")
@@ -113,3 +113,11 @@ def test_it_stops_when_asked(entries: list[Entry], scans: Path, tmp_path: Path) 
     stop: Callable[[], bool] = lambda: True  # noqa: E731
     with pytest.raises(Cancelled):
         export_review(entries, [scans], tmp_path / "out", cancelled=stop)
+
+
+def test_a_damaged_mask_is_named_and_costs_no_other_case(entries: list[Entry], scans: Path, tmp_path: Path) -> None:
+    assert entries[0].mask is not None
+    entries[0] = replace(entries[0], mask=(b"damaged", entries[0].mask[1]))
+    exported = export_review(entries, [scans], tmp_path / "out")
+    assert (exported.masks, exported.problems) == (0, ("Case 1",))
+    assert "damaged" in table(tmp_path / "out" / "verdicts.csv")[0]["problem"]

@@ -10,7 +10,7 @@ from core.io import find_scans
 from core.model_store import load_card
 from core.scan import Scan
 from desktop.session.places import session_folder
-from desktop.session.results import Finding, Result, find
+from desktop.session.results import Finding, Result, find, unpack_mask
 from desktop.session.review import Model, Review
 from desktop.session.store import DATABASE, Store
 from desktop.session.verdicts import Kind, State
@@ -48,7 +48,7 @@ def test_a_verdict_is_kept_with_its_mask_and_there_the_next_time(review: Review,
     review.store.close()
     again = start(scans, tiny_model)
     assert [case.state for case in again.cases] == [State.TODO, State.ACCEPTED, State.TODO]
-    assert np.array_equal(again.accepted_mask(again.cases[1]), found.mask)
+    assert np.array_equal(unpack_mask(*again.judged_mask(again.cases[1])), found.mask)
     again.store.close()
 
 
@@ -175,7 +175,7 @@ def test_on_a_full_disk_nothing_is_lost_and_all_is_written_when_there_is_room(
     review.store.close()
     again = start(scans, tiny_model)
     assert [case.state for case in again.cases[:2]] == [State.REJECTED, State.REJECTED]
-    assert np.array_equal(again.accepted_mask(again.cases[1]), finding(2).mask)
+    assert np.array_equal(unpack_mask(*again.judged_mask(again.cases[1])), finding(2).mask)
     read_all(again)
     assert again.cases[2].note == "m" * 100_000
     again.store.close()
