@@ -49,7 +49,7 @@ def test_an_experiment_is_worked_off_and_shown(
     pytest.importorskip("lightning", reason="the extra [train] is not installed")
     data = tmp_path / "set"
     draw = np.random.default_rng(0)
-    for number in range(4):
+    for number in range(5):
         for slice_number in (1, 2):
             case = data / f"p{number}"
             case.mkdir(parents=True, exist_ok=True)
@@ -66,9 +66,7 @@ def test_an_experiment_is_worked_off_and_shown(
     )
     places = ["--results", "results", "--runs", "runs", "--cache", "cache"]
     monkeypatch.chdir(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.evaluation.folds.make_folds.__defaults__", (2, 0))
-        assert metseg.main(["experiment", str(file), "--data", str(data), *places]) == 0
+    assert metseg.main(["experiment", str(file), "--data", str(data), *places]) == 0
     captured = capsys.readouterr()
     assert "1 runs, 1 of them to do" in captured.err
     dice = json.loads(Path("results/quick/plain-nested-unet-f0.json").read_text())["figures"]["dice"]["mean"]

@@ -31,7 +31,7 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 
 from core.errors import BrokenFile, NothingFound, UsageError
-from core.evaluation.folds import Folds, save_folds
+from core.evaluation.folds import Folds, load_folds, save_folds
 from core.io.atomic import write_json
 from core.model_store import load_card
 from core.networks import NETWORK_NAMES
@@ -39,6 +39,7 @@ from training.options import Stage, TrainOptions
 from training.report import Report
 
 Score = Literal["inner", "fold"]
+NOBODY = "nobody is there to score; give the runs a larger inner part, or score the fold"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
     Raises:
         NothingFound: there is no such file.
         BrokenFile: it is not TOML, or lacks what it needs.
-        UsageError: it names a network or an option that does not exist.
+        UsageError: it names a network or an option that does not exist, or nobody would be there to score.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -111,6 +112,8 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
         run = f"{change}-{network}-f{fold}"
         options = TrainOptions(data=data, out=runs / name / run, network=network, fold=int(fold), cache=cache)
         options = changed(changed(options, base), told)
+        if score == "inner" and not options.inner:
+            raise UsageError(f"in {run} {NOBODY}", source=path.name)
         planned.append(Run(run, options, results / name / f"{run}.json"))
     return Experiment(name, score, tuple(planned))  # type: ignore[arg-type]
 
@@ -199,24 +202,25 @@ def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, 
     """
     from core.evaluation.evaluate import Settings, evaluate
     from training.epoch_log import minutes_of
-    from training.train import train
+    from training.train import FOLDS, train
 
     options = run.options
     trained = train(options, report=report)
     card = load_card(trained.model)
-    scored = card.data["watched" if score == "inner" else "held_out"]
-    if not scored:
-        raise UsageError("nobody is there to score; give the runs an inner part, or score the fold", source=run.name)
-    who = options.out / "scored.json"
-    save_folds(Folds(run.name, f"{score} part of {card.data['split']}", (tuple(scored),)), who)
+    who, fold = options.out / FOLDS, options.fold
+    if score == "inner":
+        folds, watched = load_folds(who), card.data["watched"]
+        if not watched:  # a share of few patients
+            raise UsageError(NOBODY, source=run.name)
+        name, rule = f"the inner part of {folds.name}, fold {fold}", f"inner part of {card.data['split']}"
+        who, fold = options.out / "watched.json", None
+        save_folds(Folds(name, rule, (tuple(watched),), folds.patients), who)
     values = evaluate(
         trained.model,
         options.data,
         options.out / "evaluation",
         folds=who,
-        fold=0,
-        patients=options.patients,
-        each_image=options.each_image,
+        fold=fold,
         settings=Settings(channel=options.channel),
         name=run.name,
         overwrite=True,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from core.evaluation.pictures import MANIFEST, read_manifest
 from core.evaluation.scores import SCORES, build_scores, read_scores, save_scores
 from core.io.atomic import write_json
 
+WORD_END = re.compile(r"[-_. ]")
 COMPUTED = frozenset({"device", "precision"})
 """Settings in which the folds of a recipe may differ: on what they were computed, not how."""
 
@@ -26,7 +29,7 @@ def redo_tables(
     Args:
         scores: files, or folders of evaluations.
         out: a folder for `scores.json`, `patients.csv`, `table.md` and `report.html`; None writes nothing.
-        name: in the outputs; else the first one's.
+        name: in the outputs; else what the names of all have in common.
         overwrite: replace what an earlier call wrote.
 
     Returns:
@@ -41,8 +44,8 @@ def redo_tables(
     if not scores:
         raise UsageError("name at least one scores.json or folder of an evaluation")
     parts = [read_scores(path) for path in scores]
-    whole = parts[0] if len(parts) == 1 else join_scores(parts, name or str(parts[0]["name"]))
-    whole = {**whole, "name": name or whole["name"]}
+    name = name or common_name([str(part["name"]) for part in parts])
+    whole = {**parts[0], "name": name} if len(parts) == 1 else join_scores(parts, name)
     if out is not None:
         if (out / SCORES).exists() and not overwrite:
             raise OutputError(
@@ -95,6 +98,15 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
         "limits": list(dict.fromkeys(sentence for part in parts for sentence in part["limits"])),
     }
     return build_scores(about, rows)
+
+
+def common_name(names: Sequence[str]) -> str:
+    """The words that names begin with alike, `plain` of `plain-f0` and `plain-f1`; all names where there are none."""
+    words = zip(*(WORD_END.split(name) for name in names), strict=False)
+    alike = len(list(takewhile(lambda ones: len(set(ones)) == 1, words)))
+    ends = [match.start() for match in WORD_END.finditer(names[0])] + [len(names[0])]
+    shared = names[0][: ends[alike - 1]] if alike else ""
+    return shared or ", ".join(names)
 
 
 def _join_manifests(folders: Sequence[Path], out: Path) -> None:

@@ -104,13 +104,15 @@ def _caution(scores: Scores, named: bool) -> str:
 
 def _split_sentence(scores: Scores) -> str:
     parts = []
-    for entry in scores["split"]:
-        if entry["folds"] is None:
+    for name in dict.fromkeys(entry["folds"] for entry in scores["split"]):
+        entries = [entry for entry in scores["split"] if entry["folds"] == name]
+        numbers = [str(entry["fold"]) for entry in entries if entry["fold"] is not None]
+        absent = sum(entry["absent"] for entry in entries)
+        if name is None:
             parts.append("every patient of the set")
         else:
-            fold = "all folds" if entry["fold"] is None else f"fold {entry['fold']}"
-            absent = f" ({entry['absent']} of its patients are not at hand)" if entry["absent"] else ""
-            parts.append(f"{fold} of {entry['folds']}{absent}")
+            which = f"fold{'s' * (len(numbers) > 1)} {', '.join(numbers)}" if numbers else "all"
+            parts.append(f"{which} of {name}" + (f" ({absent} of its patients are not at hand)" if absent else ""))
     told = f" {scores['held_out_means']}" if scores["held_out"] == "yes" else ""
     return f"Scored: {'; '.join(parts)}.{told}"
 
@@ -340,8 +342,7 @@ def _about(scores: Scores) -> str:
         if model["licence"]:
             entries.append(("Licence of the weights", model["licence"]))
     entries.append(("Settings", settings_sentence(scores["settings"])))
-    for entry in scores["split"]:
-        entries.append(("Split", str(entry["rule"])))
+    entries += [("Split", rule) for rule in dict.fromkeys(str(entry["rule"]) for entry in scores["split"])]
     for check in scores["content_check"]:
         count = check["learnt_patients_at_hand"]
         words = f"scored slices held against those of {count} patients learnt from, none is the same"

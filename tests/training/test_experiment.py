@@ -1,5 +1,6 @@
 """A queue of runs: read, worked off, resumed, shared out."""
 
+import dataclasses
 import json
 import tomllib
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import BrokenFile, NothingFound, UsageError
+from core.evaluation.divide import divide_folder
+from core.evaluation.folds import save_folds
 from core.evaluation.patients import patient_of
 from core.evaluation.scores import read_scores
 from core.evaluation.slices import read_slices
@@ -77,7 +80,26 @@ def test_runs_leave_scores_that_can_be_compared_and_are_not_run_twice(read):
         assert sorted(row["patient"] for row in scores["patients"]) == watched
         assert scores["held_out"] == "yes"
         assert scores["run"]["recipe"]["loss"] == run.options.loss
+        (split,) = scores["split"]
+        assert (split["folds"], split["fold"]) == (f"the inner part of {run.options.data.name}, fold 0", None)
+        assert split["rule"].startswith(f"inner part of {run.options.data.name}, fold 0: 5 folds by patient")
     assert run_experiment(experiment) == 0
+
+
+def test_a_scored_fold_is_called_as_its_fold_file_calls_it_and_patients_are_told_by_its_rule(read, discs, tmp_path):
+    file = tmp_path / "folds.json"
+    folds = dataclasses.replace(divide_folder(discs, patients=r"TCGA_.._(\d+)_"), name="numbers")
+    save_folds(folds, file)
+    text = FILE.replace('folds = ""\ninner = 0.25', f"folds = {json.dumps(str(file))}\ninner = 0.0")
+    text = text.replace("folds = [0]", "folds = [1]").replace("networks", 'score = "fold"\nnetworks')
+    run = read(text[: text.index("[changes")]).runs[0]
+    run_experiment(Experiment("numbers", "fold", (run,)))
+    scores = read_scores(run.result)
+    assert scores["split"] == [{"folds": "numbers", "fold": 1, "rule": folds.rule, "absent": 0}]
+    assert tuple(row["patient"] for row in scores["patients"]) == folds.test(1)
+    assert scores["held_out"] == "yes"
+    page = (run.options.out / "evaluation" / "report.html").read_text()
+    assert "Scored: fold 1 of numbers." in page
 
 
 def test_a_run_that_another_process_works_on_is_left_to_it(read):
@@ -97,6 +119,7 @@ def test_a_run_that_another_process_works_on_is_left_to_it(read):
         ("augmentation.offset", "augmentation.ofset", UsageError, "cannot change 'ofset'"),
         ('networks = ["attention-unet"]', 'networks = ["unet"]', UsageError, "there are: nested-unet"),
         ("folds = [0]", "folds = [", BrokenFile, "cannot be used"),
+        ("inner = 0.25", "inner = 0.0", UsageError, "in dice-ce-attention-unet-f0 nobody is there to score"),
         ('name = "losses"', "", BrokenFile, "cannot be used"),
         ('name = "losses"', 'name = "losses"\nscore = "test"', UsageError, "inner or fold"),
     ],

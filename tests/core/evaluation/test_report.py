@@ -17,6 +17,7 @@ from core.errors import BrokenFile, InputError, NothingFound, OutputError, Usage
 from core.evaluation.charts import ticks
 from core.evaluation.compare import compare, comparison_markdown
 from core.evaluation.curves import read_curves
+from core.evaluation.join import common_name, redo_tables
 from core.evaluation.metrics import METRIC, METRICS
 from core.evaluation.pictures import choose_patients
 from core.evaluation.report import report_html
@@ -139,6 +140,30 @@ def test_a_patient_without_a_measure_in_one_evaluation_is_left_out_for_it_in_all
         paired = result["pairs"][0]["paired"][key]
         assert first["n"] == second["n"] == paired["n"] <= 12
         assert paired["difference"] == pytest.approx(second["mean"] - first["mean"], abs=2e-6)
+
+
+def test_joined_scores_name_their_folds_and_are_called_by_what_their_names_share(tmp_path: Path) -> None:
+    for fold in range(3):
+        split = {"folds": "lgg", "fold": fold, "rule": "by hand", "absent": fold}
+        scores = make_scores(f"plain-unet-f{fold}", 1, split=[split])
+        rows = [{**row, "patient": f"{row['patient']}-{fold}"} for row in scores["patients"]]
+        (tmp_path / str(fold)).mkdir()
+        save_scores({**scores, "patients": rows}, tmp_path / str(fold))
+    whole = redo_tables([tmp_path / str(fold) for fold in range(3)], tmp_path / "out")
+    assert whole["name"] == "plain-unet"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<h1>plain-unet on made up</h1>" in page
+    assert "Scored: folds 0, 1, 2 of lgg (3 of its patients are not at hand)." in page
+    assert page.count("<dd>by hand</dd>") == 1
+    assert redo_tables([tmp_path / "0"])["name"] == "plain-unet-f0"
+
+
+@pytest.mark.parametrize(
+    ("names", "shared"),
+    [(("a b", "a b"), "a b"), (("net", "net-2"), "net"), (("f1", "f2"), "f1, f2"), (("_a", "_b"), "_a, _b")],
+)
+def test_what_names_share_are_whole_words(names: tuple[str, ...], shared: str) -> None:
+    assert common_name(names) == shared
 
 
 @pytest.mark.parametrize("what", ["true_voxels", "slices"])
