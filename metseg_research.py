@@ -209,7 +209,7 @@ def table(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the tables and the report; else they are printed.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call it; else by the words that all names share.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it; else what their names share.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make tables again from scores; those of several folds are joined."""
