@@ -43,8 +43,8 @@ LIMITS = (
     "Learnt lower-grade glioma on FLAIR from adults of five hospitals. Metastases, other tumours, other sequences and "
     "children were never seen; expect misses and false finds there.",
     "The masks it learnt from outline the whole FLAIR abnormality, oedema included, and few of them are small.",
-    "Faint tumours are missed or outlined too small, and dark parts of mixed ones left out; false finds lie where healthy "
-    "tissue is bright: inner temporal lobes, skull base, orbits.",
+    "Faint tumours are missed or outlined too small, and dark parts of mixed ones left out; false finds lie where "
+    "healthy tissue is bright: inner temporal lobes, skull base, orbits.",
     "It sees one slice at a time.",
 )
 
