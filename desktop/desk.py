@@ -353,9 +353,6 @@ class Desk(QObject):
         if review.read_only and (version := review.store.version()) != self._seen_version:
             if self._seen_version != -1:
                 review.reload()
-                self._wanted = None
-                shown = self.reader.case.name if self.reader.case else ""
-                self.reader.case = next((case for case in review.cases if case.name == shown), self.reader.case)
                 self.listed.emit()
             self._seen_version = version
 

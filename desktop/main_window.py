@@ -265,7 +265,8 @@ class MainWindow(QMainWindow):
         self.display.set_opacity(look.opacity)
         self.display.set_preset(reader.preset)
         self.display.set_models(facts.model_names(self.desk), facts.model_index(self.desk))
-        self.display.set_threshold(facts.threshold(self.desk), bool(reader.opened and reader.opened.result))
+        settable = bool(reader.opened and reader.opened.result and self.desk.review and not self.desk.review.read_only)
+        self.display.set_threshold(facts.threshold(self.desk), settable)
         self.display.set_series(facts.series_names(self.desk), facts.series_index(self.desk))
         if reader.opened:
             self.display.set_channels(reader.opened.channels, reader.channel)

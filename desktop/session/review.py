@@ -95,10 +95,14 @@ class Review:
     def set_cases(self, sources: Iterable[ScanSource]) -> None:
         """Take the cases that were found."""
         self.cases = make_cases(tuple(sources))
+        self._recall()
+
+    def _recall(self) -> None:
+        """Tell the cases what the store knows of them."""
         for case in self.cases:
-            known = self._images.get(case.name)
             case.series, case.choices = _series_of(*self._series.get(case.name, (None, "[]")))
-            case.image = known[1] if known else None
+            if known := self._images.get(case.name):
+                case.image = known[1]
             self.refresh(case)
 
     def set_series(self, case: Case, key: str | None, choices: Sequence[SeriesChoice]) -> None:
@@ -118,9 +122,9 @@ class Review:
             self.refresh(case)
 
     def reload(self) -> None:
-        """Take over what another window has written."""
+        """Take over what another window has written; the cases stay the same objects, for one may be being read."""
         self._load()
-        self.set_cases(case.source for case in self.cases)
+        self._recall()
 
     def threshold(self, case: Case) -> float:
         """From which probability a voxel of this case is lesion."""
@@ -200,16 +204,19 @@ class Review:
     def decide(self, case: Case, kind: Kind, finding: Finding | None = None, reason: str = "") -> Event | None:
         """Record a verdict on what is shown; None where nothing may be recorded.
 
-        A reason given to a rejection that has none yet replaces it, so that one undo takes both back. A verdict on a
-        case that cannot be read is bound to no image, and holds until it can be.
+        A reason given to a rejection that has none yet replaces it, so that one undo takes both back; a rejection
+        repeated without a reason changes nothing. A verdict on a case that cannot be read is bound to no image, and
+        holds until it can be.
         """
         unseen = case.image is None and not case.problem
         if self.read_only or unseen or kind not in VERDICTS or (kind is Kind.ACCEPT and finding is None):
             return None
         about = self.binding(case, finding) if finding else Binding(case.image or "")
         last, target = self.last_event(case), None
-        if reason and last and last.kind is kind is Kind.REJECT and last.about == about and not last.reason:
-            target = last.number
+        if last and last.kind is kind is Kind.REJECT and last.about == about:
+            if not reason:
+                return last
+            target = None if last.reason else last.number
         mask = (finding.mask_sha256, _shape(finding.mask), pack_mask(finding.mask)) if finding else None
         return self._record(case.name, about, kind, reason, target, mask)
 

@@ -263,7 +263,7 @@ def test_a_full_disk_is_told_and_the_window_does_not_close_over_it(
     pages = database.execute("PRAGMA page_count").fetchone()[0]
     database.execute(f"PRAGMA max_page_count = {pages}")
     press(window, Key.Key_T)
-    window.verdicts.note.setPlainText("x" * 100_000)
+    window.verdicts.note.setPlainText("note\n" * 20_000)
     press(window, Key.Key_Escape)
     press(window, Key.Key_G)
     assert states(window)[0] is State.FLAGGED

@@ -168,3 +168,22 @@ def test_a_button_that_has_the_focus_takes_the_keys_that_press_it(
     qtbot.waitUntil(window.start.buttons["open"].hasFocus, timeout=120000)
     press(window, key)
     assert len(asked) == 1
+
+
+def test_a_case_rejected_again_keeps_its_reason_unless_another_is_given(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    case, review = window.reader.case, window.desk.review
+    press(window, Key.Key_Delete)
+    press(window, "3")
+    press(window, Key.Key_Delete)
+    assert window.verdicts.reason.hasFocus()
+    press(window, Key.Key_Escape)
+    assert (case.state, review.last_event(case).reason) == (State.REJECTED, "Wrong outline")
+    press(window, Key.Key_Delete)
+    press(window, "1")
+    assert review.last_event(case).reason == "Missed lesion"
+    press(window, Key.Key_Z, Held.ControlModifier)
+    assert review.last_event(case).reason == "Wrong outline"
