@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
-from core.errors import BrokenFile, NothingFound, UsageError
+from core.errors import BrokenFile, InputError, NothingFound, UsageError
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import save_folds
 from core.evaluation.patients import patient_of
@@ -44,10 +47,10 @@ loss = "focal-tversky"
 
 @pytest.fixture
 def read(discs, tmp_path):
-    def read(text=FILE):
+    def read(text=FILE, data=discs):
         (tmp_path / "experiment.toml").write_text(text)
         return read_experiment(
-            tmp_path / "experiment.toml", discs, tmp_path / "runs", tmp_path / "results", tmp_path / "cache"
+            tmp_path / "experiment.toml", data, tmp_path / "runs", tmp_path / "results", tmp_path / "cache"
         )
 
     return read
@@ -150,12 +153,29 @@ def test_the_experiments_of_the_docs_can_be_run(file, tmp_path):
     assert experiment.runs
 
 
-def test_a_split_by_slice_learns_from_the_patients_whom_it_scores(read):
+@pytest.fixture
+def neighbours(discs, tmp_path):
+    """The set, with slices of a patient as alike as neighbours are."""
+    shutil.copytree(discs, tmp_path / "neighbours")
+    for case in (tmp_path / "neighbours").iterdir():
+        first = tifffile.imread(case / f"{case.name}_2.tif")
+        for number in range(1, 7):
+            noise = np.random.default_rng(number).integers(0, 3, first.shape, np.uint8)
+            tifffile.imwrite(case / f"{case.name}_{number}.tif", first + noise, photometric="rgb")
+    return tmp_path / "neighbours"
+
+
+def test_a_split_by_slice_learns_from_the_patients_whom_it_scores(read, neighbours):
     leaking = tomllib.loads((EXPERIMENTS[0].parent / "leak.toml").read_text(encoding="utf-8"))["base"]
-    told = "".join(f"{key} = {json.dumps(leaking[key])}\n" for key in ("folds", "patients", "each_image", "inner"))
+    keys = ("folds", "patients", "each_image", "may_share", "inner")
+    told = "".join(f"{key} = {json.dumps(leaking[key])}\n" for key in keys)
     text = FILE.replace('folds = ""\ninner = 0.25\n', told).replace("networks", 'score = "fold"\nnetworks')
-    run = read(text[: text.index("[changes")]).runs[0]
+    text = text[: text.index("[changes")]
+    with pytest.raises(InputError, match="share images"):
+        run_experiment(read(text.replace("may_share = true\n", ""), neighbours))
+    run = read(text, neighbours).runs[0]
     run_experiment(Experiment("leak", "fold", (run,)))
+    assert read_scores(run.result)["held_out"] == "no"
     learnt = load_card(run.options.out / "model").data["patients"]
     scored = read_slices(run.options.out / "evaluation")
     assert not scored.keys() & set(learnt)
