@@ -56,12 +56,13 @@ class Panes(QWidget):
     def arrange(self, *, across: bool, beside: bool) -> None:
         """Show the cuts across, or the truth beside the mask; both would leave no room for the slice."""
         self._across, self._beside = across, beside
-        shown = {self.main: True, self.twin: beside, **dict.fromkeys(self.sides, across and not beside)}
+        shown: dict[QWidget, bool] = {pane: across and not beside for pane in self.sides}
+        shown |= {self.main: True, self.twin: beside}
         if self.alone is not None and shown[self.alone]:
             shown = {pane: pane is self.alone for pane in shown}
-        for pane, visible in shown.items():
-            pane.setVisible(visible)
-        self._column.setVisible(any(shown[side] for side in self.sides))
+        shown[self._column] = any(shown[side] for side in self.sides)
+        for widget, visible in sorted(shown.items(), key=lambda each: each[1]):  # what goes makes room first
+            widget.setVisible(visible)
 
     def show_alone(self, pane: SliceView | None) -> None:
         """Give all the room to one pane; None shares it out again."""

@@ -6,12 +6,14 @@ from html import escape
 
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent, QMouseEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from desktop.shortcuts import Shortcut, readable, sections
 from desktop.theme import ACCENT, MUTED, PANEL, TEXT
 
-COLUMNS = (("File", "Verdict", "Help"), ("Go",), ("View",))
+SCROLL_PX = 60
+COLUMNS = ((("File", "Verdict", "Help"), 4), (("Go",), 3), (("View",), 5))
+"""Sections side by side, and their shares of the width."""
 
 
 class KeySheet(QWidget):
@@ -28,10 +30,21 @@ class KeySheet(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet(f"KeySheet {{ background: {PANEL}; }} QLabel {{ background: {PANEL}; }}")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        whole = QVBoxLayout(self)
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 0)
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        outside.addWidget(self.area)
+        inside = QWidget()
+        inside.setObjectName("panel")
+        self.area.setWidget(inside)
+        whole = QVBoxLayout(inside)
         whole.setContentsMargins(48, 32, 48, 32)
         whole.setSpacing(16)
-        hint = f"<span style='color:{MUTED}'>any key closes</span>"
+        hint = f"<span style='color:{MUTED}'>↑ and ↓ scroll, any other key closes</span>"
         heading = QLabel(f"<span style='font-size:20px'><b>Keys</b></span> {hint}")
         row = QHBoxLayout()
         whole.addStretch(1)
@@ -41,10 +54,11 @@ class KeySheet(QWidget):
         row.setSpacing(40)
         table = sections()
         self.labels = []
-        for names in COLUMNS:
+        for names, share in COLUMNS:
             label = QLabel("".join(_section(name, table[name]) for name in names))
             label.setAlignment(Qt.AlignmentFlag.AlignTop)
-            row.addWidget(label, 1)
+            label.setWordWrap(True)
+            row.addWidget(label, share)
             self.labels.append(label)
         self.hide()
 
@@ -58,7 +72,11 @@ class KeySheet(QWidget):
         self.setFocus()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        self._close()
+        bar = self.area.verticalScrollBar()
+        if event and bar and event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            bar.setValue(bar.value() + (SCROLL_PX if event.key() == Qt.Key.Key_Down else -SCROLL_PX))
+        else:
+            self._close()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         self._close()

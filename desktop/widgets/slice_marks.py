@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import NamedTuple
 
 from PyQt6.QtCore import QPointF, QRectF, Qt
-from PyQt6.QtGui import QColor, QFont, QPainter, QPen
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
 from desktop.theme import ACCENT, MUTED, RULER, TEXT
 
-MARGIN_PX, LINE_PX = 12, 17
+MARGIN_PX, LINE_PX, GAP_PX, LETTER_PX = 12, 17, 8, 28
 LENGTHS_MM = (100, 50, 20, 10, 5, 2, 1)
 ToScreen = Callable[[float, float], QPointF]
 
@@ -24,6 +26,14 @@ class Corners:
     bottom_left: list[str] = field(default_factory=list)
     bottom_right: list[str] = field(default_factory=list)
     edges: tuple[str, str, str, str] | None = None
+
+
+class Line(NamedTuple):
+    """A text, its box, and the side of it at which it stands."""
+
+    box: QRectF
+    text: str
+    side: str
 
 
 def draw_frame(painter: QPainter, to_screen: ToScreen, frame: tuple[int, int, int, int]) -> None:
@@ -69,30 +79,50 @@ def draw_scale_bar(painter: QPainter, width: int, height: int, per_mm: float) ->
     draw_text(painter, QRectF(left - 60, y - 22, right - left + 120, 16), f"{length} mm", "centre")
 
 
-def draw_corners(painter: QPainter, width: int, height: int, corners: Corners) -> None:
-    """The texts of the corners."""
-    half = width / 2
-    for index, line in enumerate(corners.top_left):
-        draw_text(painter, QRectF(MARGIN_PX, MARGIN_PX + LINE_PX * index, half, LINE_PX), line, "left")
-    for index, line in enumerate(corners.top_right):
-        box = QRectF(half - MARGIN_PX, MARGIN_PX + LINE_PX * index, half, LINE_PX)
-        draw_text(painter, box, line, "right")
-    sides: Sequence[tuple[list[str], str, float]] = (
-        (corners.bottom_left, "left", MARGIN_PX),
-        (corners.bottom_right, "right", half - MARGIN_PX),
-    )
-    for lines, side, left in sides:
-        for index, line in enumerate(reversed(lines)):
-            top = height - MARGIN_PX - LINE_PX * (index + 1)
-            draw_text(painter, QRectF(left, top, half, LINE_PX), line, side)
+def lay_out(corners: Corners, size: tuple[int, int], top: int, bar: bool, metrics: QFontMetricsF) -> list[Line]:
+    """Where the texts of the corners go, none over another.
+
+    Lines stand beside each other, and beside the letter and the scale bar, where they fit; else further in, the right
+    ones behind the left ones. What is still too long loses its end, so that no number loses its first digits.
+
+    Args:
+        corners: the texts.
+        size: width and height of the pane.
+        top: pixels that something else takes above.
+        bar: whether there is a scale bar.
+        metrics: of the font.
+    """
+    width, height = size
+    lines: list[Line] = []
+    for left, right, middle, blocked, upwards in (
+        (corners.top_left, corners.top_right, LETTER_PX, 1 if corners.edges else 0, False),
+        (corners.bottom_left[::-1], corners.bottom_right[::-1], max(width / 4, 60), 3 if bar else 0, True),
+    ):
+        full, half = width - 2 * MARGIN_PX, (width - middle) / 2 - MARGIN_PX
+        wide = metrics.horizontalAdvance
+        beside = all(
+            max(wide(one), wide(other)) <= half if row < blocked else wide(one) + wide(other) + GAP_PX <= full
+            for row, (one, other) in enumerate(zip_longest(left, right, fillvalue=""))
+        )
+        near = 0 if all(wide(text) <= half for text in left[:blocked]) else blocked
+        further = 0 if beside else max(near + len(left), blocked)
+        for texts, side, first in ((left, "left", near), (right, "right", further)):
+            for row, text in enumerate(texts, first):
+                room = half if row < blocked else full
+                y = height - MARGIN_PX - LINE_PX * (row + 1) if upwards else top + MARGIN_PX + LINE_PX * row
+                x = MARGIN_PX if side == "left" else width - MARGIN_PX - room
+                if wide(text) > room:
+                    text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, room)
+                lines.append(Line(QRectF(x, y, room, LINE_PX), text, side))
+    return lines
 
 
-def draw_letters(painter: QPainter, width: int, height: int, edges: tuple[str, str, str, str]) -> None:
-    """Which side of the body each edge is: left, right, top, bottom."""
+def draw_letters(painter: QPainter, width: int, height: int, over: int, edges: tuple[str, str, str, str]) -> None:
+    """Which side of the body each edge is: left, right, top, bottom; `over` pixels above are taken."""
     left, right, top, bottom = edges
     draw_text(painter, QRectF(MARGIN_PX, height / 2 - 9, 20, 18), left, "left")
     draw_text(painter, QRectF(width - MARGIN_PX - 20, height / 2 - 9, 20, 18), right, "right")
-    draw_text(painter, QRectF(width / 2 - 20, MARGIN_PX, 40, 18), top, "centre")
+    draw_text(painter, QRectF(width / 2 - 20, over + MARGIN_PX, 40, 18), top, "centre")
     draw_text(painter, QRectF(width / 2 - 20, height - 60, 40, 18), bottom, "centre")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from desktop.session.display import length_text
@@ -126,8 +126,7 @@ class SliceView(QWidget):
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor("#000000" if self._image else GROUND))
-        font = QFont(self.font())
-        font.setPixelSize(12)
+        font = self._font()
         painter.setFont(font)
         width, height = self.width(), self.height()
         if self._image is not None:
@@ -142,12 +141,28 @@ class SliceView(QWidget):
             if self.millimetres:
                 marks.draw_scale_bar(painter, width, height, self.scale()[0] / self.millimetres)
             if self.corners.edges:
-                marks.draw_letters(painter, width, height, self.corners.edges)
-        marks.draw_corners(painter, width, height, self.corners)
+                marks.draw_letters(painter, width, height, self._title_px, self.corners.edges)
+        for line in self.lines():
+            marks.draw_text(painter, *line)
         if self.title:
-            marks.draw_text(painter, QRectF(0, height - 29, width, 17), self.title, "centre")
+            marks.draw_text(painter, QRectF(0, marks.MARGIN_PX, width, marks.LINE_PX), self.title, "centre")
         if self.message:
             marks.draw_message(painter, QRectF(self.rect()), font, self.message)
+
+    def lines(self) -> list[marks.Line]:
+        """The texts of the corners as they are written, below the title."""
+        bar = self._image is not None and self.millimetres is not None
+        metrics = QFontMetricsF(self._font())
+        return marks.lay_out(self.corners, (self.width(), self.height()), self._title_px, bar, metrics)
+
+    @property
+    def _title_px(self) -> int:
+        return marks.LINE_PX if self.title else 0
+
+    def _font(self) -> QFont:
+        font = QFont(self.font())
+        font.setPixelSize(12)
+        return font
 
     def _draw_image(self, painter: QPainter, image: QImage) -> None:
         # Only what is in sight, by whole pixels: at forty times its size the rest would be slow.

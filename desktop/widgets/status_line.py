@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import Qt, pyqtSignal
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QWidget
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QPainter, QPaintEvent
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from desktop.theme import AMBER, GREEN, HAIRLINE, MUTED, PANEL
+
+
+class _Elided(QLabel):
+    """A text that loses its end where there is no room, and never widens the window; the whole is its tooltip."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(0, super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        painter = QPainter(self)
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+        self.setToolTip(self.text() if shown != self.text() else "")
 
 
 class StatusLine(QWidget):
@@ -25,7 +40,8 @@ class StatusLine(QWidget):
             f"#line {{ background: {PANEL}; border-top: 1px solid {HAIRLINE}; }}#line QLabel {{ background: {PANEL}; }}"
         )
         self.setFixedHeight(32)
-        self.progress, self.saved, self.message = QLabel(), QLabel(), QLabel()
+        self.progress, self.saved, self.message = QLabel(), _Elided(), _Elided()
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.work, self.device, self.research = QLabel(), QLabel(), QLabel("Research use only")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -37,9 +53,9 @@ class StatusLine(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 1, 12, 0)  # labels must not cover the line above
         row.setSpacing(16)
-        for label in (self.progress, self.saved, self.message):
+        for label in (self.progress, self.saved):
             row.addWidget(label)
-        row.addStretch(1)
+        row.addWidget(self.message, 1)
         for widget in (self.work, self.bar, self.stop, self.device, self.research):
             row.addWidget(widget)
         for label in (self.message, self.device):
