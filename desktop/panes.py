@@ -56,7 +56,7 @@ class Panes(QWidget):
     def arrange(self, *, across: bool, beside: bool) -> None:
         """Show the cuts across, or the truth beside the mask; both would leave no room for the slice."""
         self._across, self._beside = across, beside
-        shown: dict[QWidget, bool] = {pane: across and not beside for pane in self.sides}
+        shown: dict[QWidget, bool] = dict.fromkeys(self.sides, across and not beside)
         shown |= {self.main: True, self.twin: beside}
         if self.alone is not None and shown[self.alone]:
             shown = {pane: pane is self.alone for pane in shown}

@@ -227,6 +227,8 @@ class CaseList(QWidget):
         """Escape comes here from the search, which has no use for it."""
         if event and event.key() == Qt.Key.Key_Escape:
             self.left.emit()
+        else:
+            super().keyPressEvent(event)
 
     def redraw(self) -> None:
         """A thumbnail or a fact has come."""
