@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from core.inference.case import Case
 from core.io import ReadLimits, read_scan_bytes
 from core.io.formats import FORMATS
 from core.model_card import ModelCard
+from core.preprocess.prepare import plan_slices
 from core.scan import Scan
 
 T = TypeVar("T")
@@ -60,7 +62,7 @@ async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tup
         async with asyncio.timeout(room.settings.deadline_seconds):
             scan = await room.in_thread(decode, upload.file, room.settings.read_limits, fields.series)
             media = negotiate(asked.accept, asked.view, scan)
-            room.gate.take(place, scan.voxels.size)
+            room.gate.take(place, weight(scan, room.catalogue.models[model].card))
             predictor = await room.inference.predictor(model)
             case = await room.in_thread(
                 predictor.begin,
@@ -91,6 +93,16 @@ def decode(file: BinaryIO, limits: ReadLimits, series: str | None = None) -> Sca
         # A picture of an uncommon kind is a flaw of the picture; a DICOM report or an archive of texts is no scan.
         picture = any(form.matches(content) for form in FORMATS if form.NAME != "DICOM")
         raise Problem(422 if picture else 415, error.code, error.detail) from error
+
+
+def weight(scan: Scan, card: ModelCard) -> int:
+    """Voxels that a scan holds in memory: its own, or those on the model's grid where they are more.
+
+    Raises:
+        InputError: on that grid it would be too large.
+    """
+    plane, grid, _ = plan_slices(scan, card.preprocessing)
+    return max(scan.voxels.size, plane.shape(scan.shape)[0] * math.prod(grid.target))
 
 
 def finish(predictor: Predictor, case: Case, wanted: Wanted) -> Answer:

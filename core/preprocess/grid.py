@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InputError
+from core.errors import InputError, TooLarge
 from core.model_card import GridMode, PreprocessSettings
 
-LONGEST_SIDE = 8192
-"""Pixels on the network's grid beyond which a spacing must be wrong."""
+LONGEST_SIDE = 2048
+"""Pixels on the network's grid beyond which a spacing must be wrong: of the shipped models, almost two metres."""
+MOST_PIXELS = 2**28
+"""Of all slices on the network's grid together; as many as are read of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ def plan_grid(
         raise ValueError(f"unknown grid mode {mode!r}")
     if mode == "auto" and known is not None and settings.reference_mm is not None:
         scales = (known[0] / settings.reference_mm, known[1] / settings.reference_mm)
+        if not max(height * scales[0], width * scales[1]) <= LONGEST_SIDE:
+            raise InputError(
+                "by its pixel spacing this scan would be larger than any head; correct the spacing, "
+                "or choose the grid fit"
+            )
         used = "spacing"
     else:
         # Only the pixels' shape counts here.
@@ -76,11 +83,21 @@ def plan_grid(
         longer = max(height * row_mm, width * column_mm)
         scales = (row_mm / longer * settings.size, column_mm / longer * settings.size)
         used = "fit"
-    if not max(height * scales[0], width * scales[1]) <= LONGEST_SIDE:
-        raise InputError(
-            "by its pixel spacing this scan would be larger than any head; correct the spacing, or choose the grid fit"
-        )
     return Grid(shape, (_pixels(height * scales[0]), _pixels(width * scales[1])), used)
+
+
+def check_grid(grid: Grid, slices: int) -> None:
+    """Hold what slices would become against a ceiling, before any memory is taken; one that adds nothing may stay.
+
+    Raises:
+        TooLarge: they would be too many pixels.
+    """
+    pixels = slices * math.prod(grid.target)
+    if pixels > max(MOST_PIXELS, slices * math.prod(grid.source)):
+        raise TooLarge(
+            f"on the model's grid its {slices:,} slices would have {pixels:,} pixels, more than the {MOST_PIXELS:,} "
+            "that are computed; split the scan, or correct its spacing"
+        )
 
 
 def to_grid(images: NDArray[np.uint8], grid: Grid) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.errors import InputError
 from core.model_card import GridMode, PreprocessSettings
 from core.preprocess.channels import select_channels
-from core.preprocess.grid import Grid, plan_grid, to_grid
+from core.preprocess.grid import Grid, check_grid, plan_grid, to_grid
 from core.preprocess.intensity import IntensityRange, to_uint8
 from core.preprocess.levels import levels_of
 from core.preprocess.plane import AS_STORED, Plane, plan_plane
@@ -59,14 +59,9 @@ def prepare(
         ranges: intensities as an earlier run recorded them; None finds them anew.
 
     Raises:
-        InputError: the scan cannot be taken by this model (see `select_channels` and `plan_grid`).
+        InputError: the scan cannot be taken by this model (see `select_channels` and `plan_slices`).
     """
-    plane, plane_notes = plan_plane(scan)
-    _, height, width = plane.shape(scan.shape)
-    try:
-        plan = plan_grid((height, width), plane.turned(scan.spacing_mm)[1:], settings, grid)
-    except InputError as error:
-        raise InputError(error.detail, source=scan.name) from error
+    plane, plan, plane_notes = plan_slices(scan, settings, grid)
     voxels, channel_notes = select_channels(scan, settings.channels, channel)
     if plane != AS_STORED:  # a copy, for slices across memory are slow to read one by one
         voxels = np.ascontiguousarray(plane.to_plane(voxels))
@@ -94,6 +89,29 @@ def _on_heads_scale(
     return tuple(
         replace(range_, centre=centre, spread=spread) for range_, (centre, spread) in zip(found, scales, strict=True)
     )
+
+
+def plan_slices(
+    scan: Scan, settings: PreprocessSettings, grid: GridMode | None = None
+) -> tuple[Plane, Grid, tuple[Note, ...]]:
+    """Decide how a scan is turned to slices and how these lie on the network's grid; takes next to no time.
+
+    Args:
+        scan: as read.
+        settings: the model's.
+        grid: the user's choice of a grid; None takes the settings'.
+
+    Raises:
+        InputError: on that grid the scan would be too large.
+    """
+    plane, notes = plan_plane(scan)
+    slices, height, width = plane.shape(scan.shape)
+    try:
+        plan = plan_grid((height, width), plane.turned(scan.spacing_mm)[1:], settings, grid)
+        check_grid(plan, slices)
+    except InputError as error:
+        raise type(error)(error.detail, source=scan.name) from error
+    return plane, plan, notes
 
 
 _SMALL_FIELD = Note(

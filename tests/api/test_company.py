@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from core.errors import DeviceOutOfMemory, ModelDamaged
 from core.inference import Predictor
+from core.model_card import PreprocessSettings
 
 TIFF = "image/tiff"
 
@@ -181,6 +183,21 @@ def test_the_voxels_within_are_bounded_too(
         gate.open.set()
         assert first.result().status_code == 200
     assert server.post(kit.golden).status_code == 200
+
+
+def test_what_an_upload_becomes_on_the_model_s_grid_counts_as_well(
+    start: Callable[..., Any], kit: SimpleNamespace, gated: Callable[[Any], Any], make_model: Any, tmp_path: Path
+) -> None:
+    enlarging = make_model(tmp_path / "large", preprocessing=PreprocessSettings(grid="stretch", size=128))
+    server = start(models=(enlarging,), queue_voxels=128 * 128 + 1000)
+    gate = gated(server)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(server.post, kit.golden)
+        assert gate.reached.wait(60)
+        refused = server.post(kit.tiff(kit.noise(8, 8)), model="large")
+        assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+        gate.open.set()
+        assert first.result().status_code == 200
 
 
 def test_too_many_uploads_on_their_way_are_refused(start: Callable[..., Any], kit: SimpleNamespace) -> None:

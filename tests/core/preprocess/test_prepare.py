@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from core.errors import InputError
+from core.errors import InputError, TooLarge
 from core.model_card import PreprocessSettings
 from core.preprocess.channels import COLOURS
 from core.preprocess.clahe import clahe
@@ -109,3 +109,19 @@ def test_a_real_patient_looks_nearly_the_same_to_the_network_when_stored_wider(l
     wider = clahe(prepare(Scan("case", voxels * np.float32(12.5)), settings).images[:, 0]).astype(int)
     assert np.corrcoef(stored.ravel(), wider.ravel())[0, 1] > 0.995
     assert np.abs(stored - wider).mean() < 8
+
+
+def test_a_tiny_scan_that_would_fill_the_memory_on_the_grid_is_refused_before_it_does() -> None:
+    """Sparse as it is, it would be gigabytes on the grid; nothing of that may be taken."""
+    many = np.broadcast_to(np.uint8(7), (4096, 1, 8, 8))
+    with pytest.raises(TooLarge, match=r"^case: .*4,096 slices"):
+        prepare(Scan("case", many, spacing_mm=(1.0, 200.0, 200.0)), PreprocessSettings(reference_mm=1.0))
+    with pytest.raises(TooLarge, match="split the scan"):
+        prepare(Scan("case", many), PreprocessSettings(size=8192))
+    with pytest.raises(InputError, match="larger than any head"):
+        prepare(Scan("case", many[:24], spacing_mm=(240.0, 300.0, 300.0)), PreprocessSettings(reference_mm=1.0))
+
+
+def test_a_scan_that_the_grid_makes_no_larger_is_never_too_large_for_it() -> None:
+    scan = Scan("case", np.broadcast_to(np.uint8(7), (2, 1, 3000, 3000)))
+    assert prepare(scan, SETTINGS, grid="native").images.shape[2:] == (3000, 3000)
