@@ -17,9 +17,15 @@ LONGEST_WAIT = 60
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """A request within, and the voxels that it holds."""
+    """A request within.
+
+    Attributes:
+        voxels: that it holds.
+        holders: the request itself, and each thread at work for it, which may outlast it.
+    """
 
     voxels: int = 0
+    holders: int = 1
 
 
 class Gate:
@@ -58,7 +64,7 @@ class Gate:
 
     @contextmanager
     def place(self) -> Iterator[Place]:
-        """From a whole body to its answer.
+        """From a whole body to its answer, or to the end of what was begun for it where that takes longer.
 
         Raises:
             Problem: 503, no place is free.
@@ -72,6 +78,16 @@ class Gate:
             # Requests that are answered one after another: each took its share of the time spent here.
             self._seconds_each += 0.1 * ((time.monotonic() - begun) / company - self._seconds_each)
         finally:
+            self.release(place)
+
+    def hold(self, place: Place) -> None:
+        """Keep a place until it was released once more."""
+        place.holders += 1
+
+    def release(self, place: Place) -> None:
+        """Free a place when nobody holds it any more."""
+        place.holders -= 1
+        if place.holders == 0:
             self.within -= 1
             self._voxels -= place.voxels
 

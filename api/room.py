@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 import anyio
@@ -15,7 +16,7 @@ from starlette.requests import Request
 
 from api.batching import InferenceThread
 from api.catalogue import Catalogue
-from api.gate import Gate
+from api.gate import Gate, Place
 from api.problems import Problem
 from api.settings import Settings
 
@@ -32,6 +33,7 @@ class Room:
         inference: the thread that computes.
         limiter: of the threads that decode and encode.
         warm: whether the default model has computed something.
+        running: what the threads are at.
     """
 
     settings: Settings
@@ -40,11 +42,31 @@ class Room:
     inference: InferenceThread
     limiter: anyio.CapacityLimiter
     warm: bool = False
+    running: set[asyncio.Future[Any]] = field(default_factory=set)
 
-    async def in_thread(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Run what takes its time beside the event loop; whoever stops waiting is not held up by it."""
+    async def in_thread(self, place: Place, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Run what takes its time beside the event loop; whoever stops waiting is not held up by it.
+
+        A thread cannot be stopped, so its turn and its request's place are free when it ends, not when nobody waits
+        any more.
+        """
+        turn = object()
+        await self.limiter.acquire_on_behalf_of(turn)
+        self.gate.hold(place)
         call = functools.partial(function, *arguments, **named)
-        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self.limiter)
+        running = asyncio.ensure_future(anyio.to_thread.run_sync(call, limiter=anyio.CapacityLimiter(1)))
+        self.running.add(running)
+
+        def ended(_: asyncio.Future[T]) -> None:
+            self.running.discard(running)
+            if not running.cancelled():
+                running.exception()  # where nobody waits any more, nobody need hear of it
+            self.gate.release(place)
+            self.limiter.release_on_behalf_of(turn)
+
+        running.add_done_callback(ended)
+        await asyncio.wait({running})  # which, unlike awaiting it, does not cancel it
+        return running.result()
 
 
 def _room(request: Request) -> Room:

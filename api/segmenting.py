@@ -60,11 +60,12 @@ async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tup
     until = time.monotonic() + room.settings.deadline_seconds
     try:
         async with asyncio.timeout(room.settings.deadline_seconds):
-            scan = await room.in_thread(decode, upload.file, room.settings.read_limits, fields.series)
+            scan = await room.in_thread(place, decode, upload.file, room.settings.read_limits, fields.series)
             media = negotiate(asked.accept, asked.view, scan)
             room.gate.take(place, weight(scan, room.catalogue.models[model].card))
             predictor = await room.inference.predictor(model)
             case = await room.in_thread(
+                place,
                 predictor.begin,
                 scan,
                 fields.threshold,
@@ -74,7 +75,7 @@ async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tup
             )
             await room.inference.compute(predictor, case, until)
             wanted = Wanted(media, asked.view, asked.mask, asked.request_id, fields.channel, fields.deidentify)
-            return media, await room.in_thread(finish, predictor, case, wanted)
+            return media, await room.in_thread(place, finish, predictor, case, wanted)
     except TimeoutError:
         raise Problem(504, "deadline", "this took longer than the server allows; send fewer slices or later") from None
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from api.answers import Wanted
+from api.gate import Place
 from api.negotiation import JSON
 from api.observe import describe
 from api.room import Room
@@ -33,11 +34,13 @@ async def warm_up(room: Room, document: Callable[[], Any]) -> None:
         settings = predictor.card.preprocessing
         voxels = np.zeros((1, len(settings.channels), settings.size, settings.size), np.uint8)
         blank = Scan("warm-up", voxels, channels=settings.channels)
-        await room.in_thread(document)
-        await room.in_thread(decode, io.BytesIO(encode_tiff(voxels[:, 0])), room.settings.read_limits)
-        case = await room.in_thread(predictor.begin, blank, threshold=0.0)  # so that there is a lesion to measure
+        nowhere = Place()  # it takes nobody's
+        await room.in_thread(nowhere, document)
+        await room.in_thread(nowhere, decode, io.BytesIO(encode_tiff(voxels[:, 0])), room.settings.read_limits)
+        # At that threshold there is a lesion to measure.
+        case = await room.in_thread(nowhere, predictor.begin, blank, threshold=0.0)
         await room.inference.compute(predictor, case, float("inf"))
-        await room.in_thread(finish, predictor, case, Wanted(JSON, "mask", "png", "warm-up"))
+        await room.in_thread(nowhere, finish, predictor, case, Wanted(JSON, "mask", "png", "warm-up"))
     except Exception as error:
         reason = error.detail if isinstance(error, MetsegError) else describe(error)
         log.error("the warm-up failed: %s", reason)

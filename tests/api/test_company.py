@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from api import segmenting
 from core.errors import DeviceOutOfMemory, ModelDamaged
 from core.inference import Predictor
 from core.model_card import PreprocessSettings
@@ -245,6 +246,39 @@ def test_a_client_that_leaves_while_queued_has_nothing_computed(
         assert first.result().status_code == 200
     server.wait_until(lambda: server.room.inference.waiting == 0)
     assert gate.cases == [[48]]
+
+
+def test_clients_that_leave_while_their_files_are_read_free_no_thread_before_it_ends(
+    start: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(threads=2, queue=8)
+    go, at_work, most, real = threading.Event(), [0], [0], segmenting.decode
+
+    def slow(*arguments: Any) -> Any:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        assert go.wait(60)
+        at_work[0] -= 1
+        return real(*arguments)
+
+    monkeypatch.setattr(segmenting, "decode", slow)
+
+    def leave(_: int) -> None:
+        with (
+            httpx.Client(base_url=server.client.base_url, trust_env=False, timeout=0.5) as impatient,
+            pytest.raises(httpx.ReadTimeout),
+        ):
+            impatient.post("/predict/", files={"file": ("a.tif", kit.golden)})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(leave, range(6)))
+    server.wait_until(lambda: server.room.gate.within == 2)
+    assert server.room.limiter.borrowed_tokens == 2
+    assert server.client.get("/health/live").status_code == 200
+    go.set()
+    server.wait_until(lambda: server.room.gate.within == 0)
+    assert (most, at_work, server.room.limiter.borrowed_tokens) == ([2], [0], 0)
+    assert server.post(kit.golden).status_code == 200
 
 
 def test_a_client_that_leaves_ends_its_own_computation(
