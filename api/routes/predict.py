@@ -10,15 +10,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api.answers import MaskForm
-from api.forms import read_upload
+from api.forms import Fields, read_upload
 from api.negotiation import View, negotiate
 from api.openapi import PREDICT, problems
-from api.problems import CLIENT_GONE, busy, request_id
+from api.problems import CLIENT_GONE, Problem, busy, request_id
 from api.room import TheRoom
 from api.schemas import Prediction
 from api.segmenting import Asked, segment, unless_gone
 
 router = APIRouter(tags=["predict"])
+PARAMETERS = ("view", "mask")
 
 
 @router.post("/predict", include_in_schema=False)
@@ -35,9 +36,11 @@ async def predict(
     view: Annotated[View, Query(description="What an image shows; a probability is float32.")] = "mask",
     mask: Annotated[MaskForm, Query(description="How JSON holds the mask.")] = "png",
 ) -> Response:
-    """One file, one slice or a stack; the answer lies on its own grid. Accept decides between JSON, PNG and TIFF."""
+    """One file, one slice or a stack; the answer lies on its own grid. Accept decides between JSON, PNG, TIFF, NIfTI, DICOM SEG
+    and a zip of all of it."""
     asked = Asked(request.headers.get("accept", ""), view, mask, request_id(request))
     # What would be refused anyway is refused before the upload.
+    _refuse_strangers(request)
     negotiate(asked.accept, view)
     room.gate.refuse_when_full()
     if room.inference.stalled:
@@ -51,3 +54,17 @@ async def predict(
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)
     return Response(answer.content, headers=answer.headers, media_type=media)
+
+
+def _refuse_strangers(request: Request) -> None:
+    """Hold an address's parameters against those there are: one that is ignored may have been meant to hide a name.
+
+    Raises:
+        Problem: 422, there is another.
+    """
+    strange = set(request.query_params) - set(PARAMETERS)
+    if strange:
+        # Only names that are known anyway are repeated.
+        fields = [(name, "send it in the form") for name in Fields.model_fields if name in strange]
+        detail = f"the address takes {' and '.join(PARAMETERS)} alone; send everything else in the form"
+        raise Problem(422, "bad-field", detail, fields=fields)

@@ -111,6 +111,19 @@ def test_a_parameter_that_makes_no_sense_is_422_and_named(server: Any, kit: Simp
     assert "PLANTED" not in json.dumps(told)
 
 
+@pytest.mark.parametrize(
+    ("address", "fields"), [("deidentify=true", ["deidentify"]), ("view=mask&tta", ["tta"]), ("PLANTED=1", [])]
+)
+def test_what_belongs_in_the_form_is_not_ignored_in_the_address(
+    server: Any, kit: SimpleNamespace, address: str, fields: list[str]
+) -> None:
+    answer = server.client.post(f"/predict/?{address}", files={"file": ("a.tif", kit.golden)})
+    told = is_problem(answer, 422, "bad-field")
+    assert "in the form" in told["detail"]
+    assert [entry["field"] for entry in told.get("errors", [])] == fields
+    assert "PLANTED" not in answer.text
+
+
 @pytest.mark.parametrize("model", ["nothing", "../../tmp", "tiny-nested-unet/..", "\u202egro"])
 def test_an_unknown_model_is_404_and_never_a_path(server: Any, kit: SimpleNamespace, model: str) -> None:
     told = is_problem(server.post(kit.golden, model=model), 404, "model-not-found")

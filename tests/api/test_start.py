@@ -264,12 +264,12 @@ def test_serve_listens_logs_no_names_and_finishes_what_it_accepted_when_it_is_to
         def ask(number: int) -> httpx.Response:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=120) as client:
                 files = {"file": (f"PLANTED-{number}.tif", stack)}
-                return client.post("/predict/?mask=none&x=PLANTED", files=files, data={"channel": ""})
+                return client.post("/predict/?mask=none", files=files, data={"channel": ""})
 
         with ThreadPoolExecutor(4) as pool:
             answers = [pool.submit(ask, number) for number in range(4)]
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
-                client.get("/models/PLANTED")
+                client.get("/models/PLANTED?x=PLANTED")
                 client.get("/PLANTED")
                 while client.get("/health/ready").json()["within"] < 4:
                     time.sleep(0.01)
