@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Letters = tuple[str, str, str, str]
+MOST_STRETCHED = 20.0
+"""So many times as long as wide are the pixels of hardly any true scan."""
 LETTER_SHARE = 0.045
 """Height of a letter as a share of the picture's side."""
 SMALLEST_LETTER_PX = 9
@@ -18,6 +20,8 @@ GLYPH_PX = 21
 def to_aspect(picture: NDArray[Any], aspect: float) -> NDArray[Any]:
     """Enlarge a slice along one axis until its pixels are squares in millimetres; nothing is ever left out.
 
+    Beyond `MOST_STRETCHED`, where the spacing must be wrong, it is enlarged no further.
+
     Args:
         picture: (H, W) or (H, W, 3) uint8, which is interpolated, or bool, which is not.
         aspect: height of a pixel over its width.
@@ -27,6 +31,7 @@ def to_aspect(picture: NDArray[Any], aspect: float) -> NDArray[Any]:
     """
     height, width = picture.shape[:2]
     target = height, width
+    aspect = min(max(aspect, 1 / MOST_STRETCHED), MOST_STRETCHED)
     if aspect > 1:
         target = round(height * aspect), width
     elif aspect < 1:

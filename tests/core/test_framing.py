@@ -14,6 +14,14 @@ def test_a_slice_is_enlarged_until_its_pixels_are_square(aspect: float, shape: t
     assert to_aspect(np.zeros((20, 30, 3), np.uint8), aspect).shape == (*shape, 3)
 
 
+@pytest.mark.parametrize(
+    ("aspect", "shape"), [(1000.0, (400, 30)), (1e300, (400, 30)), (1e-3, (20, 600)), (0.0, (20, 600))]
+)
+def test_a_spacing_that_must_be_wrong_fills_no_memory(aspect: float, shape: tuple[int, int]) -> None:
+    assert to_aspect(np.zeros((20, 30), np.uint8), aspect).shape == shape
+    assert to_aspect(np.ones((20, 30), np.bool_), aspect).shape == shape
+
+
 @pytest.mark.parametrize("aspect", [0.31, 1.0, 4.7])
 def test_no_voxel_of_a_mask_is_lost(aspect: float) -> None:
     mask = np.zeros((15, 17), bool)

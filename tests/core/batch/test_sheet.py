@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.batch.sheet import COLUMNS, EMPTY_SLICES, LONE_PX, MOST_SLICES, choose_slices, overlay_sheet
+from core.batch.sheet import COLUMNS, EMPTY_SLICES, LONE_PX, MOST_SLICES, choose_slices, overlay_sheet, scan_sheet
 from core.overlay import draw_overlay
+from core.preprocess.intensity import IntensityRange
+from core.scan import Scan
 
 
 def volume(slices: int, height: int = 32, width: int = 32) -> tuple[np.ndarray, np.ndarray]:
@@ -67,3 +69,11 @@ def test_tiny_pictures_are_drawn_too(shape: tuple[int, int]) -> None:
     images, mask = volume(3, *shape)
     mask[1] = True
     assert overlay_sheet(images, mask).dtype == np.uint8
+
+
+@pytest.mark.parametrize("column_mm", [0.001, 1e-30, 1e30])
+def test_a_spacing_that_must_be_wrong_makes_no_huge_sheet(column_mm: float) -> None:
+    images, mask = volume(3, 200, 180)
+    scan = Scan("case", images[:, None], spacing_mm=(3.0, 1.0, column_mm))
+    sheet = scan_sheet(scan, images, IntensityRange(0, 255), mask)
+    assert max(sheet.shape) <= COLUMNS * LONE_PX
