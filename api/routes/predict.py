@@ -36,8 +36,10 @@ async def predict(
     view: Annotated[View, Query(description="What an image shows; a probability is float32.")] = "mask",
     mask: Annotated[MaskForm, Query(description="How JSON holds the mask.")] = "png",
 ) -> Response:
-    """One file, one slice or a stack; the answer lies on its own grid. Accept decides between JSON, PNG, TIFF, NIfTI, DICOM SEG
-    and a zip of all of it."""
+    """One file, one slice or a stack; the answer lies on its own grid.
+
+    Accept decides between JSON, PNG, TIFF, NIfTI, DICOM SEG, and a zip of all of it.
+    """
     asked = Asked(request.headers.get("accept", ""), view, mask, request_id(request))
     # What would be refused anyway is refused before the upload.
     _refuse_strangers(request)

@@ -75,5 +75,5 @@ def test_tiny_pictures_are_drawn_too(shape: tuple[int, int]) -> None:
 def test_a_spacing_that_must_be_wrong_makes_no_huge_sheet(column_mm: float) -> None:
     images, mask = volume(3, 200, 180)
     scan = Scan("case", images[:, None], spacing_mm=(3.0, 1.0, column_mm))
-    sheet = scan_sheet(scan, images, IntensityRange(0, 255), mask)
+    sheet = scan_sheet(scan, images, IntensityRange(0, 255, False), mask)
     assert max(sheet.shape) <= COLUMNS * LONE_PX
