@@ -66,6 +66,14 @@ class States:
 def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
     key, chosen, asked = states.key, states.chosen, states.asked
 
+    def begin(
+        files: list[str] | None, model: str, tta: bool, channel: str, series: str | None, known: str | None
+    ) -> Updates:
+        # At once and not in its turn, so that nobody exchanges the file while it waits.
+        room.shelf.drop(known)
+        question = (list(files or ()), model, tta, channel, series, True)
+        return {asked: question, key: None, showing.status: words.WAITING, **_busy(asking), **_nothing(showing)}
+
     def find(
         files: list[str] | None,
         model: str,
@@ -74,7 +82,6 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         min_lesion: float | None,
         channel: str,
         series: str | None,
-        known: str | None,
     ) -> Iterator[Updates]:
         outcomes: list[Outcome] = []
         try:
@@ -82,9 +89,8 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
             steps = find_in_files(
                 [Path(name) for name in files or []], find_predictor(room.models, model), wanted, room.settings
             )
-            room.shelf.drop(known)
             question = (list(files or ()), model, tta, channel, series)
-            yield {asked: (*question, True), key: None, **_busy(asking), **_nothing(showing)}
+            yield {asked: (*question, True)}
             for step in steps:
                 if isinstance(step, Step):
                     yield {showing.status: words.progress(step)}
@@ -118,6 +124,25 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         other = question is None or question[0] != now[0]
         forgotten = {asking.series: gr.update(choices=[], value=None, visible=False)} if other else {}
         return {key: None, chosen: 0, asked: question, showing.status: words.EMPTY, **_nothing(showing), **forgotten}
+
+    def settle(
+        files: list[str] | None,
+        model: str,
+        tta: bool,
+        channel: str,
+        series: str | None,
+        question: tuple[Any, ...] | None,
+        known: str | None,
+    ) -> Any:
+        # An upload that was under way when the inputs were locked may have come in the meantime.
+        ended = question is not None and not question[-1]
+        return put_away(files, model, tta, channel, series, question, known) if ended else gr.skip()
+
+    def refuse(question: tuple[Any, ...] | None) -> Any:
+        # Who presses Stop while waiting comes by here too, and has been answered.
+        if question is None:
+            return gr.skip()
+        return {asked: None, showing.status: words.trouble(words.FULL), **_idle(asking)}
 
     def stop() -> Updates:
         return {asked: None, showing.status: words.trouble("stopped, as you asked"), **_idle(asking)}
@@ -183,19 +208,20 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         asking.min_lesion,
         asking.channel,
         asking.series,
-        key,
     ]
+    question: list[Any] = [asking.files, asking.model, asking.tta, asking.channel, asking.series]
     files = {"fn": write, "inputs": [key, chosen], "outputs": showing.buttons, **QUIET}
 
-    run = asking.find.click(find, ask, [*shown, *buttons], **QUIET, **INFERENCE)
-    run.then(**files)
+    begun = asking.find.click(begin, [*question, key], [*shown, *buttons], queue=False, **QUIET)
+    run = begun.then(find, ask, [*shown, *buttons], **QUIET, **INFERENCE)
+    run.then(settle, [*question, asked, key], shown, queue=False, **QUIET).then(**files)
+    run.failure(refuse, asked, [showing.status, asked, asking.series, *buttons], queue=False, **QUIET)
     asking.stop.click(stop, None, [showing.status, asked, asking.series, *buttons], cancels=[run], queue=False, **QUIET)
     asking.heads.select(take_head, asked, asking.files, **QUIET)
     asking.model.change(take_model, asking.model, [asking.threshold, asking.limits], **QUIET)
-    question = [asking.files, asking.model, asking.tta, asking.channel, asking.series, asked, key]
     # A result never stands beside a file or a setting that it did not come from.
-    for changed in (asking.files, asking.model, asking.tta, asking.channel, asking.series):
-        changed.change(put_away, question, shown, queue=False, **QUIET)
+    for changed in question:
+        changed.change(put_away, [*question, asked, key], shown, queue=False, **QUIET)
     for moved in (asking.threshold.input, asking.min_lesion.change):
         again = moved(
             at_threshold,

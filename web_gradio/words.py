@@ -110,6 +110,8 @@ EMPTY = (
     '<div class="empty"><p>What is found will be shown here.</p>'
     "<p>Add a scan (a slice or a stack), or take a drawn head, and press <b>Find lesions</b>.</p></div>"
 )
+WAITING = '<div class="working" role="status"><p>Waiting for its turn …</p><progress></progress></div>'
+FULL = "too many others are waiting; try again in a few minutes"
 HEADER = (
     '<header class="top"><h1>metseg</h1><p>Finds lesions in brain MRI.</p>'
     f'<p class="caution">{escape(RESEARCH_ONLY)}</p></header>'

@@ -201,6 +201,62 @@ def test_a_run_is_stopped_midway_and_the_next_one_is_answered(
     assert "stack" in find(tab).inner_text()
 
 
+def test_a_file_that_waits_for_its_turn_cannot_be_exchanged_and_the_waiting_can_be_ended(
+    address: str, open_tab: Callable[..., Any], stack: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.tif"
+    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (900, 96, 96), np.uint8)))
+    first, second, third = open_tab(), open_tab(), open_tab()
+    for tab, path in ((first, long), (second, stack), (third, stack)):
+        upload(tab, address, path)
+    first.get_by_role("button", name="Find lesions").click()
+    first.get_by_text(re.compile(r"slice \d+ of 900")).wait_for()
+    for tab in (second, third):
+        tab.get_by_role("button", name="Find lesions").click()
+        tab.get_by_text("Waiting for its turn").wait_for()
+        assert not tab.get_by_role("button", name="Find lesions").is_visible()
+    assert second.locator("input[type=file]").count() == 0
+    second.locator(".heads button").first.click()
+    third.get_by_role("button", name="Stop").click()
+    third.get_by_text("Stopped, as you asked").wait_for()
+    assert third.get_by_role("button", name="Find lesions").is_enabled()
+    assert second.get_by_text("Waiting for its turn").is_visible()
+    first.get_by_role("button", name="Stop").click()
+    second.locator(".headline").wait_for()
+    assert "stack" in second.locator(".file-preview").inner_text()
+    assert "stack" in second.locator(".headline").inner_text()
+    assert save(second, "mask", tmp_path).read_bytes() == by_command(stack, tiny_model, tmp_path / "out", "0.5")
+    assert third.get_by_text("Stopped, as you asked").is_visible()
+
+
+def test_who_finds_the_queue_full_is_told_so_and_may_try_again(
+    start_metseg: Callable[..., Any], open_tab: Callable[..., Any], stack: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"models": (str(tiny_model),), "device": "cpu", "precision": "fp32", "port": port, "queue": 1}
+    program = f"from web_gradio import serve, settings\nserve.serve(settings.Settings(**{settings!r}), print)"
+    running = start_metseg("-c", program)
+    running.wait_for("The page is at")
+    long = tmp_path / "long.tif"
+    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (900, 96, 96), np.uint8)))
+    first, second, third = open_tab(), open_tab(), open_tab()
+    for tab, path, told in (
+        (first, long, re.compile(r"slice \d+ of 900")),
+        (second, stack, "Waiting for its turn"),
+        (third, stack, "Too many others are waiting"),
+    ):
+        upload(tab, f"http://127.0.0.1:{port}/", path)
+        tab.get_by_role("button", name="Find lesions").click()
+        tab.get_by_text(told).wait_for()
+    second.get_by_role("button", name="Stop").click()
+    second.get_by_text("Stopped, as you asked").wait_for()
+    first.get_by_role("button", name="Stop").click()
+    assert "stack" in find(third).inner_text()
+    assert running.stop() == 0
+
+
 def test_a_volume_hangs_as_a_radiologist_would_hang_it_and_its_mask_lies_where_it_lay(
     address: str, open_tab: Callable[..., Any], tiny_model: Path, tmp_path: Path
 ) -> None:
