@@ -27,7 +27,8 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any] | None:
     try:
         if path.stat().st_size > MANIFEST_LIMIT:
             return None
-        values = json.loads(path.read_text(encoding="utf-8"))
+        # Earlier versions wrote names that are no UTF-8 as their bytes.
+        values = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) and values.get("kind") == kind else None

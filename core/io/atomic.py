@@ -15,6 +15,8 @@ from core.errors import OutputError
 
 NUMBERS = re.compile(r"\[\n *(-?\d[-+.\deE]*(?:,\n *-?\d[-+.\deE]*)*)\n *\]")
 """A list of numbers, each on a line."""
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""What stands in a text for a byte of a file's name that is no UTF-8."""
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -54,6 +56,8 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, values: Any, indent: int = 1) -> None:
     """Write values as JSON, lists of numbers on one line, into a folder that is made where it is missing.
 
+    Names of files that are no text are escaped, so that the JSON is valid and they are read back as they were.
+
     Raises:
         OutputError: see `write_atomic`.
         ValueError: a number among them is not finite, which JSON cannot say.
@@ -65,4 +69,4 @@ def write_json(path: Path, values: Any, indent: int = 1) -> None:
     content = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
     # A text in JSON holds no line end as such, so what spans lines is a list and never a part of a text.
     content = NUMBERS.sub(lambda found: "[" + re.sub(r",\n *", ", ", found[1]) + "]", content)
-    write_text(path, content + "\n")
+    write_text(path, SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", content) + "\n")

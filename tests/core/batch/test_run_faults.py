@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,20 @@ def test_an_overwrite_that_fails_at_its_last_step_leaves_the_earlier_results(
         assert run([tmp_path / "A"], overwrite=True, threshold=0.25).failed
     assert snapshot(tmp_path / "out" / "A") == before
     assert [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_name_that_is_no_utf_8_is_recorded_and_its_result_found_again(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    source = tmp_path / os.fsdecode(b"M\xfcller.tif")
+    try:
+        (write_case(tmp_path / "A", slices=1, masks=False) / "A_1.tif").rename(source)
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    (done,) = run([source]).outcomes
+    assert done.status == "done"
+    for written in (tmp_path / "out").rglob("*.json"):
+        json.loads(written.read_bytes().decode("utf-8"))
+    before = snapshot(tmp_path / "out" / done.name)
+    assert statuses(run([source])) == {done.name: "kept"}
+    assert snapshot(tmp_path / "out" / done.name) == before

@@ -36,9 +36,12 @@ def test_lists_of_numbers_stand_on_one_line_and_others_do_not(tmp_path: Path) ->
     assert '"a",' in lines[6]
 
 
-def test_names_that_are_no_text_come_back_as_their_bytes(tmp_path: Path) -> None:
-    write_json(tmp_path / "values.json", ["scan\udcff"])
-    assert b"scan\xff" in (tmp_path / "values.json").read_bytes()
+def test_names_that_are_no_text_are_valid_json_and_read_back(tmp_path: Path) -> None:
+    names = ["M\udcfcller.png", "Müller \U0001f9e0", "\\udcfc"]
+    write_json(tmp_path / "values.json", names)
+    content = (tmp_path / "values.json").read_bytes()
+    assert json.loads(content.decode("utf-8")) == names
+    assert b"M\\udcfcller.png" in content
 
 
 def test_what_cannot_be_said_or_written_is_an_error(tmp_path: Path) -> None:
