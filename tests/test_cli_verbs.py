@@ -161,8 +161,9 @@ def options(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     train = pytest.importorskip("training.train", reason="the extra [train] is not installed")
     seen: list[Any] = []
 
-    def note(given: Any, *, report: Any, reading: Any) -> Any:
+    def note(given: Any, *, report: Any, reading: Any, tell: Any) -> Any:
         reading(1, 1)
+        tell("2 patients are left out")
         report(2.0, 1, 4, {"loss": 0.5})
         seen.append(given)
         return train.TrainResult(given.out / "model", {})

@@ -107,7 +107,7 @@ def by_gradio(url: str, path: Path) -> bytes:
 
 def by_reviewer(path: Path, model: Path, folder: Path) -> bytes:
     from desktop.session.export import Entry, export_review
-    from desktop.session.results import find, load_result, mask_hash
+    from desktop.session.results import find, load_result, mask_hash, pack_mask
     from desktop.session.worker import Worker
 
     (source,), out = find_scans(path), io.StringIO()
@@ -123,7 +123,8 @@ def by_reviewer(path: Path, model: Path, folder: Path) -> bytes:
     mask = find(result, card.threshold, scan).mask
     entry = Entry(
         source=source, series=None, label=source.name, state="accepted", note="", event=None, image=told["image"],
-        mask=mask, model=card.name, threshold=card.threshold, mask_sha256=mask_hash(mask), write=True,
+        mask=(pack_mask(mask), mask.shape), model=card.name, threshold=card.threshold, mask_sha256=mask_hash(mask),
+        write=True,
     )  # fmt: skip
     assert export_review([entry], [path], folder / "review").problems == ()
     (written,) = (folder / "review" / "masks").rglob("*_mask.tif")
