@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 T = TypeVar("T")
 FOLLOWING = 24
 """Answers up to which the table of all cases follows each move of a threshold."""
+STOP_SECONDS = 3.0
+INTERRUPTED = "The run was stopped because files were removed."
 KEPT_ARRAYS = 6
 """Decoded pictures and probabilities that are kept at hand; the others are decoded again when they are looked at."""
 
@@ -90,9 +92,9 @@ class Desk:
         return next((case for case in cases if case.key == self.case_key), cases[0] if cases else None)
 
     def put_reading(self, source: str, reading: Reading) -> None:
-        """Take in what was read, and forget whatever belonged to cases that are gone."""
+        """Take in what was read, and forget whatever belonged to cases that are gone; a run of theirs ends."""
         self.readings[source], self.source = reading, source
-        kept = {case.key for each in self.readings.values() for case in each.cases}
+        kept = self._kept_cases()
         self.found = {key: found for key, found in self.found.items() if key[0] in kept}
         self.truths = {key: truth for key, truth in self.truths.items() if key in kept}
         self.slices = {key: index for key, index in self.slices.items() if key in kept}
@@ -100,6 +102,10 @@ class Desk:
         self.failed = tuple(failure for failure in self.failed if failure.task.case.key in kept)
         self._arrays.clear()
         self._rows.clear()
+        if self.run is not None and any(task.case.key not in kept for task in self.run.tasks):
+            self.run.stop()
+            self.run.wait(STOP_SECONDS)
+            self.collect()
 
     def collect(self) -> bool:
         """Take over what the run has found; whether it has ended."""
@@ -107,9 +113,10 @@ class Desk:
         if run is None:
             return False
         ended = run.finished  # asked first: what comes later is then complete
+        kept = self._kept_cases()
         for found in list(run.found):
             key = found.task.key
-            if self.found.get(key) is found:
+            if key[0] not in kept or self.found.get(key) is found:
                 continue
             try:
                 probability = decode_probability(found.answer.tiff, found.task.case.scan)
@@ -124,8 +131,15 @@ class Desk:
                 finding = find(probability, found.task.case.scan, threshold, self.min_lesion)
                 self._look_at(key[0], finding, first_view(found.task.case.scan))
         if ended:
-            self.failed, self.run = tuple(run.failed), None
+            failed = run.failed
+            if any(task.case.key not in kept for task in run.tasks):
+                known = {each.task for each in run.found} | {each.task for each in run.failed}
+                failed = failed + [Failure(task, INTERRUPTED, True) for task in run.tasks if task not in known]
+            self.failed, self.run = tuple(each for each in failed if each.task.case.key in kept), None
         return ended
+
+    def _kept_cases(self) -> set[str]:
+        return {case.key for reading in self.readings.values() for case in reading.cases}
 
     def _look_at(self, case: str, finding: Finding, view: View) -> None:
         """Begin in the slice with the most lesion, and cut the other views through its middle."""

@@ -161,6 +161,55 @@ def test_stopping_takes_the_request_back_at_once(played: Played, case: Case) -> 
     assert (going.found, going.failed) == ([], [])
 
 
+def test_removing_the_files_ends_their_run(played: Played, open_page: Open, kit: SimpleNamespace) -> None:
+    files = [(f"{name}.tif", kit.tiff(kit.noise(40, 40, seed=seed))) for seed, name in enumerate("abc")]
+    page = kit.upload(open_page(played.url), *files)
+    played.slow.clear()
+    going = kit.desk_of(kit.press(page, "go")).run
+    wait_for(lambda: len(played.asked) == 1)
+    next(button for button in page.button if button.label == "Remove these files").click().run()
+    assert not page.exception
+    desk = kit.desk_of(page)
+    assert (desk.run, desk.found, desk.failed) == (None, {}, ())
+    assert "stop" not in {button.key for button in page.button}
+    assert going.wait(30)
+    assert going.stopped
+    assert len(played.asked) == 1
+
+
+def test_what_is_left_when_a_file_was_removed_midway_can_be_tried_again(
+    played: Played, open_page: Open, kit: SimpleNamespace
+) -> None:
+    files = [(f"{name}.tif", kit.tiff(kit.noise(40, 40, seed=seed))) for seed, name in enumerate("abc")]
+    page = kit.upload(open_page(played.url), *files)
+    played.slow.clear()
+    kit.press(page, "go")
+    wait_for(lambda: len(played.asked) == 1)
+    kit.upload(page, *files[1:])
+    assert not page.exception
+    assert page.error[0].value.startswith("The run was stopped because files were removed.")
+    assert page.error[0].value.endswith("Not segmented: b, c")
+    played.slow.set()
+    kit.press(page, "again")
+    going = kit.desk_of(page).run
+    assert going is None or going.wait(30)
+    page.run()
+    assert not page.error
+    assert len(kit.desk_of(page).found) == 2
+
+
+def test_an_answer_that_comes_after_its_file_was_removed_is_dropped(
+    played: Played, open_page: Open, kit: SimpleNamespace
+) -> None:
+    page = kit.upload(open_page(played.url), ("a.tif", kit.tiff(kit.noise(40, 40))))
+    going = kit.desk_of(kit.press(page, "go")).run
+    assert going is None or going.wait(30)
+    next(button for button in page.button if button.label == "Remove these files").click().run()
+    desk = kit.desk_of(page)
+    assert not page.exception
+    assert (desk.run, desk.found, desk.failed) == (None, {}, ())
+
+
 def test_nobody_s_run_ends(played: Played, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web_streamlit.runs.GONE_SECONDS", 0.0)
     played.slow.clear()
