@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import runpy
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -284,4 +286,35 @@ def test_serve_listens_logs_no_names_and_finishes_what_it_accepted_when_it_is_to
     assert text.count(" POST /predict/ 200 ") == 4
     assert " GET /models/{name} 404 " in text
     assert "PLANTED" not in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+def test_more_silent_connections_than_files_leave_the_server_quick_and_its_log_short(tiny_model: Path) -> None:
+    begin = (
+        "import resource, sys, metseg; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)); sys.exit(metseg.main())"
+    )
+    lines: list[str] = []
+    with (
+        process("-c", begin, "serve", "--port", "0", "--model", str(tiny_model)) as served,
+        contextlib.ExitStack() as silent,
+    ):
+        assert served.stderr is not None
+        for line in served.stderr:
+            lines.append(line)
+            if " ready: " in line:
+                break
+        reader = threading.Thread(target=lambda: lines.extend(served.stderr))
+        reader.start()
+        (port,) = re.findall(r"running on http://127\.0\.0\.1:(\d+)", "".join(lines))
+        for _ in range(260):
+            silent.enter_context(socket.create_connection(("127.0.0.1", int(port)), timeout=60))
+        begun = time.monotonic()
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live", trust_env=False, timeout=60).status_code == 200
+        assert time.monotonic() - begun < 5
+        served.send_signal(signal.SIGTERM)
+        served.wait(60)
+        reader.join(60)
+    text = "".join(lines)
+    assert text.count("connections") == 1
     assert "Traceback" not in text
