@@ -36,7 +36,7 @@ def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
         """Find lesions in a file: its mask, and a report."""
         with plainly():
             wanted = Wanted(threshold, tta, min_lesion, channel, series)
-            (source,) = sources_of([_path(room, file)])
+            (source,) = sources_of([_path(room, file)], room.settings)
             predictor = find_predictor(room.models, model)
             *_, found = find_in_file(source, source.name, predictor, wanted, room.settings)
             if not isinstance(found, Finding):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,12 +163,20 @@ def _read(source: ScanSource, series: str | None, settings: Settings) -> Scan:
         return read_scan(source, settings.read_limits, series)
 
 
-def sources_of(paths: Sequence[Path]) -> list[ScanSource]:
-    """Files as cases: all DICOM files together are one, for a series comes in many files; each other is its own."""
+def sources_of(paths: Sequence[Path], settings: Settings) -> list[ScanSource]:
+    """Files as cases: all DICOM files together are one, for a series comes in many files; each other is its own.
+
+    Raises:
+        UsageError: they were here for so long that they were removed.
+    """
     dicom, sources = [], []
     for path in paths:
-        with path.open("rb") as file:
-            begins = file.read(HEAD_BYTES)
+        try:
+            with path.open("rb") as file:
+                begins = file.read(HEAD_BYTES)
+        except FileNotFoundError:
+            minutes = max(1, round(settings.keep_seconds / 60))
+            raise UsageError(f"these files were removed after {minutes} min; add them again") from None
         if is_dicom(begins):
             dicom.append(path)
         else:
@@ -187,7 +198,7 @@ def find_in_files(
     """
     if not paths:
         raise UsageError("there is no file; add one or more first")
-    sources = sources_of(paths)
+    sources = sources_of(paths, settings)
     if len(sources) > settings.files:
         raise UsageError(f"{len(sources)} files are more than the {settings.files} taken in one go; send them in parts")
     names, held = unique_names(source.name for source in sources), 0
@@ -207,9 +218,16 @@ def find_in_files(
 def report_unforeseen(error: Exception) -> None:
     """Tell the log of a fault of ours; what people meet by themselves doesn't belong there."""
     if not isinstance(error, MetsegError | MemoryError):
-        import logging
+        logging.getLogger("metseg.gradio").error("something unforeseen went wrong: %s", describe(error))
 
-        logging.getLogger("metseg.gradio").error("something unforeseen went wrong", exc_info=error)
+
+def describe(error: BaseException) -> str:
+    """An exception's kind and place. Its message may name a visitor's file; METSEG_DEBUG=1 shows it all the same."""
+    if os.environ.get("METSEG_DEBUG"):
+        return "".join(traceback.format_exception(error))
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    return f"{type(error).__name__} at {place}"
 
 
 def number_colours(mask: NDArray[np.bool_], contiguous: bool) -> NDArray[np.uint8]:

@@ -103,6 +103,21 @@ def test_a_broken_file_is_said_in_a_sentence_without_its_path(client: Any, scans
     assert "broken.tif" not in told
 
 
+def test_an_upload_that_was_removed_in_time_is_to_be_added_again(
+    client: Any, scans: dict[str, Path], page: Any
+) -> None:
+    import httpx
+
+    with httpx.Client(base_url=client.src, trust_env=False) as plain:
+        (kept,) = plain.post(
+            "gradio_api/upload", files={"files": ("DOE_JANE.tif", scans["slice.tif"].read_bytes())}
+        ).json()
+    Path(kept).unlink()
+    told = call_plainly(client, {"path": kept, "meta": {"_type": "gradio.FileData"}})
+    assert "these files were removed after 60 min; add them again" in told
+    assert "DOE_JANE" not in told + "".join(page.running.lines)
+
+
 def test_too_many_files_are_refused(client: Any, scans: dict[str, Path]) -> None:
     with pytest.raises(AppError, match="4 files are more than the 3"):
         client.predict([handle_file(str(scans["slice.tif"]))] * 4, api_name="/segment_files")
@@ -132,6 +147,6 @@ def call_plainly(client: Any, file: dict[str, Any]) -> str:
     import httpx
 
     with httpx.Client(base_url=client.src, trust_env=False, timeout=60) as plain:
-        begun = plain.post("gradio_api/call/segment", json={"data": [file, None, None, False, 0, None]})
+        begun = plain.post("gradio_api/call/segment", json={"data": [file, None, None, False, 0, None, None]})
         assert begun.status_code == 200
         return plain.get(f"gradio_api/call/segment/{begun.json()['event_id']}").text

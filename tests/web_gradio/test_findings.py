@@ -15,7 +15,17 @@ from core.measure.lesions import find_lesions
 from core.overlay import draw_overlay
 from core.scan import Scan
 from web_gradio import pictures, words
-from web_gradio.findings import OTHERS, Failure, Finding, Step, Wanted, find_in_files, number_colours, sentence_of
+from web_gradio.findings import (
+    OTHERS,
+    Failure,
+    Finding,
+    Step,
+    Wanted,
+    find_in_files,
+    number_colours,
+    report_unforeseen,
+    sentence_of,
+)
 from web_gradio.settings import Settings
 
 
@@ -113,8 +123,13 @@ def test_no_file_is_told_in_a_sentence(predictor: Predictor) -> None:
         list(find_in_files([], predictor, Wanted(), Settings()))
 
 
-def test_what_is_unforeseen_tells_no_visitor_a_path() -> None:
-    assert "/home" not in sentence_of(OSError(2, "No such file", "/home/me/scan.tif"))
+def test_what_is_unforeseen_tells_no_visitor_a_path_and_the_log_no_name(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(OSError, match="No such file") as caught:
+        Path("/home/me/DOE_JANE.tif").read_bytes()
+    assert "/home" not in sentence_of(caught.value)
+    report_unforeseen(caught.value)
+    assert "FileNotFoundError at pathlib.py:" in caplog.text
+    assert "DOE_JANE" not in caplog.text
 
 
 def test_names_from_uploads_cannot_become_part_of_the_page(

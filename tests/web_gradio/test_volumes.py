@@ -116,6 +116,6 @@ def test_an_archive_of_a_series_is_read_as_it_is(predictor: Predictor, dicom_fil
 def test_files_that_are_no_dicom_are_cases_of_their_own(tmp_path: Path) -> None:
     for name in ("a.tif", "b.nii.gz"):
         (tmp_path / name).write_bytes(b"II*\0" + bytes(40))
-    assert [source.name for source in sources_of(sorted(tmp_path.iterdir()))] == ["a", "b"]
+    assert [source.name for source in sources_of(sorted(tmp_path.iterdir()), Settings())] == ["a", "b"]
     with pytest.raises(UsageError):
         list(find_in_files([], None, Wanted(), Settings()))  # type: ignore[arg-type]
