@@ -18,7 +18,6 @@ from web_gradio.findings import (
     Finding,
     Outcome,
     Step,
-    Wanted,
     find_in_files,
     report_unforeseen,
     sentence_of,
@@ -27,6 +26,7 @@ from web_gradio.layout import Asking, Showing, lay_out
 from web_gradio.models import find_predictor
 from web_gradio.plain import plainly
 from web_gradio.room import Room
+from web_gradio.wanted import wanted_of
 
 INFERENCE: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "inference"}
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -85,7 +85,7 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
     ) -> Iterator[Updates]:
         outcomes: list[Outcome] = []
         try:
-            wanted = Wanted(threshold, tta, int(min_lesion or 0), channel, series)
+            wanted = wanted_of(threshold, tta, min_lesion, channel, series)
             steps = find_in_files(
                 [Path(name) for name in files or []], find_predictor(room.models, model), wanted, room.settings
             )

@@ -10,10 +10,11 @@ from gradio.events import api as add_api
 
 from core.errors import UsageError
 from web_gradio.downloads import report_of, write_downloads, write_masks
-from web_gradio.findings import Finding, Outcome, Step, Wanted, find_in_file, find_in_files, sources_of
+from web_gradio.findings import Finding, Outcome, Step, find_in_file, find_in_files, sources_of
 from web_gradio.models import find_predictor
 from web_gradio.plain import plainly
 from web_gradio.room import Room
+from web_gradio.wanted import wanted_of
 
 
 def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
@@ -30,12 +31,12 @@ def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
         threshold: float | None = None,
         tta: bool = False,
         min_lesion: int = 0,
-        channel: str | None = None,
+        channel: int | str | None = None,
         series: str | None = None,
     ) -> tuple[gr.FileData, dict[str, Any]]:
         """Find lesions in a file: its mask, and a report."""
         with plainly():
-            wanted = Wanted(threshold, tta, min_lesion, channel, series)
+            wanted = wanted_of(threshold, tta, min_lesion, channel, series)
             (source,) = sources_of([_path(room, file)], room.settings)
             predictor = find_predictor(room.models, model)
             *_, found = find_in_file(source, source.name, predictor, wanted, room.settings)
@@ -45,20 +46,21 @@ def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
             return _file(mask), report_of([found])
 
     def segment_files(
-        files: list[gr.FileData],
+        files: list[gr.FileData] | None,
         model: str | None = None,
         threshold: float | None = None,
         tta: bool = False,
         min_lesion: int = 0,
-        channel: str | None = None,
+        channel: int | str | None = None,
         series: str | None = None,
     ) -> tuple[gr.FileData | None, dict[str, Any]]:
         """Find lesions in several files: a zip of masks, overlays and tables, and a report; no zip where all failed."""
         with plainly():
-            wanted = Wanted(threshold, tta, min_lesion, channel, series)
-            steps = find_in_files(
-                [_path(room, file) for file in files], find_predictor(room.models, model), wanted, room.settings
-            )
+            wanted = wanted_of(threshold, tta, min_lesion, channel, series)
+            if not isinstance(files, list | None):
+                raise UsageError("the files must be a list; give each in it as handle_file(...) does")
+            paths = [_path(room, file) for file in files or ()]
+            steps = find_in_files(paths, find_predictor(room.models, model), wanted, room.settings)
             outcomes: list[Outcome] = [step for step in steps if not isinstance(step, Step)]
             found = [outcome for outcome in outcomes if isinstance(outcome, Finding)]
             made = write_downloads(outcomes, found[0], _place(room)) if found else None

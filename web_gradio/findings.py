@@ -24,21 +24,11 @@ from core.preprocess.intensity import to_uint8_by
 from core.scan import Scan, ScanSource, Segmentation
 from core.views import View, first_view
 from web_gradio.settings import Settings
+from web_gradio.wanted import Wanted
 
 HEAD_BYTES = 4096
 OTHERS = 9
 """Stands for all lesions beyond the largest ones, which have a colour each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a visitor asks for; see `Predictor.segment`, and for the series `read_scan`."""
-
-    threshold: float | None = None
-    tta: bool = False
-    min_lesion: int = 0
-    channel: str | None = None
-    series: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,15 +129,12 @@ def find_in_file(
     """
     yield Step(file, files, 0, 0)
     scan = _read(source, wanted.series, settings)
-    channel: int | str | None = (wanted.channel or "").strip() or None
-    if isinstance(channel, str) and channel.isascii() and channel.isdigit():
-        channel = int(channel)
-    case = predictor.begin(scan, wanted.threshold, tta=wanted.tta, min_lesion=wanted.min_lesion, channel=channel)
+    case = predictor.begin(scan, wanted.threshold, tta=wanted.tta, min_lesion=wanted.min_lesion, channel=wanted.channel)
     while not case.complete:
         yield Step(file, files, case.done, case.slices)
         predictor.advance([case])
     card = predictor.card.preprocessing
-    voxels, _ = select_channels(scan, card.channels, channel)
+    voxels, _ = select_channels(scan, card.channels, wanted.channel)
     images = np.stack([to_uint8_by(image, case.prepared.ranges[0]) for image in voxels[:, 0]])
     result = predictor.finish(case)
     yield Finding(name, predictor, case, images, result, number_colours(result.mask, scan.contiguous))

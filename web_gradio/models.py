@@ -32,13 +32,13 @@ def load_models(settings: Settings) -> Models:
 
 
 def find_predictor(models: Models, name: str | None) -> Predictor:
-    """The predictor of that name; None takes the first.
+    """The predictor of that name; None and "" take the first.
 
     Raises:
         ModelNotFound: there is no such model here.
     """
-    if name is None:
+    if name in (None, ""):
         return next(iter(models.values()))
-    if name not in models:
+    if not isinstance(name, str) or name not in models:
         raise ModelNotFound(f"there is no such model; the models here are: {', '.join(models)}")
     return models[name]

@@ -83,6 +83,15 @@ def test_where_every_file_is_broken_there_is_no_zip(client: Any, scans: dict[str
         ({"threshold": 2.0}, "the threshold must lie in 0 to 1"),
         ({"min_lesion": -1}, "must not be negative"),
         ({"channel": "7"}, "channel"),
+        ({"channel": 7}, "channel"),
+        ({"channel": "9" * 5000}, "channel"),
+        ({"threshold": "much"}, "the threshold must be a number in 0 to 1"),
+        ({"threshold": [0.5]}, "the threshold must be a number in 0 to 1"),
+        ({"threshold": "nan"}, "the threshold must lie in 0 to 1"),
+        ({"min_lesion": 2.5}, "the minimum lesion must be a whole number"),
+        ({"min_lesion": "few"}, "the minimum lesion must be a whole number"),
+        ({"tta": "yes"}, "tta, to average with the mirrored image, must be true or false"),
+        ({"model": ["tiny"]}, "there is no such model"),
     ],
 )
 def test_wrong_settings_are_said_in_a_sentence(
@@ -92,6 +101,47 @@ def test_wrong_settings_are_said_in_a_sentence(
         client.predict(handle_file(str(scans["slice.tif"])), **given, api_name="/segment")
     assert words in str(error.value)
     assert "Traceback" not in str(error.value)
+
+
+def test_numbers_may_come_as_text_and_nothing_stands_for_what_is_not_asked(client: Any, scans: dict[str, Path]) -> None:
+    def masked(**given: Any) -> bytes:
+        mask, _ = client.predict(handle_file(str(scans["slice.tif"])), **given, api_name="/segment")
+        return Path(mask).read_bytes()
+
+    usual, strict = masked(), masked(threshold=0.8, min_lesion=3)
+    nothing: dict[str, Any] = dict.fromkeys(("model", "threshold", "min_lesion", "channel", "series"))
+    assert masked(**nothing, tta=None) == masked(**dict.fromkeys(nothing, "")) == usual
+    assert masked(threshold="0.8", min_lesion="3") == strict != usual
+    assert masked(channel=0) == usual
+
+
+def test_a_channel_is_chosen_by_its_number_be_it_0_or_text(client: Any, tmp_path: Path) -> None:
+    import imagecodecs
+    import numpy as np
+
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(imagecodecs.png_encode(np.random.default_rng(4).integers(0, 255, (48, 48, 3), np.uint8)))
+    masks = {}
+    for channel in (0, "0", 1, "1", "green"):
+        mask, _ = client.predict(handle_file(str(photo)), channel=channel, api_name="/segment")
+        masks[channel] = Path(mask).read_bytes()
+    assert masks[0] == masks["0"]
+    assert masks[1] == masks["1"] == masks["green"]
+    assert masks[0] != masks[1]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (None, "there is no file"),
+        ([], "there is no file"),
+        ("a.tif", "must be a list"),
+        (["a.tif"], "no uploaded file"),
+    ],
+)
+def test_what_is_no_list_of_files_is_said_in_a_sentence(client: Any, files: Any, words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        client.predict(files, api_name="/segment_files")
 
 
 def test_a_broken_file_is_said_in_a_sentence_without_its_path(client: Any, scans: dict[str, Path], page: Any) -> None:

@@ -20,13 +20,13 @@ from web_gradio.findings import (
     Failure,
     Finding,
     Step,
-    Wanted,
     find_in_files,
     number_colours,
     report_unforeseen,
     sentence_of,
 )
 from web_gradio.settings import Settings
+from web_gradio.wanted import Wanted
 
 
 @pytest.fixture(scope="module")

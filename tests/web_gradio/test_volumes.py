@@ -15,8 +15,9 @@ from core.errors import UsageError
 from core.inference import Predictor
 from web_gradio import pictures, words
 from web_gradio.downloads import write_downloads
-from web_gradio.findings import Failure, Finding, Step, Wanted, find_in_files, sources_of
+from web_gradio.findings import Failure, Finding, Step, find_in_files, sources_of
 from web_gradio.settings import Settings
+from web_gradio.wanted import Wanted
 
 nibabel = pytest.importorskip("nibabel")
 # Slices run to the left, rows up, columns back: a stack of sagittal slices, near to cubes.
