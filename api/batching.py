@@ -147,27 +147,35 @@ class InferenceThread:
                 return
             except BaseException as error:  # whatever it was: it costs who is at hand, and the others go on
                 log.error("inference failed: %s", describe(error))
-                for lost in self._at_hand:
-                    lost.promise.fail(RuntimeError("the inference failed"))
-                self._jobs = [job for job in self._jobs if job not in self._at_hand]
-                self._beat = None
+                self._give_up()
+
+    def _give_up(self) -> None:
+        for lost in self._at_hand:
+            lost.promise.fail(RuntimeError("the inference failed"))
+        self._jobs = [job for job in self._jobs if job not in self._at_hand]
+        self._at_hand, self._beat = [], None
 
     def _serve(self) -> None:
         while not self._stopping or self._jobs:
-            while True:
-                try:
-                    item = self._inbox.get(block=not self._jobs and not self._stopping)
-                except queue.Empty:
-                    break
-                if item is None:
-                    self._stopping = True
-                elif isinstance(item, Job):
-                    self._jobs.append(item)
-                else:
-                    self._prepare(item)
+            self._take_in()
             self._jobs = [job for job in self._jobs if job.wanted]
             if self._jobs:
                 self._turn()
+            self._at_hand = []  # else the last one's memory would be held until the next comes
+
+    def _take_in(self) -> None:
+        """Whatever waits; where there is nothing to do, wait for it."""
+        while True:
+            try:
+                item = self._inbox.get(block=not self._jobs and not self._stopping)
+            except queue.Empty:
+                return
+            if item is None:
+                self._stopping = True
+            elif isinstance(item, Job):
+                self._jobs.append(item)
+            else:
+                self._prepare(item)
 
     def _prepare(self, item: Loading) -> None:
         self._at_hand = [item]

@@ -10,6 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.problems import MEDIA_TYPE, Problem
+from api.sending import SILENT_SECONDS
 
 log = logging.getLogger("metseg.api")
 MOST_CONNECTIONS = 1024
@@ -34,13 +35,15 @@ class Protocol(H11Protocol):
     """uvicorn's, but in want of nobody's patience.
 
     A request's head must arrive in time, and one that is no HTTP is told so as a problem. Of too many connections the
-    one that has been silent longest is closed.
+    one that has been silent longest is closed, and so is one whose client takes nothing of its answer.
     """
 
     head_seconds = 10.0
+    silent_seconds = SILENT_SECONDS
     most = most_connections()
     _told = -math.inf
     _waiting: Any = None
+    _stuck: Any = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -59,8 +62,20 @@ class Protocol(H11Protocol):
         else:
             self._head_is_there()
 
+    def pause_writing(self) -> None:
+        """Called when much of an answer waits for the client."""
+        super().pause_writing()
+        # Aborted, for what is closed would first wait for the client.
+        self._stuck = self.loop.call_later(self.silent_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Called when the client has taken most of it."""
+        self._unstick()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_there()
+        self._unstick()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -82,6 +97,11 @@ class Protocol(H11Protocol):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+    def _unstick(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for a request; that is this one where all others have one."""

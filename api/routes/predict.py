@@ -17,6 +17,7 @@ from api.problems import CLIENT_GONE, Problem, busy, request_id
 from api.room import TheRoom
 from api.schemas import Prediction
 from api.segmenting import Asked, segment, unless_gone
+from api.sending import Sent
 
 router = APIRouter(tags=["predict"])
 PARAMETERS = ("view", "mask")
@@ -48,14 +49,15 @@ async def predict(
     if room.inference.stalled:
         raise busy("the inference does not answer; try again later", 30, "stalled")
     try:
-        async with AsyncExitStack() as until_answered:
-            with room.gate.upload():
-                upload = await until_answered.enter_async_context(read_upload(request, room.settings))
-            with room.gate.place() as place:
+        async with AsyncExitStack() as until_sent:
+            async with AsyncExitStack() as until_answered:
+                with room.gate.upload():
+                    upload = await until_answered.enter_async_context(read_upload(request, room.settings))
+                place = until_sent.enter_context(room.gate.place())
                 media, answer = await unless_gone(request, segment(room, place, upload, asked))
+            return Sent(answer, media, until_sent.pop_all())
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)
-    return Response(answer.content, headers=answer.headers, media_type=media)
 
 
 def _refuse_strangers(request: Request) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 
 from api import segmenting
+from api.answers import Answer
 from core.errors import DeviceOutOfMemory, ModelDamaged
 from core.inference import Predictor
 from core.model_card import PreprocessSettings
@@ -199,6 +203,45 @@ def test_what_an_upload_becomes_on_the_model_s_grid_counts_as_well(
         assert (refused.status_code, refused.json()["code"]) == (503, "busy")
         gate.open.set()
         assert first.result().status_code == 200
+
+
+def test_an_answer_that_nobody_takes_keeps_its_place_until_the_client_is_given_up(
+    start: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start()
+    large = Answer(bytes(range(256)) * (24 << 12), {})
+    monkeypatch.setattr(segmenting, "finish", lambda *arguments: large)
+    assert server.post(kit.golden, accept=TIFF).content == large.content
+    request = httpx.Request("POST", server.client.base_url.join("/predict/"), files={"file": ("a.tif", kit.golden)})
+    head = b"".join(b"%s: %s\r\n" % header for header in request.headers.raw)
+    with ExitStack() as connections:
+        for _ in range(3):
+            silent = connections.enter_context(server.connect())
+            silent.sendall(b"POST /predict/ HTTP/1.1\r\n" + head + b"\r\n" + request.read())
+            assert silent.recv(16)
+        assert server.room.gate.within == 3
+        monkeypatch.setattr(server.server.config.http_protocol_class, "silent_seconds", 1.0)
+        hurried = connections.enter_context(server.connect())
+        hurried.sendall(b"POST /predict/ HTTP/1.1\r\n" + head + b"\r\n" + request.read())
+        server.wait_until(lambda: server.room.gate.within == 4)
+        server.wait_until(lambda: server.room.gate.within == 3)
+    server.wait_until(lambda: server.room.gate.within == 0)
+
+
+def test_nothing_of_a_request_is_held_when_it_was_answered(
+    start: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start()
+    begin, begun = server.predictor.begin, []
+
+    def watched(scan: Any, *arguments: Any, **named: Any) -> Any:
+        begun.append(weakref.ref(scan.voxels))
+        return begin(scan, *arguments, **named)
+
+    monkeypatch.setattr(server.predictor, "begin", watched)
+    assert server.post(kit.golden).status_code == 200
+    assert len(begun) == 1
+    server.wait_until(lambda: gc.collect() >= 0 and begun[0]() is None)
 
 
 def test_too_many_uploads_on_their_way_are_refused(start: Callable[..., Any], kit: SimpleNamespace) -> None:
