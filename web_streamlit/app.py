@@ -12,7 +12,7 @@ from core.io import encode_png
 from web_streamlit.asking import ask, connect, show_run
 from web_streamlit.batch_table import show_batch
 from web_streamlit.desk import Desk
-from web_streamlit.intake import choose_scans, show_reading
+from web_streamlit.intake import choose_scans, plain, show_reading
 from web_streamlit.pictures import icon
 from web_streamlit.settings import Settings, load_settings
 from web_streamlit.style import STYLE
@@ -50,7 +50,7 @@ def main() -> None:
         show_batch(desk)
         case = desk.case or case
         st.divider()
-        st.header(case.scan.name.replace("_", r"\_"), anchor=False)
+        st.header(plain(case.scan.name), anchor=False)
         look(desk, settings, case)
     _foot(settings, desk)
 

@@ -13,6 +13,7 @@ from core.model_card import ModelCard
 from core.preprocess.channels import select_channels
 from core.scan import Scan
 from web_streamlit.desk import Desk
+from web_streamlit.intake import plain
 from web_streamlit.pace import Pace
 from web_streamlit.runs import Options, Run, Task
 from web_streamlit.server import Trouble, fetch_machine, fetch_models
@@ -95,7 +96,7 @@ def _progress(desk: Desk) -> None:
     progress = run.progress()
     left = "" if progress.remaining is None else f" About {_duration(progress.remaining)} left."
     bar, stop = st.columns([6, 1], vertical_alignment="center")
-    bar.progress(min(max(progress.share, 0.0), 1.0), text=progress.stage.replace("_", r"\_") + left)
+    bar.progress(min(max(progress.share, 0.0), 1.0), text=plain(progress.stage) + left)
     stop.button("Stop", on_click=run.stop, key="stop", width="stretch")
 
 
@@ -103,7 +104,7 @@ def _failures(desk: Desk, settings: Settings) -> None:
     for sentence in dict.fromkeys(failure.sentence for failure in desk.failed):
         names = dict.fromkeys(each.task.case.scan.name for each in desk.failed if each.sentence == sentence)
         shown = ", ".join([*names][:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        st.error(f"{sentence}\n\nNot segmented: {shown}".replace("_", r"\_"))
+        st.error(f"{plain(sentence)}\n\nNot segmented: {plain(shown)}")
     tasks = [failure.task for failure in desk.failed]
     st.caption("Your files are kept.")
     st.button("Try again", on_click=_start, args=(desk, settings, tasks), key="again", icon=":material/refresh:")

@@ -59,7 +59,7 @@ def _choose_series(desk: Desk) -> None:
         key = f"series-{desk.source}-{name}"
         st.session_state[key] = desk.series.get(name) if desk.series.get(name) in told else None
         st.selectbox(
-            f"{_plain(name)} holds {len(told)} series; which one?",
+            f"{plain(name)} holds {len(told)} series; which one?",
             list(told),
             format_func=told.__getitem__,
             key=key,
@@ -79,7 +79,7 @@ def show_reading(desk: Desk) -> None:
     """Say what was read, before anything runs."""
     reading = desk.reading
     if len(reading.cases) == 1:
-        st.markdown(f"**{_plain(reading.cases[0].scan.name)}** — {describe(reading.cases[0])}")
+        st.markdown(f"**{plain(reading.cases[0].scan.name)}** — {describe(reading.cases[0])}")
     elif reading.cases:
         slices = sum(case.scan.shape[0] for case in reading.cases)
         st.markdown(f"**{len(reading.cases)} cases**, {slices} slices")
@@ -87,9 +87,9 @@ def show_reading(desk: Desk) -> None:
         shown = [name for name in rows[0] if any(row[name] for row in rows)]
         st.dataframe(rows, hide_index=True, column_order=shown, height=_height(len(rows)))
     for note in reading.notes:
-        st.caption(_plain(note))
+        st.caption(plain(note))
     if reading.refused:
-        lines = [f"- **{_plain(refused.name)}**: {_plain(refused.sentence)}" for refused in reading.refused]
+        lines = [f"- **{plain(refused.name)}**: {plain(refused.sentence)}" for refused in reading.refused]
         st.warning("\n".join(["Could not be read, and is left out:\n", *lines]))
     if (reading.cases or reading.refused or reading.several) and desk.source != BUNDLE:
         st.button("Remove these files", on_click=_remove, args=(desk,), type="tertiary", icon=":material/delete:")
@@ -137,7 +137,7 @@ def _height(rows: int) -> int:
     return 36 * (min(rows, 6) + 1)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that Markdown shall show as it is."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>()#+!|~$:" else letter for letter in text)
 

@@ -122,6 +122,15 @@ def test_a_person_uploads_a_tiff_looks_at_the_mask_and_takes_it_away(
     np.testing.assert_array_equal(got, expected)
 
 
+def test_a_file_s_name_is_shown_as_it_is(open_page: Callable[..., Any], phantom: Path, tmp_path: Path) -> None:
+    name = "$x^2$ [a](b) c_d ~e~"
+    (tmp_path / f"{name}.tif").write_bytes(phantom.read_bytes())
+    tab = open_page()
+    tab.locator('input[type="file"]').first.set_input_files(tmp_path / f"{name}.tif")
+    tab.get_by_role("heading", name=name, exact=True).wait_for()
+    assert tab.locator(".katex").count() == 0
+
+
 def test_a_lesion_s_row_jumps_to_its_slice_and_the_threshold_redraws(
     open_page: Callable[..., Any], phantom: Path
 ) -> None:

@@ -233,6 +233,25 @@ def test_an_answer_of_another_shape_is_not_shown(played: Played, open_page: Open
     assert kit.desk_of(page).found == {}
 
 
+def test_a_file_s_name_is_shown_as_it_is_and_not_as_a_formula_or_a_link(
+    played: Played, open_page: Open, kit: SimpleNamespace
+) -> None:
+    shown = r"\$x^2\$ \[a\]\(b\)"
+    page = kit.upload(open_page(played.url), ("$x^2$ [a](b).tif", kit.tiff(kit.noise(40, 40))))
+    assert shown in {header.value for header in page.header}
+    played.answers = [problem(422, "the file is damaged")]
+    played.slow.clear()
+    kit.press(page, "go")
+    wait_for(lambda: len(played.asked) == 1)
+    page.run()
+    assert page.get("progress")[0].proto.text.startswith(f"{shown} with played")
+    played.slow.set()
+    going = kit.desk_of(page).run
+    assert going is None or going.wait(30)
+    page.run()
+    assert page.error[0].value == f"The file is damaged.\n\nNot segmented: {shown}"
+
+
 def test_files_are_kept_while_the_server_is_away_and_the_page_goes_on_when_it_is_back(
     open_page: Open, kit: SimpleNamespace, tiny_model: Path
 ) -> None:
