@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -18,12 +18,6 @@ from api.settings import Settings
 FORM = "multipart/form-data"
 
 
-def _absent_if_empty(value: Any) -> Any:
-    """A page's form sends what nobody filled in as an empty text."""
-    return None if value == "" else value
-
-
-IfGiven = BeforeValidator(_absent_if_empty)
 Name = Annotated[str, Field(max_length=100)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -33,16 +27,12 @@ class Fields(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    model: Annotated[Name | None, IfGiven] = Field(None, description="A name from /models.")
-    threshold: Annotated[Probability | None, IfGiven] = Field(
-        None, description="Probability from which a voxel is lesion."
-    )
+    model: Name | None = Field(None, description="A name from /models.")
+    threshold: Probability | None = Field(None, description="Probability from which a voxel is lesion.")
     tta: bool = Field(False, description="Average with the mirrored image, at twice the time.")
     min_lesion: int = Field(0, ge=0, le=2**31 - 1, description="Drop lesions of fewer voxels.")
-    channel: Annotated[Name | None, IfGiven] = Field(
-        None, description="The channel to take, by index from 0 or by name."
-    )
-    series: Annotated[Name | None, IfGiven] = Field(
+    channel: Name | None = Field(None, description="The channel to take, by index from 0 or by name.")
+    series: Name | None = Field(
         None, description="Of several series or volumes the one to take, by the key that the problem lists."
     )
     deidentify: bool = Field(False, description="Replace what says whose scan it is, in a DICOM SEG.")
@@ -141,8 +131,10 @@ def _fields(form: FormData) -> Fields:
             wrong = "give it once, as text"
             raise Problem(422, "bad-field", f"{name}: {wrong}", fields=[(name, wrong)])
         values[name] = value
+    # A page's form sends what nobody filled in as an empty text; only to hide a name nothing is taken for granted.
+    given = {name: value for name, value in values.items() if value != "" or name == "deidentify"}
     try:
-        return Fields.model_validate(values)
+        return Fields.model_validate(given)
     except ValidationError as error:
         wrong_fields = [(str(entry["loc"][0]), entry["msg"].lower()) for entry in error.errors()]
         detail = "; ".join(f"{field}: {message}" for field, message in wrong_fields)

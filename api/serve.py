@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import socket
 
 import uvicorn
 
@@ -49,12 +50,30 @@ def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -
     return uvicorn.Server(config)
 
 
+def check_port(host: str, port: int) -> None:
+    """See whether an address can be listened at.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except (OSError, UnicodeError) as error:
+        raise UsageError(
+            f"port {port} cannot be used, perhaps another program has it; choose another --port, or another --host",
+            source=host,
+        ) from error
+
+
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve until SIGTERM or Ctrl+C, then finish what was accepted.
 
     Raises:
+        UsageError: the address cannot be listened at.
         MetsegError: see `make_server`.
     """
+    check_port(host, port)  # before the models are loaded, which takes a while
     configure_logs()
     server = make_server(settings, host, port)
     with contextlib.suppress(KeyboardInterrupt):  # which uvicorn hands on when it has finished

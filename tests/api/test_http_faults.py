@@ -104,6 +104,14 @@ def test_a_value_that_makes_no_sense_is_422_and_names_its_field(
     assert value not in answer.text or len(value) < 3
 
 
+def test_an_empty_field_is_as_good_as_none_but_never_lets_a_name_pass(server: Any, kit: SimpleNamespace) -> None:
+    empty = dict.fromkeys(("model", "threshold", "tta", "min_lesion", "channel", "series"), "")
+    plain, told = server.post(kit.golden).json(), server.post(kit.golden, **empty).json()
+    assert told["manifest"]["settings"] == plain["manifest"]["settings"]
+    assert told["mask"] == plain["mask"]
+    is_problem(server.post(kit.golden, deidentify=""), 422, "bad-field")
+
+
 @pytest.mark.parametrize("parameter", ["view", "mask"])
 def test_a_parameter_that_makes_no_sense_is_422_and_named(server: Any, kit: SimpleNamespace, parameter: str) -> None:
     told = is_problem(server.post(kit.golden, **{parameter: "PLANTED"}), 422, "bad-field")

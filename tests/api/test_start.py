@@ -25,6 +25,7 @@ from typing import Any
 import httpx
 import pytest
 
+import metseg
 from api.app import create_app
 from api.serve import make_server
 from api.settings import Settings, load_settings
@@ -236,6 +237,19 @@ def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[st
     finally:
         started.kill()
         started.communicate()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_port_in_use_is_told_in_one_line_before_any_model_is_loaded(
+    host: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.serve.create_app", lambda settings: pytest.fail("a model was loaded"))
+    family = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][0]
+    with socket.create_server((host, 0), family=family) as other:
+        port = other.getsockname()[1]
+        assert metseg.main(["serve", "--host", host, "--port", str(port)]) == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert f"port {port} cannot be used" in line
 
 
 def test_the_module_for_uvicorn_ends_with_one_line_where_the_model_is_damaged(
