@@ -71,7 +71,7 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
     ) -> Updates:
         # At once and not in its turn, so that nobody exchanges the file while it waits.
         room.shelf.drop(known)
-        question = (list(files or ()), model, tta, channel, series, True)
+        question = (list(files or ()), model, tta, channel, series, "waiting")
         return {asked: question, key: None, showing.status: words.WAITING, **_busy(asking), **_nothing(showing)}
 
     def find(
@@ -139,8 +139,8 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         return put_away(files, model, tta, channel, series, question, known) if ended else gr.skip()
 
     def refuse(question: tuple[Any, ...] | None) -> Any:
-        # Who presses Stop while waiting comes by here too, and has been answered.
-        if question is None:
+        # A run that is stopped comes by here too; only one that never began met a full queue.
+        if question is None or question[-1] != "waiting":
             return gr.skip()
         return {asked: None, showing.status: words.trouble(words.FULL), **_idle(asking)}
 
@@ -216,7 +216,14 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
     run = begun.then(find, ask, [*shown, *buttons], **QUIET, **INFERENCE)
     run.then(settle, [*question, asked, key], shown, queue=False, **QUIET).then(**files)
     run.failure(refuse, asked, [showing.status, asked, asking.series, *buttons], queue=False, **QUIET)
-    asking.stop.click(stop, None, [showing.status, asked, asking.series, *buttons], cancels=[run], queue=False, **QUIET)
+    stopped: dict[str, Any] = {
+        "fn": stop,
+        "inputs": None,
+        "outputs": [showing.status, asked, asking.series, *buttons],
+        "queue": False,
+    }
+    # Said again, for what the run told last may come after the first answer.
+    asking.stop.click(**stopped, cancels=[run], **QUIET).then(**stopped, **QUIET)
     asking.heads.select(take_head, asked, asking.files, **QUIET)
     asking.model.change(take_model, asking.model, [asking.threshold, asking.limits], **QUIET)
     # A result never stands beside a file or a setting that it did not come from.
