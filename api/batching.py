@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.observe import describe
-from core.errors import Cancelled
+from core.errors import Cancelled, kind_and_place
 from core.inference import Predictor
 from core.inference.case import Case
 
@@ -146,7 +145,7 @@ class InferenceThread:
                 self._serve()
                 return
             except BaseException as error:  # whatever it was: it costs who is at hand, and the others go on
-                log.error("inference failed: %s", describe(error))
+                log.error("inference failed: %s", kind_and_place(error))
                 self._give_up()
 
     def _give_up(self) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-import traceback
 import uuid
-from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_of
+from core.errors import kind_and_place
 
 log = logging.getLogger("metseg.api")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -47,7 +45,7 @@ class Observe:
         try:
             await self.app(scope, receive, tagged)
         except Exception as error:
-            log.error("%s failed: %s", request_id, describe(error))
+            log.error("%s failed: %s", request_id, kind_and_place(error))
             if status:
                 raise ConnectionAbortedError("an answer broke off") from None
             await problem_of(error).response(request_id)(scope, receive, tagged)
@@ -56,12 +54,3 @@ class Observe:
             route = getattr(scope.get("route"), "path", "-")
             milliseconds = 1000 * (time.perf_counter() - begun)
             log.info("%s %s %s %d %.0f ms", request_id, method, route, status, milliseconds)
-
-
-def describe(error: BaseException) -> str:
-    """An exception's kind and place. Its message may quote what a client sent; METSEG_DEBUG=1 shows it all the same."""
-    if os.environ.get("METSEG_DEBUG"):
-        return "".join(traceback.format_exception(error))
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-    return f"{type(error).__name__} at {place}"

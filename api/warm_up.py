@@ -12,10 +12,9 @@ import numpy as np
 from api.answers import Wanted
 from api.gate import Place
 from api.negotiation import JSON
-from api.observe import describe
 from api.room import Room
 from api.segmenting import decode, finish
-from core.errors import MetsegError
+from core.errors import MetsegError, kind_and_place
 from core.io import encode_tiff
 from core.scan import Scan
 
@@ -42,7 +41,7 @@ async def warm_up(room: Room, document: Callable[[], Any]) -> None:
         await room.inference.compute(predictor, case, float("inf"))
         await room.in_thread(nowhere, finish, predictor, case, Wanted(JSON, "mask", "png", "warm-up"))
     except Exception as error:
-        reason = error.detail if isinstance(error, MetsegError) else describe(error)
+        reason = error.detail if isinstance(error, MetsegError) else kind_and_place(error)
         log.error("the warm-up failed: %s", reason)
     else:
         room.warm = True

@@ -25,8 +25,11 @@ MetsegError
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -151,3 +154,15 @@ class OutputError(MetsegError):
 
 class Cancelled(MetsegError):
     code = "cancelled"
+
+
+def kind_and_place(error: BaseException) -> str:
+    """What a log may tell of an error that nobody foresaw: its kind, and the line that it came from.
+
+    Its message may quote what somebody sent, a name or a path; METSEG_DEBUG=1 shows it all the same.
+    """
+    if os.environ.get("METSEG_DEBUG"):
+        return "".join(traceback.format_exception(error))
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    return f"{type(error).__name__} at {place}"

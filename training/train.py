@@ -96,8 +96,6 @@ def train(
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    if not options.resume:
-        _begin_anew(options.out)
     folds = _folds(options)
     said = options.patients is not None or options.each_image
     rule = folds.patients if folds and not said else parse_rule(options.patients, options.each_image)
@@ -113,6 +111,8 @@ def train(
     division = divide(pairs, options, folds)
     if division.left_out and tell:
         tell(f"{len(division.left_out)} of this set's patients are not in the fold file and are left out")
+    if not options.resume:
+        _begin_anew(options.out)
     _claim(options, pairs, division)
     if folds:
         save_folds(dataclasses.replace(folds, patients=rule), options.out / FOLDS)
@@ -168,7 +168,7 @@ def _folds(options: TrainOptions) -> Folds | None:
         return None
     if options.folds:
         return load_folds(options.folds)
-    if (options.out / FOLDS).is_file():
+    if options.resume and (options.out / FOLDS).is_file():
         return load_folds(options.out / FOLDS)
     return divide_folder(
         options.data,
@@ -181,10 +181,12 @@ def _folds(options: TrainOptions) -> Folds | None:
 
 def _begin_anew(out: Path) -> None:
     """Take away what an earlier run left: a run that is stopped soon must not go on from another's checkpoint."""
-    for name in (LAST, MANIFEST, FOLDS):
-        (out / name).unlink(missing_ok=True)
+    if not (out / MANIFEST).is_file():
+        return
     for name in (LOGS, MODEL):
         shutil.rmtree(out / name, ignore_errors=True)
+    for name in (LAST, FOLDS, MANIFEST):  # the manifest last: without it nothing would be taken away the next time
+        (out / name).unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

@@ -125,18 +125,10 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         forgotten = {asking.series: gr.update(choices=[], value=None, visible=False)} if other else {}
         return {key: None, chosen: 0, asked: question, showing.status: words.EMPTY, **_nothing(showing), **forgotten}
 
-    def settle(
-        files: list[str] | None,
-        model: str,
-        tta: bool,
-        channel: str,
-        series: str | None,
-        question: tuple[Any, ...] | None,
-        known: str | None,
-    ) -> Any:
+    def settle(*now: Any) -> Any:
         # An upload that was under way when the inputs were locked may have come in the meantime.
-        ended = question is not None and not question[-1]
-        return put_away(files, model, tta, channel, series, question, known) if ended else gr.skip()
+        question = now[-2]
+        return put_away(*now) if question is not None and not question[-1] else gr.skip()
 
     def refuse(question: tuple[Any, ...] | None) -> Any:
         # A run that is stopped comes by here too; only one that never began met a full queue.

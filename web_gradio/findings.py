@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch.jobs import unique_names
-from core.errors import AmbiguousSeries, MetsegError, SeriesChoice, TooLarge, UsageError
+from core.errors import AmbiguousSeries, MetsegError, SeriesChoice, TooLarge, UsageError, kind_and_place
 from core.inference.case import Case
 from core.inference.predictor import Predictor
 from core.io import read_scan, stem_of
@@ -205,16 +203,7 @@ def find_in_files(
 def report_unforeseen(error: Exception) -> None:
     """Tell the log of a fault of ours; what people meet by themselves doesn't belong there."""
     if not isinstance(error, MetsegError | MemoryError):
-        logging.getLogger("metseg.gradio").error("something unforeseen went wrong: %s", describe(error))
-
-
-def describe(error: BaseException) -> str:
-    """An exception's kind and place. Its message may name a visitor's file; METSEG_DEBUG=1 shows it all the same."""
-    if os.environ.get("METSEG_DEBUG"):
-        return "".join(traceback.format_exception(error))
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-    return f"{type(error).__name__} at {place}"
+        logging.getLogger("metseg.gradio").error("something unforeseen went wrong: %s", kind_and_place(error))
 
 
 def number_colours(mask: NDArray[np.bool_], contiguous: bool) -> NDArray[np.uint8]:

@@ -239,6 +239,19 @@ def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[st
         started.communicate()
 
 
+def when_ready(served: subprocess.Popen[str], lines: list[str]) -> tuple[str, threading.Thread]:
+    """The port of a server, once it is ready, and what goes on adding to the lines that it writes."""
+    assert served.stderr is not None
+    for line in served.stderr:
+        lines.append(line)
+        if " ready: " in line:
+            break
+    reader = threading.Thread(target=lambda: lines.extend(served.stderr or ()))
+    reader.start()
+    (port,) = re.findall(r"running on http://127\.0\.0\.1:(\d+)", "".join(lines))
+    return port, reader
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_port_in_use_is_told_in_one_line_before_any_model_is_loaded(
     host: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -267,14 +280,7 @@ def test_serve_listens_logs_no_names_and_finishes_what_it_accepted_when_it_is_to
 ) -> None:
     lines: list[str] = []
     with process("-m", "metseg", "serve", "--port", "0", "--model", str(tiny_model)) as served:
-        assert served.stderr is not None
-        for line in served.stderr:
-            lines.append(line)
-            if " ready: " in line:
-                break
-        reader = threading.Thread(target=lambda: lines.extend(served.stderr))
-        reader.start()
-        (port,) = re.findall(r"running on http://127\.0\.0\.1:(\d+)", "".join(lines))
+        port, reader = when_ready(served, lines)
         stack = kit.tiff(kit.noise(12, 200, 256), metadata=None)
 
         def ask(number: int) -> httpx.Response:
@@ -313,14 +319,7 @@ def test_more_silent_connections_than_files_leave_the_server_quick_and_its_log_s
         process("-c", begin, "serve", "--port", "0", "--model", str(tiny_model)) as served,
         contextlib.ExitStack() as silent,
     ):
-        assert served.stderr is not None
-        for line in served.stderr:
-            lines.append(line)
-            if " ready: " in line:
-                break
-        reader = threading.Thread(target=lambda: lines.extend(served.stderr))
-        reader.start()
-        (port,) = re.findall(r"running on http://127\.0\.0\.1:(\d+)", "".join(lines))
+        port, reader = when_ready(served, lines)
         for _ in range(260):
             silent.enter_context(socket.create_connection(("127.0.0.1", int(port)), timeout=60))
         begun = time.monotonic()

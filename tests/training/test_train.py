@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from core.errors import InputError, OutputError
+from core.errors import InputError, NothingFound, OutputError
 from core.evaluation.curves import read_curves
 from core.evaluation.divide import divide_folder
 from core.evaluation.evaluate import evaluate
@@ -203,6 +203,9 @@ def test_a_run_begun_anew_and_stopped_does_not_go_on_from_the_old_one(options, t
         def on_train_batch_start(self, *_):
             raise KeyboardInterrupt
 
+    with pytest.raises(NothingFound):  # what cannot begin takes nothing away
+        train(dataclasses.replace(anew, data=tmp_path, resume=False))
+    assert (old.out / "last.ckpt").is_file()
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(dataclasses.replace(anew, resume=False), callbacks=[Stop()])
     epochs = []
