@@ -15,7 +15,6 @@ from api.gate import Gate, Place
 from api.guard import host_name, is_loopback
 from api.logs import configure_logs
 from api.negotiation import quality
-from api.observe import describe
 from api.problems import Problem, problem_of
 from api.settings import Settings
 from core import errors
@@ -89,7 +88,7 @@ def test_other_errors_keep_their_words_to_themselves(error: Exception, status: i
     problem = problem_of(error)
     assert problem.status == status
     assert b"PLANTED" not in problem.response("id").body
-    assert "PLANTED" not in describe(error)
+    assert "PLANTED" not in errors.kind_and_place(error)
     assert ("Retry-After" in problem.headers) == (status == 503)
 
 
@@ -149,6 +148,7 @@ def test_logs_are_set_up_once_and_access_lines_stay_back() -> None:
     own, access = logging.getLogger("metseg"), logging.getLogger("uvicorn.access")
     before = list(own.handlers), own.level, own.propagate, access.disabled
     try:
+        own.handlers.clear()
         configure_logs()
         configure_logs()
         assert len(own.handlers) == 1
