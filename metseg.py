@@ -134,6 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problem := foreign_core():
         console.complain(problem)
         return 1
+    words = sys.argv[1:] if arguments is None else arguments
+    if any(not word or (word.startswith("--") and word.endswith("=")) for word in words):
+        # A script's "$FOLDER" that was never set: as a path it would mean all of the working folder.
+        console.complain("metseg: an argument is empty; fill it or leave it out")
+        return WRONG_USAGE
     from core.errors import Cancelled, DeviceUnavailable, MetsegError, ModelNotFound, UsageError
 
     try:
