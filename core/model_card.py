@@ -67,10 +67,12 @@ class ModelCard:
 
     Attributes:
         name: the model's name, also its folder's.
-        version: raised whenever the weights change.
+        version: raised whenever the answers change.
         summary: one line for lists.
         network, preprocessing, weights: what loading needs.
         threshold: probability from which a voxel is lesion.
+        neighbours: weight of the slice above's logits, and of the slice below's, in a slice's own; see
+            `core.inference.evidence`.
         temperature: by which the logits of the final probabilities are divided.
         data, recipe, metrics: free-form accounts of what it learnt from, how, and how it did; shown as they are.
         limits: sentences a user must read.
@@ -84,6 +86,7 @@ class ModelCard:
     preprocessing: PreprocessSettings
     weights: WeightsFile
     threshold: float = 0.5
+    neighbours: float = 0.0
     temperature: float = 1.0
     data: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -154,6 +157,7 @@ def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
     low, high = settings.percentiles
     yield "the percentiles", 0 <= low < high <= 100
     yield "the threshold", 0 <= card.threshold <= 1
+    yield "the neighbours' weight", 0 <= card.neighbours <= 1 / 3
     yield "the temperature", 0 < card.temperature < math.inf
 
 

@@ -55,6 +55,7 @@ class TrainOptions:
         loss: one of `training.losses.LOSSES`.
         average: of the weights' moving average.
         weight_decay: AdamW's.
+        neighbours: for the model's card, see `core.inference.evidence`; nothing is learnt by it.
         seed: of everything that is drawn.
         device, precision: "auto", or Lightning's accelerator and precision words.
         threads: of torch; 0 leaves its own choice.
@@ -81,6 +82,7 @@ class TrainOptions:
     loss: str = "dice-ce"
     average: float = 0.998
     weight_decay: float = 1e-2
+    neighbours: float = 0.2
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"

@@ -45,7 +45,7 @@ LIMITS = (
     "The masks it learnt from outline the whole FLAIR abnormality, oedema included, and few of them are small.",
     "Faint tumours are missed or outlined too small, and dark parts of mixed ones left out; false finds lie where "
     "healthy tissue is bright: inner temporal lobes, skull base, orbits.",
-    "It sees one slice at a time.",
+    "It sees one slice at a time; the slices above and below only weigh in afterwards.",
 )
 
 
@@ -104,13 +104,13 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
 def _recipe(scores: Mapping[str, Any]) -> list[Any]:
     run = scores.get("run", {})
     model = scores["models"][0]
-    return [run.get("recipe"), run.get("preprocessing"), model["network"], model["filters"]]
+    found = [run.get("recipe"), run.get("preprocessing"), model["network"], model["filters"]]
+    return [*found, model.get("neighbours", 0.0)]
 
 
 def _recipe_of(card: ModelCard) -> list[Any]:
-    plain: list[Any] = json.loads(
-        json.dumps([card.recipe, asdict(card.preprocessing), card.network.name, card.network.filters])
-    )
+    found = [card.recipe, asdict(card.preprocessing), card.network.name, card.network.filters, card.neighbours]
+    plain: list[Any] = json.loads(json.dumps(found))
     return plain
 
 

@@ -287,6 +287,7 @@ def _card(
         network=NetworkSettings(options.network, len(preprocessing.channels), options.filters),
         preprocessing=preprocessing,
         weights=WeightsFile("", ""),
+        neighbours=options.neighbours,
         data={
             "patients": list(division.learn),
             "watched": list(division.watch),

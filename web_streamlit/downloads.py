@@ -123,6 +123,7 @@ def record(result: Result) -> dict[str, Any]:
             "version": card.version,
             "weights_sha256": card.weights.sha256,
             "network": card.network.name,
+            "neighbours": card.neighbours,
             "temperature": card.temperature,
         },
         "settings": {

@@ -213,6 +213,7 @@ def _model(card: ModelCard) -> dict[str, Any]:
         "network": card.network.name,
         "filters": list(card.network.filters),
         "weights_sha256": card.weights.sha256,
+        "neighbours": card.neighbours,
         "temperature": card.temperature,
         "licence": card.licence,
     }

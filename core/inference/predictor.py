@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import Cancelled, UsageError
-from core.inference.calibrated import calibrated
 from core.inference.case import Case, Settings
 from core.inference.engines import Batch, Engine
 from core.inference.engines.torch_engine import TorchEngine
+from core.inference.evidence import weigh
 from core.inference.manifest import SCHEMA, Stopwatch, jsonable, versions
 from core.inference.tiling import Tile, cut, gaussian_weights, plan_overlapping, plan_tiles, stitch
 from core.measure.lesions import find_lesions
@@ -201,25 +201,27 @@ class Predictor:
         for case, part in zip(cases, parts, strict=True):
             if len(part):
                 with case.watch.stage("restore"):
-                    probability = from_grid(answer[position : position + len(part)], case.prepared.grid)
-                    case.put(calibrated(probability, self.card.temperature))
+                    case.put(from_grid(answer[position : position + len(part)], case.prepared.grid))
                 position += len(part)
                 case.fallbacks.update(fallbacks)
                 case.watch.add(watch, len(part) / len(images))
 
     def finish(self, case: Case) -> Segmentation:
-        """What was found in a case whose every slice has its answer; may run in any thread.
+        """What was found in a case whose every slice has its answer; once, in any thread.
 
         Raises:
-            ValueError: the case is not complete.
+            ValueError: the case is not complete, or was finished before.
         """
-        if case.probability is None or not case.complete:
+        if not case.complete:
             raise ValueError("slices of this case have no answer yet")
-        scan = case.scan
+        scan, probability = case.scan, case.hand_over()
+        with case.watch.stage("restore"):
+            neighbours = self.card.neighbours if scan.contiguous else 0.0
+            weigh(case.prepared.plane.to_plane(probability), neighbours, self.card.temperature)
         with case.watch.stage("lesions"):
             mask, lesions = find_lesions(
-                case.probability >= np.float32(case.settings.threshold),
-                case.probability,
+                probability >= np.float32(case.settings.threshold),
+                probability,
                 spacing_mm=scan.spacing_mm,
                 min_voxels=case.settings.min_lesion,
                 evenly_spaced=scan.evenly_spaced,
@@ -227,7 +229,7 @@ class Predictor:
                 axes=case.prepared.plane.axes,
             )
         return Segmentation(
-            probability=case.probability,
+            probability=probability,
             mask=mask,
             lesions=lesions,
             warnings=(*scan.notes, *case.prepared.notes),
@@ -287,6 +289,7 @@ class Predictor:
                     "version": card.version,
                     "weights_sha256": card.weights.sha256,
                     "network": card.network.name,
+                    "neighbours": card.neighbours,
                     "temperature": card.temperature,
                     "depth": self._depth,
                 },

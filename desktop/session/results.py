@@ -93,6 +93,7 @@ def result_key(image: str, card: ModelCard, channel: int | str | None, precision
         card.weights.sha256,
         asdict(card.network),
         asdict(card.preprocessing),
+        card.neighbours,
         card.temperature,
         channel,
         precision,
