@@ -4,9 +4,9 @@
     python -m training.ship DATA --folds docs/results/lgg-folds attention-unet=RUN nested-unet=RUN
 
 The first is for runs that held out fold 0, which scores them here. The second is for runs that learnt from everybody:
-their figures are those of the recipe's folds, out of fold, whose results lie in the folder named, and their temperature
-is fitted to these. A model is replaced only where the new one is better on the patients for whom both have figures; the
-default is the best by mean Dice.
+their figures are those of the recipe's folds, out of fold, whose results lie in the folder named, and a temperature is
+fitted to these; it is taken where it lowers the cross-entropy beyond doubt. A model is replaced only where the new one
+is better on the patients for whom both have figures; the default is the best by mean Dice.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _held_out(name: str, run: Path, data: Path) -> dict[str, Any]:
     return evaluate(run / "model", data, run / "shipping", folds=FOLDS, fold=FOLD, name=name, overwrite=True)
 
 
-def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
     card = load_card(run / "model")
     found = [(path, read_scores(path)) for path in sorted(folds.glob("*.json"))]
     mine = [(path, scores) for path, scores in found if _recipe(scores) == _recipe_of(card)]
@@ -98,7 +98,8 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
             "the folds' patients are not those whom this run learnt from; finish all folds, and train with --all",
             source=name,
         )
-    return joined, calibrate([path for path, _ in mine])
+    calibration = calibrate([path for path, _ in mine])
+    return joined, calibration if calibration["cross_entropy"]["difference"]["high"] < 0 else None
 
 
 def _recipe(scores: Mapping[str, Any]) -> list[Any]:

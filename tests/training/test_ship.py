@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from core.errors import InputError
+from core.evaluation.calibration import calibrate
 from core.evaluation.evaluate import evaluate
 from core.evaluation.folds import Folds, save_folds
 from core.evaluation.scores import read_scores
@@ -62,7 +63,9 @@ def test_a_better_model_raises_the_version(run, discs, tmp_path):
     assert load_card(tmp_path / "shipped" / "small").version == "2"
 
 
-def test_a_model_of_everybody_quotes_the_folds_of_its_recipe_and_is_calibrated_by_them(run, options, tmp_path):
+def test_a_model_of_everybody_quotes_the_folds_of_its_recipe_and_is_calibrated_by_them(
+    run, options, tmp_path, monkeypatch
+):
     results = tmp_path / "folds"
     results.mkdir()
     for fold in (0, 1):
@@ -83,6 +86,11 @@ def test_a_model_of_everybody_quotes_the_folds_of_its_recipe_and_is_calibrated_b
     assert card.metrics["figures"]["dice"]["n"] == len(card.data["patients"])
     assert card.temperature != 1.0
     assert card.metrics["calibration_error_with_temperature"]["mean"] > 0
+    doubtful = calibrate(sorted(results.iterdir()))
+    doubtful["cross_entropy"]["difference"]["high"] = 1e-6
+    monkeypatch.setattr(ship, "calibrate", lambda paths: doubtful)
+    ship.ship("doubted", tmp_path / "all", options.data, results)
+    assert load_card(tmp_path / "shipped" / "doubted").temperature == 1.0
     for name, change in (("loss", {"loss": "focal-tversky"}), ("filters", {"filters": (2, 4)})):
         other = train(replace(options, fold=None, out=tmp_path / name, **change))
         with pytest.raises(InputError, match="of this run's recipe"):
