@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 CERTAIN = 6.2
-"""The largest logit that counts among neighbours, a probability of 0.998: no slice outvotes all others."""
+"""The largest logit that counts between neighbours, a probability of 0.998: no slice outvotes all others."""
 
 
 def weigh(probability: NDArray[np.float32], neighbours: float, temperature: float) -> None:
     """Make a network's probabilities final, in place; a lone slice has no neighbours.
 
     A slice's logits become the mean of its own and its two neighbours', those of the first and the last slice counting
-    twice; then logits are divided by the temperature. A find on one slice that the slices above and below deny must be
-    surer than others to stay, and an outline that wavers from slice to slice is evened.
+    twice; what lies beyond `CERTAIN` is the slice's own affair. Then logits are divided by the temperature. A find on
+    one slice that the slices above and below deny must be surer than others to stay, and an outline that wavers from
+    slice to slice is evened.
 
     Args:
         probability: (slices, H, W) in [0, 1], slices in order.
@@ -26,18 +27,19 @@ def weigh(probability: NDArray[np.float32], neighbours: float, temperature: floa
     neighbours = neighbours if len(probability) > 1 else 0.0
     if neighbours == 0 and temperature == 1:
         return
-    most = CERTAIN if neighbours else np.inf
-    earlier = own = _logits(probability[0], most)
+    logits = _logits(probability[0])
+    earlier = own = np.clip(logits, -CERTAIN, CERTAIN)
     for index in range(len(probability)):
-        later = _logits(probability[index + 1], most) if index + 1 < len(probability) else own
-        mean = own + np.float32(neighbours) * (earlier + later - 2 * own) if neighbours else own
+        following = _logits(probability[index + 1]) if index + 1 < len(probability) else logits
+        later = np.clip(following, -CERTAIN, CERTAIN)
+        if neighbours:
+            logits = logits + np.float32(neighbours) * (earlier + later - 2 * own)
         with np.errstate(over="ignore"):
-            probability[index] = 1 / (1 + np.exp(-mean / np.float32(temperature)))
-        earlier, own = own, later
+            probability[index] = 1 / (1 + np.exp(-logits / np.float32(temperature)))
+        logits, earlier, own = following, own, later
 
 
-def _logits(probability: NDArray[np.float32], most: float) -> NDArray[np.float32]:
-    with np.errstate(divide="ignore"):  # certain voxels have infinite logits
-        logits = np.log(probability) - np.log1p(-probability)
-    clipped: NDArray[np.float32] = np.clip(logits, -most, most)
-    return clipped
+def _logits(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    with np.errstate(divide="ignore"):  # certain voxels have infinite logits and stay certain
+        logits: NDArray[np.float32] = np.log(probability) - np.log1p(-probability)
+    return logits

@@ -43,8 +43,9 @@ def noise(*shape: int) -> NDArray[np.uint8]:
 
 def evened(probability: NDArray[np.float32], axis: int, weight: float) -> NDArray[np.float64]:
     """The same by somebody else's filter."""
-    logits = np.clip(logit(probability.astype(np.float64)), -CERTAIN, CERTAIN)
-    return convolve1d(logits, [weight, 1 - 2 * weight, weight], axis=axis, mode="nearest")
+    logits = logit(probability.astype(np.float64))
+    held = np.clip(logits, -CERTAIN, CERTAIN)
+    return logits + convolve1d(held, [weight, -2 * weight, weight], axis=axis, mode="nearest")
 
 
 @pytest.mark.parametrize("slices", [2, 5])
@@ -82,6 +83,13 @@ def test_a_slice_that_may_have_no_neighbours_is_left_to_itself(ready: Make, slic
     scan = Scan("case", noise(slices, 40, 56), notes=notes)
     plain, weighed = (ready(weight).segment(scan) for weight in (0.0, 0.2))
     assert weighed.probability.tobytes() == plain.probability.tobytes()
+
+
+def test_what_is_certain_stays_it() -> None:
+    probability = np.array([[1.0, 0.0, 1e-6], [0.3, 0.9, 1e-6], [1.0, 0.0, 1e-6]], np.float32)[:, None]
+    weigh(probability, 0.2, 1.0)
+    np.testing.assert_array_equal(probability[[0, 2], 0, :2], [[1, 0], [1, 0]])
+    np.testing.assert_allclose(probability[..., 2], 1e-6, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("sure", "stays"), [(0.6, False), (0.9, False), (0.999, True), (1.0, True)])
