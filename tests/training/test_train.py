@@ -79,7 +79,8 @@ def test_what_is_watched_is_what_the_predictor_finds(options, tmp_path, standard
     from training.train import train
 
     coarse = dataclasses.replace(options.preprocessing, standardise=standardise)
-    result = train(dataclasses.replace(options, out=tmp_path, stages=(Stage(4, 2, 32, 1e-2),), preprocessing=coarse))
+    changes = {"stages": (Stage(4, 2, 32, 1e-2),), "preprocessing": coarse, "neighbours": 0.0}
+    result = train(dataclasses.replace(options, out=tmp_path, **changes))
     card = load_card(result.model)
     assert (card.preprocessing.shrink, card.preprocessing.standardise) == (2, standardise)
     ready, scores = Predictor(result.model, "cpu", "fp32"), []
