@@ -37,7 +37,8 @@ class Case:
         verdict: how familiar its slices look to the model; None where that cannot be said.
         done: slices that have their answer.
         probability: (slices, height, width) float32 on the scan's grid, filled for the first `done` slices of the
-            plane with what the network says; None before the first, and when it was handed over.
+            plane; None before the first.
+        final: whether neighbouring slices and the temperature are in the probability.
         watch: seconds spent on it.
         fallbacks: how often something had to be done otherwise in a batch that it was part of.
     """
@@ -49,6 +50,7 @@ class Case:
     verdict: Verdict | None = None
     done: int = 0
     probability: NDArray[np.float32] | None = None
+    final: bool = False
     watch: Stopwatch = field(default_factory=lambda: Stopwatch("prepare", "clahe", "network", "restore", "lesions"))
     fallbacks: Counter[str] = field(default_factory=Counter)
 
@@ -83,14 +85,3 @@ class Case:
         # A view, so that what is written into the plane's slices lies at once where the scan has them.
         self.prepared.plane.to_plane(self.probability)[self.done : self.done + len(answer)] = answer
         self.done += len(answer)
-
-    def hand_over(self) -> NDArray[np.float32]:
-        """The probability, which whoever takes it may change; there is no second time.
-
-        Raises:
-            ValueError: it is not there.
-        """
-        if self.probability is None:
-            raise ValueError("this case's probability is not there, or was handed over")
-        probability, self.probability = self.probability, None
-        return probability

@@ -207,17 +207,21 @@ class Predictor:
                 case.watch.add(watch, len(part) / len(images))
 
     def finish(self, case: Case) -> Segmentation:
-        """What was found in a case whose every slice has its answer; once, in any thread.
+        """What was found in a case whose every slice has its answer; may run in any thread.
+
+        The case may be finished again, or a copy of it with another threshold or another minimum lesion.
 
         Raises:
-            ValueError: the case is not complete, or was finished before.
+            ValueError: the case is not complete.
         """
-        if not case.complete:
+        if case.probability is None or not case.complete:
             raise ValueError("slices of this case have no answer yet")
-        scan, probability = case.scan, case.hand_over()
-        with case.watch.stage("restore"):
-            neighbours = self.card.neighbours if scan.contiguous else 0.0
-            weigh(case.prepared.plane.to_plane(probability), neighbours, self.card.temperature)
+        scan, probability = case.scan, case.probability
+        if not case.final:
+            with case.watch.stage("restore"):
+                neighbours = self.card.neighbours if scan.contiguous else 0.0
+                weigh(case.prepared.plane.to_plane(probability), neighbours, self.card.temperature)
+            case.final = True
         with case.watch.stage("lesions"):
             mask, lesions = find_lesions(
                 probability >= np.float32(case.settings.threshold),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,12 @@ def test_a_find_on_one_slice_that_its_neighbours_deny_must_be_sure(sure: float, 
     np.testing.assert_array_equal(probability[:, 0, 0] >= 0.5, [False, stays, False])
 
 
-def test_a_case_is_finished_once(ready: Make) -> None:
-    predictor = ready(0.2)
-    case = predictor.begin(Scan("case", noise(3, 40, 56)))
+def test_a_case_finished_again_with_another_threshold_keeps_its_probability(ready: Make) -> None:
+    predictor, scan = ready(0.2, 1.6), Scan("case", noise(3, 40, 56))
+    case = predictor.begin(scan)
     while not case.complete:
         predictor.advance([case])
-    predictor.finish(case)
-    with pytest.raises(ValueError, match="handed over"):
-        predictor.finish(case)
+    first = predictor.finish(case).probability.tobytes()
+    again = predictor.finish(replace(case, settings=replace(case.settings, threshold=0.3)))
+    assert again.probability.tobytes() == first
+    np.testing.assert_array_equal(again.mask, predictor.segment(scan, 0.3).mask)
