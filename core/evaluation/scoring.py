@@ -14,6 +14,7 @@ from core.evaluation.metrics import BINS, TOLERANCE
 from core.evaluation.patients import site_of
 from core.measure.dice import dice
 from core.measure.lesions import neighbourhood
+from core.measure.logits import logits_of
 from core.measure.surface import slice_surfaces
 from core.scan import Spacing
 
@@ -230,8 +231,7 @@ def bin_logits(probability: NDArray[np.float32], lesion: NDArray[np.bool_]) -> N
     Returns:
         (2, LOGIT_BINS): how many voxels lie in each bin, and how many of them are lesion.
     """
-    with np.errstate(divide="ignore"):
-        logits = np.log(probability) - np.log1p(-probability)
+    logits = logits_of(probability)
     np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT, out=logits)
     bins = ((logits + LOGIT_LIMIT) / LOGIT_STEP).astype(np.int16).clip(max=LOGIT_BINS - 1)
     return np.stack([np.bincount(part, minlength=LOGIT_BINS) for part in (bins, bins[lesion])])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.measure.logits import logits_of
+
 CERTAIN = 6.2
 """The largest logit that counts between neighbours, a probability of 0.998: no slice outvotes all others."""
 
@@ -27,19 +29,13 @@ def weigh(probability: NDArray[np.float32], neighbours: float, temperature: floa
     neighbours = neighbours if len(probability) > 1 else 0.0
     if neighbours == 0 and temperature == 1:
         return
-    logits = _logits(probability[0])
+    logits = logits_of(probability[0])
     earlier = own = np.clip(logits, -CERTAIN, CERTAIN)
     for index in range(len(probability)):
-        following = _logits(probability[index + 1]) if index + 1 < len(probability) else logits
+        following = logits_of(probability[index + 1]) if index + 1 < len(probability) else logits
         later = np.clip(following, -CERTAIN, CERTAIN)
         if neighbours:
             logits = logits + np.float32(neighbours) * (earlier + later - 2 * own)
         with np.errstate(over="ignore"):
             probability[index] = 1 / (1 + np.exp(-logits / np.float32(temperature)))
         logits, earlier, own = following, own, later
-
-
-def _logits(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    with np.errstate(divide="ignore"):  # certain voxels have infinite logits and stay certain
-        logits: NDArray[np.float32] = np.log(probability) - np.log1p(-probability)
-    return logits

@@ -177,6 +177,15 @@ def test_removing_the_files_ends_their_run(played: Played, open_page: Open, kit:
     assert len(played.asked) == 1
 
 
+def try_again(page: Any, kit: SimpleNamespace) -> None:
+    """Press the button, and see all that was left done without an error."""
+    kit.press(page, "again")
+    going = kit.desk_of(page).run
+    assert going is None or going.wait(60)
+    page.run()
+    assert not page.error
+
+
 def test_what_is_left_when_a_file_was_removed_midway_can_be_tried_again(
     played: Played, open_page: Open, kit: SimpleNamespace
 ) -> None:
@@ -190,11 +199,7 @@ def test_what_is_left_when_a_file_was_removed_midway_can_be_tried_again(
     assert page.error[0].value.startswith("The run was stopped because files were removed.")
     assert page.error[0].value.endswith("Not segmented: b, c")
     played.slow.set()
-    kit.press(page, "again")
-    going = kit.desk_of(page).run
-    assert going is None or going.wait(30)
-    page.run()
-    assert not page.error
+    try_again(page, kit)
     assert len(kit.desk_of(page).found) == 2
 
 
@@ -272,11 +277,7 @@ def test_files_are_kept_while_the_server_is_away_and_the_page_goes_on_when_it_is
     assert "Not segmented: scan" in page.error[0].value
     assert len(kit.desk_of(page).reading.cases) == 1
     with kit.api([tiny_model], port=port):
-        kit.press(page, "again")
-        going = kit.desk_of(page).run
-        assert going is None or going.wait(60)
-        page.run()
-    assert not page.error
+        try_again(page, kit)
     assert len(kit.desk_of(page).found) == 1
 
 
