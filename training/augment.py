@@ -26,6 +26,7 @@ class AugmentSettings:
         flip: probability of exchanging left and right.
         gain: natural logarithm of the contrast about the head's median, to either side.
         offset: of the brightness, to either side, in spreads of the head's grey levels.
+        gamma: natural logarithm of the power to which grey levels are raised, to either side; the head's median stays.
         bias: of a smooth field that is added, to either side, in such spreads.
         noise: standard deviation, in such spreads.
         blur: probability of a mixture with the mean of each 3×3 pixels.
@@ -37,6 +38,7 @@ class AugmentSettings:
     flip: float = 0.5
     gain: float = 0.25
     offset: float = 0.4
+    gamma: float = 0.0
     bias: float = 0.5
     noise: float = 0.2
     blur: float = 0.2
@@ -76,6 +78,7 @@ def augment(
     where = functional.affine_grid(theta, [len(images), 1, window, window], align_corners=False)
     pictures = functional.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
     masks = functional.grid_sample(masks, where, mode="bilinear", padding_mode="zeros", align_corners=False)
+    pictures = _gamma(pictures, levels, settings, generator)
     pictures = _intensity(standardise(pictures, levels), settings, generator)
     return pictures, (masks >= 0.5).float()
 
@@ -98,6 +101,15 @@ def _affine(
     cos, sin = torch.cos(angle) * half, torch.sin(angle) * half
     rows = torch.stack([cos * mirror, -sin, shift[:, 0], sin * mirror, cos, shift[:, 1]], dim=1).view(count, 2, 3)
     return rows / torch.tensor([width / 2, height / 2]).view(1, 2, 1)
+
+
+def _gamma(pictures: Tensor, levels: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """Raise (N, C, H, W) in [0, 1] to a power, each channel of a slice by itself, about the median of its head."""
+    if not settings.gamma:
+        return pictures
+    power = torch.exp(_even((*pictures.shape[:2], 1, 1), generator) * settings.gamma).to(pictures.device)
+    median = levels[..., :1, None].clamp(min=1) / 255  # (N, C, 1, 1)
+    return median * (pictures / median) ** power
 
 
 def _intensity(pictures: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:

@@ -105,14 +105,20 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
 def _recipe(scores: Mapping[str, Any]) -> list[Any]:
     run = scores.get("run", {})
     model = scores["models"][0]
-    found = [run.get("recipe"), run.get("preprocessing"), model["network"], model["filters"]]
+    found = [_felt(run.get("recipe") or {}), run.get("preprocessing"), model["network"], model["filters"]]
     return [*found, model.get("neighbours", 0.0)]
 
 
 def _recipe_of(card: ModelCard) -> list[Any]:
-    found = [card.recipe, asdict(card.preprocessing), card.network.name, card.network.filters, card.neighbours]
+    found = [_felt(card.recipe), asdict(card.preprocessing), card.network.name, card.network.filters, card.neighbours]
     plain: list[Any] = json.loads(json.dumps(found))
     return plain
+
+
+def _felt(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe without changes of no strength: an older one does not name those that came later."""
+    changes = recipe.get("augmentation", {})
+    return {**recipe, "augmentation": {name: strength for name, strength in changes.items() if strength}}
 
 
 def best_shipped() -> str:

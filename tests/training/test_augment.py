@@ -1,11 +1,13 @@
 """Random changes of training batches."""
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 
 from training.augment import AugmentSettings, augment
 
-STILL = AugmentSettings(0, 0, 0, 0, 0, 0, 0, 0, 0)
+STILL = AugmentSettings(*[0.0] * len(fields(AugmentSettings)))
 CENTRE, SPREAD = 80.0, 40.0
 
 
@@ -48,7 +50,7 @@ def test_half_resolution_is_the_mean_of_two_by_two():
 
 def test_a_flip_exchanges_columns_of_image_and_truth_alike():
     images, truths = batch()
-    pictures, masks = draw(AugmentSettings(0, 0, 0, 1.0, 0, 0, 0, 0, 0))
+    pictures, masks = draw(replace(STILL, flip=1.0))
     torch.testing.assert_close(pictures, scaled(images.flip(-1)), rtol=0, atol=1e-5)
     torch.testing.assert_close(masks[:, 0], truths.flip(-1).float())
 
@@ -62,11 +64,25 @@ def test_image_and_truth_move_together():
         levels(),
         64,
         1,
-        AugmentSettings(30, 0.3, 10, 0.5, 0, 0, 0, 0, 0),
+        replace(STILL, rotation=30, scale=0.3, shift=10, flip=0.5),
         torch.Generator().manual_seed(3),
     )
     assert torch.equal(pictures >= scaled(torch.tensor(127.5)), masks > 0)
     assert not torch.equal(masks[0], masks[1])
+
+
+def test_gamma_keeps_the_order_of_greys_and_the_heads_median():
+    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(8, 1, 16, 16)
+    truths = torch.zeros(8, 16, 16, dtype=torch.uint8)
+    settings = replace(STILL, gamma=0.7)
+    pictures, _ = augment(images, truths, levels(), 16, 1, settings, torch.Generator().manual_seed(0))
+    greys = pictures.reshape(8, 256)
+    assert (greys.diff(dim=1) >= 0).all()
+    assert greys[:, int(CENTRE)].abs().max() < 1e-5
+    plain = scaled(images).reshape(8, 256)
+    brighter = greys[:, 160] - plain[:, 160]
+    assert brighter.min() < -0.1
+    assert brighter.max() > 0.1
 
 
 @pytest.mark.parametrize("shrink", [1, 2])
