@@ -40,11 +40,12 @@ _LOOSE = {
     "perfusion": rf"{_EDGE}perf{_END}",
     "PET": rf"{_EDGE}pet{_END}",
 }
+_CONTRAST_WORD = r"gd|gad\w*|ce|km|post(?!.?op)\w*|kontrast\w*|contrast\w*"
 _CONTRAST = (
-    rf"{_EDGE}(gd|gad\w*|ce|km|post(?!.?op)\w*|kontrast\w*|contrast\w*)(?![a-z])"
+    rf"{_EDGE}({_CONTRAST_WORD})(?![a-z])"
     rf"|\+ ?c(?![a-z])|{_EDGE}c\+|t1(c|ce|gd|gad|post|km)(?![a-z])"
 )
-_PLAIN = rf"{_EDGE}(pre|without|w/o|wo|no|non|ohne|nativ\w*)(?![a-z])"
+_PLAIN = rf"{_EDGE}(pre|without|w/o|wo|ohne|nativ\w*|(no|non)(?=[ _-]*({_CONTRAST_WORD})))(?![a-z])"
 # A name as BIDS has it: entities, then the suffix that tells.
 _BIDS = re.compile(r"sub-[a-z0-9]+(?P<entities>(_[a-z0-9]+-[a-z0-9+]+)*)_(?P<suffix>[a-z0-9]+)")
 _BIDS_SUFFIXES = {
@@ -52,6 +53,10 @@ _BIDS_SUFFIXES = {
     "t2star": "T2*w", "pdw": "PDw", "dwi": "DWI", "sbref": "BOLD", "bold": "BOLD", "asl": "perfusion",
     "angio": "angiography", "swi": "SWI", "ct": "CT", "pet": "PET",
 }  # fmt: skip
+_NO_AGENT = re.compile(
+    r"(NO|NON|NONE|N|N/A|NIL|0+([.,]0*)?( ?ML)?|-+|WITHOUT|OHNE|KEIN)([ _-]+(CONTRAST|KONTRAST|KM|AGENT|GD|CE).*)?"
+)
+"""What stands for "none" in place of a contrast agent."""
 _MODALITIES = {"CT": "CT", "PT": "PET"}
 # DICOM's own words for what an Enhanced MR image shows (Acquisition Contrast, C.8.13.3).
 _ACQUISITION = {
@@ -120,8 +125,8 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
 
     Args:
         tags: by DICOM keyword, those there are; numbers, texts, or lists of texts. Looked at: Modality, ImageType,
-            AcquisitionContrast, SeriesDescription, ProtocolName, SequenceName, ScanningSequence, SequenceVariant,
-            EchoTime, RepetitionTime, InversionTime (milliseconds), DiffusionBValue, ContrastBolusAgent.
+            AcquisitionContrast, SeriesDescription, ProtocolName, ScanningSequence, EchoTime, RepetitionTime,
+            InversionTime (milliseconds), DiffusionBValue, ContrastBolusAgent.
 
     Returns:
         one of `SEQUENCES`, or None.
@@ -177,7 +182,7 @@ def _by_timing(tags: Mapping[str, Any]) -> str | None:
 
 def _has_contrast(tags: Mapping[str, Any]) -> bool:
     agent = " ".join(_words(tags, "ContrastBolusAgent"))
-    return bool(agent) and not re.fullmatch(r"(NO|NONE|N|N/A|0|-|WITHOUT|OHNE).*", agent)
+    return bool(agent) and not _NO_AGENT.fullmatch(agent)
 
 
 def _words(tags: Mapping[str, Any], key: str) -> list[str]:

@@ -61,6 +61,8 @@ def read_archive(
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for entry in archive.infolist():
+                if entry.is_dir() and not PurePosixPath(entry.filename.replace("\\", "/")).parts:
+                    continue  # "./", the packed folder itself
                 _check(entry, name)
                 if entry.is_dir() or _is_hidden(entry.filename):
                     continue

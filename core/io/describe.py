@@ -11,9 +11,8 @@ import numpy as np
 from core.io.gather import gather
 from core.io.interface import Described, naming
 from core.io.limits import ReadLimits
-from core.io.read import DEFAULT_LIMITS, load_files, source_of
+from core.io.read import DEFAULT_LIMITS, load_files, sequence_of, source_of
 from core.scan import Note
-from core.sequence import sequence_of_names
 
 AXES = (("L", "R"), ("P", "A"), ("I", "S"))
 
@@ -77,7 +76,7 @@ def describe_scan(path: str | Path, limits: ReadLimits = DEFAULT_LIMITS, series:
         format=gathered.form.NAME,
         files=len(gathered.files),
         described=described,
-        sequence=described.sequence or sequence_of_names([str(path) for path in source.paths]),
+        sequence=sequence_of(described, [str(path) for path in source.paths]),
         notes=tuple(dict.fromkeys((*source.notes, *gathered.notes, *described.notes))),
     )
 

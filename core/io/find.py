@@ -6,9 +6,11 @@ What is understood, at any depth:
     CASE_1.png, CASE_2.png, …                    the same, loose in any folder
     1.png, 2.png, …                              one case, named as its folder
     images/NAME.png and masks/NAME.png           pairs by equal names; numbered names form cases as above
+    imagesTr/NAME_0000.nii.gz, labelsTr/NAME.nii.gz   nnU-Net's layout: each channel a case of its own
     NAME.tif                                     a case of its own; and so is each file of several pages
-    NAME.nii.gz, NAME.nii                        a case of its own; its truth is NAME_mask.nii.gz or, named as BIDS
-                                                 has it, sub-…_label-L_desc-…_mask.nii.gz
+    NAME.nii.gz, NAME.nii                        a case of its own; its truth is NAME_mask.nii.gz, or mask.nii.gz or
+                                                 seg.nii.gz in the same folder, or, named as BIDS has it,
+                                                 sub-…_label-L_desc-…_mask.nii.gz
     *.dcm, or files without a suffix             one case, named as its folder: the DICOM files in it
     NAME.zip                                     a case of its own
 """
@@ -24,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.errors import NothingFound
-from core.io.folders import IMAGE_FOLDERS, Folder, is_picture, masks_beside, scan_folder, walk_folders
+from core.io.folders import NNUNET, TRUTH_OF, Folder, is_picture, masks_beside, scan_folder, walk_folders
 from core.io.formats import ARCHIVE_SUFFIXES
 from core.io.names import SEG_ENDS, bids_entities, stem_of
 from core.io.nifti import SUFFIXES as NIFTI_SUFFIXES
@@ -36,6 +38,10 @@ MISSING_MASKS = "missing-masks"
 STRAY_MASKS = "masks-without-image"
 
 MASK_END = "_mask"
+WHOLE_NAMES = ("mask", "seg")
+"""Of files that are the mask of what lies beside them."""
+CHANNEL_END = re.compile(r"_\d{4}$")
+"""What nnU-Net puts behind the name of a case, for each of its channels."""
 OUTPUT_ENDS = ("_probability", "_overlay", "_probseg")
 VOLUMES = (*NIFTI_SUFFIXES, *ARCHIVE_SUFFIXES)
 # More than five digits are a date or a patient, not the number of a slice.
@@ -96,10 +102,16 @@ def masks_without_image(folder: str | Path) -> tuple[Path, ...]:
     return tuple(Path(path) for path in sorted(strays, key=natural_key))
 
 
-def natural_key(text: str) -> tuple[list[str | int], str]:
+def natural_key(text: str) -> tuple[list[str | tuple[int, str]], str]:
     """Sorts as people count: `scan_2` before `scan_10`."""
     parts = DIGITS.split(text)
-    return [int(part) if index % 2 else part.casefold() for index, part in enumerate(parts)], text
+    return [_by_size(part) if index % 2 else part.casefold() for index, part in enumerate(parts)], text
+
+
+def _by_size(digits: str) -> tuple[int, str]:
+    """Sorts as the number does; there may be more digits than `int` takes."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _survey(root: Path) -> tuple[list[_Case], list[str], bool]:
@@ -144,20 +156,29 @@ def _masks_by_image(folder: Folder, truth: tuple[str, ...]) -> dict[str, list[st
             subjects.setdefault(entities[0], []).append((image, frozenset(entities)))
     for name, stem in stems.items():
         if _is_mask(stem, name):
-            for image in _images_of(stem, images, subjects):
+            for image in _images_of(stem, images, subjects, is_volume=name.lower().endswith(VOLUMES)):
                 masks.setdefault(image, []).append(os.path.join(folder.path, name))  # noqa: PTH118
+    channels: dict[str, list[str]] = {}
+    for image in images if _name(folder).lower() in NNUNET else ():
+        channels.setdefault(CHANNEL_END.sub("", image), []).append(image)
     for name in truth:
         stem = stem_of(name)
         stem = stem[: -len(MASK_END)] if stem.lower().endswith(MASK_END) else stem
-        masks.setdefault(stem, []).append(os.path.join(folder.truth or "", name))  # noqa: PTH118
+        for image in channels.get(stem, [stem]):
+            masks.setdefault(image, []).append(os.path.join(folder.truth or "", name))  # noqa: PTH118
     return masks
 
 
-def _images_of(mask: str, images: list[str], subjects: dict[str, list[tuple[str, frozenset[str]]]]) -> list[str]:
+def _images_of(
+    mask: str, images: list[str], subjects: dict[str, list[tuple[str, frozenset[str]]]], *, is_volume: bool
+) -> list[str]:
     """The stems of the images that a mask's stem speaks of, or what would be one if it were there.
 
     A mask as BIDS or BraTS names it belongs to every sequence of its subject, session and so on.
     """
+    if mask.lower() in WHOLE_NAMES:
+        # One picture is no mask of many slices.
+        return images if is_volume or len(images) == 1 else [""]
     if mask.lower().endswith(SEG_ENDS):
         prefix = mask[: -len(SEG_ENDS[0]) + 1]
         return [image for image in images if image.startswith(prefix)] or [prefix[:-1]]
@@ -171,7 +192,8 @@ def _images_of(mask: str, images: list[str], subjects: dict[str, list[tuple[str,
 
 def _is_mask(stem: str, file: str) -> bool:
     """Whether a file's name says that it is truth; `-seg` counts for volumes alone."""
-    return stem.lower().endswith((MASK_END, *SEG_ENDS) if file.lower().endswith(VOLUMES) else MASK_END)
+    ends = (MASK_END, *SEG_ENDS) if file.lower().endswith(VOLUMES) else MASK_END
+    return f"_{stem.lower()}".endswith(ends)  # a file may be called "mask" and no more
 
 
 def _is_no_image(stem: str, file: str) -> bool:
@@ -188,11 +210,11 @@ def _cases_in(folder: Folder, masks: dict[str, list[str]]) -> list[_Case]:
 
 def _groups(folder: Folder) -> Iterator[tuple[str, list[_Picture]]]:
     """The pictures of a folder as cases: their name, their slices in order."""
-    own_name = os.path.basename(os.path.abspath(folder.path)) or "scan"  # noqa: PTH100, PTH119
+    own_name = _name(folder)
     if folder.instances:
         names = sorted(folder.instances, key=natural_key)
         yield own_name, [_Picture(number, stem_of(name), name) for number, name in enumerate(names)]
-    holds_patients = folder.truth is not None or own_name.lower() in IMAGE_FOLDERS
+    holds_patients, holds_channels = own_name.lower() in TRUTH_OF, own_name.lower() in NNUNET
     groups: dict[tuple[str | None, bool], list[_Picture]] = {}
     for file in folder.pictures:
         stem = stem_of(file)
@@ -203,7 +225,7 @@ def _groups(folder: Folder) -> Iterator[tuple[str, list[_Picture]]]:
             continue
         match = NUMBERED.fullmatch(stem)
         # Bare numbers below images/ are patients as a rule; elsewhere they are slices.
-        if match is None or (match["prefix"] is None and holds_patients):
+        if match is None or holds_channels or (match["prefix"] is None and holds_patients):
             yield stem, [_Picture(0, stem, file)]
         else:
             is_tiff = file.lower().endswith(TIFF_SUFFIXES)
@@ -218,15 +240,21 @@ def _groups(folder: Folder) -> Iterator[tuple[str, list[_Picture]]]:
             yield prefix or own_name, sorted(pictures)
 
 
+def _name(folder: Folder) -> str:
+    return os.path.basename(os.path.abspath(folder.path)) or "scan"  # noqa: PTH100, PTH119
+
+
 def _mask_of(image: Path) -> Path | None:
     """The mask of one file: NAME_mask beside it, or of equal name in the masks/ beside its images/."""
-    names = tuple(entry.name for entry in scan_folder(image.parent) if is_picture(entry.name))
-    beside = _masks_by_image(Folder(str(image.parent), names), ()).get(stem_of(image.name), [])
-    if not beside and (truth := masks_beside(image.parent)):
-        named = (stem_of(image.name), stem_of(image.name) + MASK_END)
-        beside = [entry.path for entry in scan_folder(truth) if is_picture(entry.name) and stem_of(entry.name) in named]
-    mask = _pick(beside, image.name)
+    truth = masks_beside(image.parent)
+    beside, below = (_pictures(folder) if folder else () for folder in (image.parent, truth))
+    masks = _masks_by_image(Folder(str(image.parent), beside, truth=truth), below)
+    mask = _pick(masks.get(stem_of(image.name), []), image.name)
     return Path(mask) if mask else None
+
+
+def _pictures(folder: str | Path) -> tuple[str, ...]:
+    return tuple(entry.name for entry in scan_folder(folder) if is_picture(entry.name))
 
 
 def _pick(masks: list[str], image: str) -> str | None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InputError, NothingFound
 from core.io.formats import ARCHIVE_SUFFIXES, DICOM_SUFFIXES, SUFFIXES
 
-IMAGE_FOLDERS = frozenset({"images", "image", "imgs"})
-MASK_FOLDERS = frozenset({"masks", "mask", "labels"})
+MASK_FOLDERS = ("masks", "mask", "labels")
+TRUTH_OF: dict[str, tuple[str, ...]] = dict.fromkeys(("images", "image", "imgs"), MASK_FOLDERS)
+NNUNET: dict[str, tuple[str, ...]] = {"imagestr": ("labelstr",), "imagests": ("labelsts",)}
+TRUTH_OF |= NNUNET
+"""For folders of images, in small letters, what the folder beside them with their truth may be called."""
 # What has only digits behind its last point has no suffix: instances are often named by their UIDs.
 UNSUFFIXED = re.compile(r"[^.]+|.*\.\d+", re.DOTALL)
 PREAMBLE, MARK = 128, b"DICM"
@@ -80,11 +83,12 @@ def walk_folders(root: Path) -> Iterator[Folder]:
         pictures = tuple(entry.name for entry in entries if is_picture(entry.name) and entry.name not in below)
         files = [entry.name for entry in entries if entry.name not in below]
         yield Folder(path, pictures, _instances(path, files), truth, is_truth)
-        images = next((name for name in below if name.lower() in IMAGE_FOLDERS), None)
-        masks = next((name for name in below if name.lower() in MASK_FOLDERS), None) if images else None
+        truths = {name: found for name in below if (found := _truth_among(name, below))}
         for name, place in below.items():
-            if masks and name in (images, masks):
-                waiting.append((place, below[masks] if name == images else None, is_truth or name == masks))
+            if name in truths:
+                waiting.append((place, below[truths[name]], is_truth))
+            elif name in truths.values():
+                waiting.append((place, None, True))
             else:
                 waiting.append((place, os.path.join(truth, name) if truth else None, is_truth))  # noqa: PTH118
 
@@ -107,10 +111,17 @@ def scan_folder(path: str | Path) -> list[os.DirEntry[str]]:
 def masks_beside(folder: Path) -> str | None:
     """The masks/ beside a folder that is called images/; None for any other folder."""
     folder = folder.absolute()
-    if folder.name.lower() not in IMAGE_FOLDERS:
+    if folder.name.lower() not in TRUTH_OF:
         return None
-    beside = scan_folder(folder.parent)
-    return next((entry.path for entry in beside if entry.name.lower() in MASK_FOLDERS and _is_folder(entry)), None)
+    beside = {entry.name: entry.path for entry in scan_folder(folder.parent) if _is_folder(entry)}
+    truth = _truth_among(folder.name, beside)
+    return beside[truth] if truth else None
+
+
+def _truth_among(images: str, names: Iterable[str]) -> str | None:
+    """Which of the folders beside a folder of images, by their names, holds its truth."""
+    wanted = TRUTH_OF.get(images.lower(), ())
+    return next((name for name in names if name.lower() in wanted), None)
 
 
 def is_picture(name: str) -> bool:

@@ -1,6 +1,6 @@
 """What a JPEG stream says about itself before its first coded pixel; used for JPEG files and for JPEG inside TIFF.
 
-Source: ITU-T T.81, annex B; Exif 2.32, section 4.5.
+Source: ITU-T T.81, annex B; Exif 2.32, section 4.5.4.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from core.errors import BrokenFile, InputError, UnsupportedFormat
-from core.io.limits import ReadLimits
-from core.io.tiff_header import Tag, is_tiff, walk
+from core.errors import BrokenFile, UnsupportedFormat
+from core.io.orientation import exif_orientation
 
+EXIF = b"Exif\0\0"
 START, END, START_OF_SCAN, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 FRAMES_READ = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; not lossless, hierarchical, arithmetic
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -52,7 +52,8 @@ def parse_jpeg(content: bytes) -> JpegHeader:
                 raise BrokenFile("the JPEG's header is damaged; export it again")
             frame = struct.unpack_from(">BHHB", content, position + 2)
         elif marker == APP1 and orientation == 1:
-            orientation = _exif_orientation(content[position + 2 : position + size])
+            segment = content[position + 2 : position + size]
+            orientation = exif_orientation(segment[len(EXIF) :]) if segment.startswith(EXIF) else 1
         elif marker == START_OF_SCAN:
             break
         elif marker in (START, END):
@@ -80,13 +81,3 @@ def _next_marker(content: bytes, position: int) -> tuple[int, int, int]:
     if size < 2 or position + 2 + size > len(content):
         raise BrokenFile("the JPEG's header is damaged or cut off; copy or export it again")
     return content[position + 1], size, position + 2
-
-
-def _exif_orientation(segment: bytes) -> int:
-    """The orientation that an APP1 segment states; 1 where it is no EXIF or a damaged one."""
-    if not segment.startswith(b"Exif\0\0") or not is_tiff(segment[6:]):
-        return 1
-    try:
-        return walk(segment[6:], ReadLimits(ifds=16))[0].number(Tag.ORIENTATION, 1)
-    except InputError:
-        return 1

@@ -19,6 +19,8 @@ class ReadLimits:
         voxels: slices × channels × height × width of the whole case.
         ifds: pages that a TIFF may list.
         tiles: tiles or strips of one TIFF page.
+        tables: entries in the tables of all pages of a TIFF: where tiles and strips lie, palettes, JPEG tables.
+        volumes: of one NIfTI file.
         entries: files that an archive may list.
     """
 
@@ -29,6 +31,8 @@ class ReadLimits:
     voxels: int = 2**28
     ifds: int = 16384
     tiles: int = 2**16
+    tables: int = 2**22
+    volumes: int = 4096
     entries: int = 2**14
 
 

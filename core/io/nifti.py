@@ -18,6 +18,7 @@ from core.io.limits import ReadLimits, Size
 from core.io.nifti_gzip import is_gzip, unpack_part, unpack_start
 from core.io.nifti_header import HEADER_BYTES, NiftiHeader, is_nifti, parse_header
 from core.io.series import choose
+from core.sequence import sequence_of_names
 
 NAME = "NIfTI"
 SUFFIXES = (".nii", ".nii.gz")
@@ -55,7 +56,7 @@ def describe(files: Sequence[RawFile], limits: ReadLimits, series: str | None = 
     """What `read` would give, by the header alone."""
     file, header, volume = _chosen(files, limits, series)
     sform, qform = header.forms
-    order = "big-endian" if header.dtype.byteorder == ">" else "little-endian"
+    order = "big-endian" if header.big_endian else "little-endian"
     packed = ", gzip" if is_gzip(file.content) else ""
     facts = [("kind", f"NIfTI-{header.geometry.version}, {order}{packed}")]
     if (header.slope, header.inter) != (1.0, 0.0):
@@ -89,9 +90,10 @@ def _chosen(files: Sequence[RawFile], limits: ReadLimits, series: str | None) ->
         with naming(file.name):
             header = parse_header(_start(file.content), limits)
         size = header.size
+        told = f"{sequence_of_names([file.name]) or 'unknown sequence'}, " if len(files) > 1 else ""
         for volume in range(header.volumes):
             parts = [str(number)] * (len(files) > 1) + [str(volume + 1)] * (header.volumes > 1)
-            what = f"{size.slices} slices of {size.width}×{size.height}"
+            what = f"{told}{size.slices} slices of {size.width}×{size.height}"
             found.append((SeriesChoice(".".join(parts) or "1", what), (file, header, volume)))
     if not found:
         raise BrokenFile("there is no file to read; give at least one")

@@ -60,6 +60,7 @@ class NiftiHeader:
         geometry: for the way back.
         notes: what a person should know.
         forms: codes of sform and qform.
+        big_endian: the file's byte order.
     """
 
     size: Size
@@ -73,6 +74,7 @@ class NiftiHeader:
     geometry: NiftiGeometry
     notes: tuple[Note, ...]
     forms: tuple[int, int]
+    big_endian: bool
 
     @property
     def volume_bytes(self) -> int:
@@ -133,6 +135,7 @@ def parse_header(start: bytes, limits: ReadLimits) -> NiftiHeader:
         geometry=NiftiGeometry(version, shape, tuple(fields.items())),
         notes=notes,
         forms=(int(raw["sform_code"]), int(raw["qform_code"])),
+        big_endian=raw.endianness == ">",
     )
 
 
@@ -166,6 +169,7 @@ def _shape(raw: Any, limits: ReadLimits) -> tuple[tuple[int, ...], int]:
     i, j, k = (*sides, 1)[:3]
     volumes = sides[3] if count > 3 else 1
     check_size(Size(k, 1, j, i), limits)
+    check_limit(volumes, limits.volumes, "volumes")
     check_limit(i * j * k * volumes, limits.voxels, "values in all")
     return (i, j) if count == 2 else (i, j, k), volumes
 
@@ -200,6 +204,7 @@ def _scaling(raw: Any) -> tuple[float, float]:
 
 def _affine(raw: Any, shape: tuple[int, ...], unit: float) -> tuple[NDArray[np.float64] | None, tuple[Note, ...]]:
     """The sform where its code is set, else the qform where that is, else none."""
+    raw = _with_units(raw, shape)
     sform = _checked(raw.get_sform, unit) if raw["sform_code"] > 0 else None
     if sform is None:
         if raw["qform_code"] > 0:
@@ -216,6 +221,17 @@ def _affine(raw: Any, shape: tuple[int, ...], unit: float) -> tuple[NDArray[np.f
         if apart > FORMS_AGREE * np.linalg.norm(sform[:3, :3], axis=0).min():
             return sform, (FORMS_DIFFER,)
     return sform, ()
+
+
+def _with_units(raw: Any, shape: tuple[int, ...]) -> Any:
+    """The header with what the standard lets a qform leave out: a handedness of 0, the thickness of a single slice."""
+    filled = raw.copy()
+    if filled["pixdim"][0] not in (-1, 1):
+        filled["pixdim"][0] = 1
+    for axis, side in enumerate((*shape, 1)[:3], 1):
+        if side == 1 and filled["pixdim"][axis] == 0:
+            filled["pixdim"][axis] = 1
+    return filled
 
 
 def _checked(read: Callable[[], Any], unit: float) -> NDArray[np.float64]:

@@ -1,4 +1,7 @@
-"""Brings a picture the right way up where its file says that rows and columns do not run right and down."""
+"""Brings a picture the right way up where its file says that rows and columns do not run right and down.
+
+Source: Exif 2.32, section 4.5: what it says is a TIFF without pictures.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import InputError
+from core.io.limits import ReadLimits
+from core.io.tiff_header import Tag, is_tiff, walk
 from core.scan import Note
 
 TURNED = Note("turned", "the file says that it is stored turned or mirrored; it was brought upright")
@@ -34,3 +40,11 @@ def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[..., ::-1, :]
     return np.ascontiguousarray(pixels)
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation that EXIF data state; 1, upright, where they state none or are damaged."""
+    try:
+        return walk(exif, ReadLimits(ifds=16))[0].number(Tag.ORIENTATION, 1) if is_tiff(exif) else 1
+    except InputError:
+        return 1

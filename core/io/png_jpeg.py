@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import BrokenFile, UnsupportedFormat
 from core.io.interface import ALPHA_DROPPED, Decoded, Described, RawFile
-from core.io.jpeg_header import is_jpeg, parse_jpeg
+from core.io.jpeg_header import JpegHeader, is_jpeg, parse_jpeg
 from core.io.limits import ReadLimits, Size, check_size
 from core.io.orientation import TURNED, swaps_axes, upright
-from core.io.png_stream import is_png, parse_png, purify
+from core.io.png_stream import PngHeader, is_png, parse_png, purify
 from core.io.slices import describe_slices, read_slices
 from core.scan import UNKNOWN_SPACING, Note, Spacing
 
@@ -44,8 +43,7 @@ def read(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None
 
 def describe(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Described:
     """What `read` would give, by the headers alone."""
-    deep = any(is_png(file.content) and parse_png(file.content).depth > 8 for file in files)
-    described = describe_slices(files, limits, measure, "uint16" if deep else "uint8")
+    described = describe_slices(files, limits, measure, _describe_one)
     return replace(described, channels=COLOURS) if described.size.channels == len(COLOURS) else described
 
 
@@ -53,43 +51,57 @@ def _measure_jpeg(content: bytes) -> Size:
     header = parse_jpeg(content)
     if header.components not in (1, 3):
         raise UnsupportedFormat("the JPEG is CMYK or of another uncommon colour model; export it as grey or RGB")
-    height, width = header.height, header.width
-    return Size(1, header.components, *((width, height) if swaps_axes(header.orientation) else (height, width)))
+    return _upright_size(header.components, header)
 
 
 def _measure_png(content: bytes) -> Size:
     header = parse_png(content)
-    return Size(1, header.channels, header.height, header.width)
+    return _upright_size(header.channels, header)
+
+
+def _upright_size(channels: int, header: JpegHeader | PngHeader) -> Size:
+    sides = (header.height, header.width)
+    return Size(1, channels, *(sides[::-1] if swaps_axes(header.orientation) else sides))
+
+
+def _describe_one(content: bytes, limits: ReadLimits) -> tuple[str, Spacing, tuple[Note, ...]]:
+    header = parse_jpeg(content) if is_jpeg(content) else parse_png(content)
+    bits = header.bits if isinstance(header, JpegHeader) else header.depth
+    return "uint16" if bits > 8 else "uint8", UNKNOWN_SPACING, _notes(header)
+
+
+def _notes(header: JpegHeader | PngHeader) -> tuple[Note, ...]:
+    transparent = isinstance(header, PngHeader) and header.transparent
+    return (ALPHA_DROPPED,) * transparent + (TURNED,) * (2 <= header.orientation <= 8)
 
 
 def _read_one(content: bytes, limits: ReadLimits) -> tuple[NDArray[Any], Spacing, tuple[Note, ...]]:
-    voxels, notes = _read_jpeg(content) if is_jpeg(content) else _read_png(content)
-    return np.ascontiguousarray(voxels), UNKNOWN_SPACING, notes
+    if is_jpeg(content):
+        header: JpegHeader | PngHeader = parse_jpeg(content)
+        voxels = _read_jpeg(content)
+    else:
+        header, voxels = parse_png(content), _read_png(content)
+    return upright(voxels, header.orientation), UNKNOWN_SPACING, _notes(header)
 
 
-def _read_jpeg(content: bytes) -> tuple[NDArray[Any], tuple[Note, ...]]:
+def _read_jpeg(content: bytes) -> NDArray[Any]:
     import imagecodecs
 
     try:
         # Decodes as cv2 does, and without cv2's words on stderr.
-        pixels = imagecodecs.jpeg8_decode(content)
+        return _channels_first(imagecodecs.jpeg8_decode(content))
     except (RuntimeError, ValueError) as error:
         raise BrokenFile("the JPEG's pixels are damaged; copy or export it again") from error
-    orientation = parse_jpeg(content).orientation
-    return upright(_channels_first(pixels), orientation), (TURNED,) if 2 <= orientation <= 8 else ()
 
 
-def _read_png(content: bytes) -> tuple[NDArray[Any], tuple[Note, ...]]:
+def _read_png(content: bytes) -> NDArray[Any]:
     import imagecodecs
 
-    pure, transparent = purify(content)
     try:
-        voxels = _channels_first(imagecodecs.png_decode(pure))
+        voxels = _channels_first(imagecodecs.png_decode(purify(content)))
     except (RuntimeError, ValueError) as error:
         raise BrokenFile("the PNG's pixels are damaged; copy or export it again") from error
-    if voxels.shape[1] in (2, 4):
-        voxels = voxels[:, :-1]
-    return voxels, (ALPHA_DROPPED,) if transparent else ()
+    return voxels[:, :-1] if voxels.shape[1] in (2, 4) else voxels
 
 
 def _channels_first(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.errors import BrokenFile, UnsupportedFormat
+from core.io.orientation import exif_orientation
 
 START = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">8sI4sIIBBBBBI")
@@ -26,13 +27,23 @@ MAX_PIXEL_CHUNKS, MAX_OTHER_CHUNKS = 2**17, 1000  # real files have thousands of
 
 @dataclass(frozen=True, slots=True)
 class PngHeader:
-    """Size and kind of a PNG; `color` is the standard's colour type, `depth` the bits of a sample."""
+    """Size and kind of a PNG.
+
+    Attributes:
+        height, width: as stored.
+        depth: bits of a sample.
+        color: the standard's colour type.
+        transparent: some pixels are stated to be so.
+        orientation: EXIF's, 1 where none is stated before the pixels.
+    """
 
     height: int
     width: int
     depth: int
     color: int
     interlaced: bool
+    transparent: bool
+    orientation: int
 
     @property
     def channels(self) -> int:
@@ -69,32 +80,32 @@ def parse_png(content: bytes) -> PngHeader:
     sound = (length, kind, method, filters) == (13, b"IHDR", 0, 0) and interlace in (0, 1)
     if not sound or depth not in DEPTHS.get(color, ()):
         raise BrokenFile("the PNG's header is damaged; export it again")
-    for kind, _ in _chunks(content):
+    transparent, orientation = color in (4, 6), 1
+    for kind, data in _chunks(content):
         if kind == b"acTL":
             raise UnsupportedFormat("the PNG is animated; save its pictures one by one")
-        if kind == b"IDAT":
+        if kind == b"tRNS":
+            transparent = True
+        elif kind == b"eXIf":
+            orientation = exif_orientation(bytes(data))
+        elif kind == b"IDAT":
             break
-    return PngHeader(height, width, depth, color, bool(interlace))
+    return PngHeader(height, width, depth, color, bool(interlace), transparent, orientation)
 
 
-def purify(content: bytes) -> tuple[bytes, bool]:
-    """Rebuild a PNG from its header, palette and inflated pixels.
-
-    Returns:
-        The PNG, and whether some pixels are stated to be transparent, which it no longer says.
+def purify(content: bytes) -> bytes:
+    """Rebuild a PNG from its header, palette and inflated pixels; nothing of it is transparent any more.
 
     Raises:
         BrokenFile: the pixels are damaged or fewer than promised.
     """
     header = parse_png(content)
-    packed, palette, transparent = [], b"", header.color in (4, 6)
+    packed, palette = [], b""
     for kind, data in _chunks(content):
         if kind == b"IDAT":
             packed.append(data)
         elif kind == b"PLTE" and header.color == PALETTE:
             palette = bytes(data)
-        elif kind == b"tRNS":
-            transparent = True
     if header.color == PALETTE and not (palette and len(palette) % 3 == 0 and len(palette) <= 3 * 2**header.depth):
         raise BrokenFile("the PNG's palette is missing or damaged; export it again")
     inflate = zlib.decompressobj()
@@ -110,7 +121,7 @@ def purify(content: bytes) -> tuple[bytes, bool]:
     if palette:
         # Filled up, so that no pixel can point beyond it.
         chunks.insert(1, (b"PLTE", palette.ljust(3 * 2**header.depth, b"\0")))
-    return START + b"".join(map(_chunk, chunks)), transparent
+    return START + b"".join(map(_chunk, chunks))
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:

@@ -165,7 +165,7 @@ def _scan(
         affine=decoded.affine,
         slice_positions_mm=decoded.slice_positions_mm,
         channels=decoded.channels,
-        sequence=decoded.sequence or sequence_of_names([str(path) for path in paths] or [name]),
+        sequence=sequence_of(decoded, [str(path) for path in paths] or [name]),
         slice_names=_slice_names(decoded),
         paths=tuple(paths[owner] for owner in slices) if paths else (),
         slices_per_path=tuple(slices.values()) if paths else (),
@@ -174,6 +174,16 @@ def _scan(
         format=gathered.form.NAME,
         header=decoded.header,
     )
+
+
+def sequence_of(found: Decoded | Described, given: Sequence[str]) -> str | None:
+    """What a case seems to be by its tags, or else by the names of its files, which may lie in an archive.
+
+    Args:
+        found: what was read.
+        given: names of the files that were given.
+    """
+    return found.sequence or sequence_of_names([file.name for file in found.files]) or sequence_of_names(given)
 
 
 def _slices_by_owner(gathered: Gathered, found: Decoded | Described) -> dict[int, int]:

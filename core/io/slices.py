@@ -16,6 +16,7 @@ from core.scan import UNKNOWN_SPACING, Note, Spacing
 
 Measure = Callable[[bytes, ReadLimits], Size]
 ReadOne = Callable[[bytes, ReadLimits], tuple[NDArray[Any], Spacing, tuple[Note, ...]]]
+DescribeOne = Callable[[bytes, ReadLimits], tuple[str, Spacing, tuple[Note, ...]]]
 
 
 def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, read_one: ReadOne) -> Decoded:
@@ -35,7 +36,7 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
     sizes = _measure_all(files, limits, measure)
     count = sum(size.slices for size in sizes)
     voxels: NDArray[Any] | None = None
-    start, spacings, notes = 0, set(), dict[Note, None]()
+    start, spacings, notes = 0, list[Spacing](), dict[Note, None]()
     for file, size in zip(files, sizes, strict=True):
         with naming(file.name):
             part, spacing, found = read_one(file.content, limits)
@@ -43,31 +44,58 @@ def read_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, 
                 raise BrokenFile("the picture is not of the size that its header promises; export it again")
             if voxels is None:
                 voxels = part if len(files) == 1 else np.empty((count, *part.shape[1:]), part.dtype)
-            elif part.dtype != voxels.dtype:
-                raise PairMismatch(
-                    f"this slice holds {part.dtype} values and the first {voxels.dtype}; export all slices alike"
-                )
+            _check_values(voxels.dtype.name, part.dtype.name)
             if part is not voxels:
                 voxels[start : start + len(part)] = part
         start += len(part)
-        spacings.add(spacing)
+        spacings.append(spacing)
         notes.update(dict.fromkeys(found))
     assert voxels is not None  # noqa: S101
     return Decoded(
         voxels=voxels,
         files=tuple(files),
         slices_per_file=tuple(size.slices for size in sizes),
-        # What lies between two files, none of them knows.
-        spacing_mm=spacing if len(files) == 1 else (None, *spacing[1:]) if len(spacings) == 1 else UNKNOWN_SPACING,
+        spacing_mm=_spacing_of_all(spacings),
         notes=tuple(notes),
     )
 
 
-def describe_slices(files: Sequence[RawFile], limits: ReadLimits, measure: Measure, dtype: str) -> Described:
-    """What `read_slices` would give, by the headers alone; errors are the same."""
+def describe_slices(
+    files: Sequence[RawFile], limits: ReadLimits, measure: Measure, describe_one: DescribeOne
+) -> Described:
+    """What `read_slices` would give, by the headers alone; errors are the same.
+
+    Args:
+        files: in slice order.
+        limits: for the case as a whole.
+        measure: tells a file's size from its header.
+        describe_one: tells from a file's header its voxels' data type, spacing and notes.
+    """
     sizes = _measure_all(files, limits, measure)
+    dtypes, spacings, notes = list[str](), list[Spacing](), dict[Note, None]()
+    for file in files:
+        with naming(file.name):
+            dtype, spacing, found = describe_one(file.content, limits)
+            dtypes.append(dtype)
+            _check_values(dtypes[0], dtype)
+        spacings.append(spacing)
+        notes.update(dict.fromkeys(found))
     slices = tuple(size.slices for size in sizes)
-    return Described(replace(sizes[0], slices=sum(slices)), dtype, tuple(files), slices)
+    return Described(
+        size=replace(sizes[0], slices=sum(slices)),
+        dtype=dtypes[0],
+        files=tuple(files),
+        slices_per_file=slices,
+        spacing_mm=_spacing_of_all(spacings),
+        notes=tuple(notes),
+    )
+
+
+def _spacing_of_all(spacings: Sequence[Spacing]) -> Spacing:
+    """Of the files one behind the other; what lies between two of them, none of them knows."""
+    if len(spacings) == 1:
+        return spacings[0]
+    return (None, *spacings[0][1:]) if len(set(spacings)) == 1 else UNKNOWN_SPACING
 
 
 def _measure_all(files: Sequence[RawFile], limits: ReadLimits, measure: Measure) -> list[Size]:
@@ -96,3 +124,8 @@ def _check_alike(first: Size, other: Size) -> None:
             f"this slice has {other.channels} channels and the first {first.channels}; "
             "slices of one case must have the same channels"
         )
+
+
+def _check_values(first: str, other: str) -> None:
+    if other != first:
+        raise PairMismatch(f"this slice holds {other} values and the first {first}; export all slices alike")

@@ -14,10 +14,10 @@ from core.io.interface import ALPHA_DROPPED, Decoded, Described, RawFile
 from core.io.limits import ReadLimits, Size, check_limit, check_size
 from core.io.orientation import TURNED, swaps_axes, upright
 from core.io.slices import describe_slices, read_slices
-from core.io.tiff_header import is_tiff, walk
+from core.io.tiff_header import Ifd, is_tiff, walk
 from core.io.tiff_layout import Layout, layout_of
 from core.io.tiff_page import PALETTE, WHITE_IS_ZERO, Page, decode_page, parse_page
-from core.scan import UNKNOWN_SPACING, Note, Spacing
+from core.scan import Note, Spacing
 
 NAME = "TIFF"
 SUFFIXES = (".tif", ".tiff")
@@ -48,11 +48,12 @@ def read(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None
 
 def describe(files: Sequence[RawFile], limits: ReadLimits, series: str | None = None) -> Described:
     """What `read` would give, by the tags alone."""
-    stacks = [_stack(file.content, limits) for file in files]
-    described = describe_slices(files, limits, measure, str(_dtype(stacks[0])))
-    spacing = stacks[0].layout.spacing_mm if len(stacks) == 1 else UNKNOWN_SPACING
-    notes = dict.fromkeys(note for stack in stacks for note in stack.notes)
-    return replace(described, spacing_mm=spacing, notes=tuple(notes))
+    return describe_slices(files, limits, measure, _describe_one)
+
+
+def _describe_one(content: bytes, limits: ReadLimits) -> tuple[str, Spacing, tuple[Note, ...]]:
+    stack = _stack(content, limits)
+    return _dtype(stack).name, stack.layout.spacing_mm, stack.notes
 
 
 def _dtype(stack: _Stack) -> np.dtype[Any]:
@@ -102,8 +103,13 @@ def as_shown(samples: NDArray[Any], page: Page) -> NDArray[Any]:
 
 def _stack(content: bytes, limits: ReadLimits) -> _Stack:
     """Read and check all pages' tags; how they form a volume."""
-    listed = walk(content, limits)
-    parsed = [(ifd, parse_page(ifd, limits)) for ifd in listed]
+    parsed: list[tuple[Ifd, Page]] = []
+    entries = 0
+    for ifd in walk(content, limits):
+        parsed.append((ifd, parse_page(ifd, limits)))
+        # Counted as they come: many pages may share one table of the file, and each page takes its own copy.
+        entries += parsed[-1][1].tables
+        check_limit(entries, limits.tables, "tiles, strips and palette entries in all")
     kept = [(ifd, page) for ifd, page in parsed if not page.reduced] or parsed
     pages = [page for _, page in kept]
     first = pages[0]

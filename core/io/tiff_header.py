@@ -78,14 +78,16 @@ class Ifd:
         field = self.fields.get(tag)
         return field.count if field else 0
 
-    def numbers(self, tag: Tag) -> tuple[int, ...]:
-        """All values of a numeric tag; () where it is missing.
+    def numbers(self, tag: Tag, most: int | None = None) -> tuple[int, ...]:
+        """All values of a numeric tag, or the first of them; () where it is missing.
 
         Raises:
             BrokenFile: they lie outside the file or are no integers.
         """
         field = self.fields.get(tag)
-        return self._integers(field, field.count) if field else ()
+        if field is None:
+            return ()
+        return self._integers(field, field.count if most is None else min(field.count, most))
 
     def number(self, tag: Tag, default: int) -> int:
         """The first value of a numeric tag."""

@@ -25,6 +25,7 @@ MILLIMETRES |= {
 PIXELS_ELEMENT = re.compile(r"<(?:\w+:)?Pixels\b([^>]*)>")
 ATTRIBUTE = re.compile(r'(\w+)\s*=\s*"([^"]*)"')
 DESCRIPTION_CHARACTERS = 2**20
+MOST_VALUES = 2**62
 FILM = "the TIFF is a film of {} points in time; save one of them as its own file"
 
 
@@ -113,7 +114,9 @@ def _shaped(text: str) -> int:
     """Values in all that tifffile noted; 0 where the note cannot be read."""
     try:
         shape = json.loads(text)["shape"]
-        return math.prod(shape) if all(isinstance(each, int) and each > 0 for each in shape) else 0
+        believable = all(isinstance(each, int) and 0 < each < MOST_VALUES for each in shape)
+        values = math.prod(shape) if believable else 0
+        return values if values < MOST_VALUES else 0
     except (ValueError, KeyError, TypeError, RecursionError):
         return 0
 

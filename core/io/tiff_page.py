@@ -56,6 +56,11 @@ class Page:
     reduced: bool
 
     @property
+    def tables(self) -> int:
+        """How many entries its tables have."""
+        return 2 * len(self.segments) + len(self.color_map) + len(self.jpeg_tables)
+
+    @property
     def channels(self) -> int:
         """How many channels remain once a palette is expanded and alpha dropped."""
         return 3 if self.photometric == PALETTE else self.samples - self.alpha
@@ -183,11 +188,11 @@ def _predictor_fits(predictor: int, bits: int, dtype: np.dtype[Any]) -> bool:
 def _segments(ifd: Ifd, tiled: bool, needed: int, limits: ReadLimits) -> tuple[tuple[int, int], ...]:
     """Where the blocks lie, each inside the file."""
     check_limit(needed, limits.tiles, "tiles or strips of a page")
-    offsets = ifd.numbers(Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS)
-    counts = ifd.numbers(Tag.TILE_COUNTS if tiled else Tag.STRIP_COUNTS)
+    offsets = ifd.numbers(Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS, needed)
+    counts = ifd.numbers(Tag.TILE_COUNTS if tiled else Tag.STRIP_COUNTS, needed)
     if len(offsets) < needed or len(counts) < needed:
         raise BrokenFile("the TIFF does not say where all its pixels are; export it again")
-    segments = tuple(zip(offsets[:needed], counts[:needed], strict=True))
+    segments = tuple(zip(offsets, counts, strict=True))
     if any(count < 1 or offset < 1 or offset + count > len(ifd.content) for offset, count in segments):
         raise BrokenFile("the TIFF ends before its pixels do; copy it again")
     return segments

@@ -57,7 +57,10 @@ def select_channels(
     lowered = tuple(name.lower() for name in names)
     wanted = tuple(name.lower() for name in inputs)
     if set(wanted) <= set(lowered):
-        notes = (_LGG_CHANNELS,) if not scan.channels and not _is_grey(scan.voxels) else ()
+        notes: tuple[Note, ...] = ()
+        if not scan.channels:  # names that were only supposed: grey saved in colour has one sequence, and no channels
+            grey = _is_grey(scan.voxels)
+            notes = (_doubt_sequence(scan, inputs[0]) if len(inputs) == 1 else ()) if grey else (_LGG_CHANNELS,)
         return _take(scan, tuple(lowered.index(name) for name in wanted)), notes
     if len(inputs) == 1 and _is_grey(scan.voxels):
         # In a JPEG, green is the channel nearest to brightness.

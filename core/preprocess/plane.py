@@ -143,7 +143,7 @@ def plan_view(scan: Scan, view: View) -> Plane:
 
 _NOT_AXIAL = Note(
     "not-axial",
-    "the slices are thick and not axial, and the model learnt from axial ones; they were taken as they are, "
+    "the slices are not axial, and the model learnt from axial ones; they were taken as they are, "
     "so do not rely on what it finds",
 )
 _OBLIQUE = Note(

@@ -163,3 +163,13 @@ def test_a_hundred_thousand_entries_are_refused_before_the_directory_is_read(mon
 def test_what_is_not_wanted_is_not_unpacked():
     content = packed([("video.mp4", bytes(32 * MEGABYTE)), ("a.tif", tiff(3))])
     assert read_scan_bytes(content, "case", ReadLimits(file_bytes=2 * MEGABYTE)).voxels[0, 0, 0, 0] == 3
+
+
+def test_a_folder_packed_as_itself_is_no_way_out():
+    scan = read_scan_bytes(packed([("./", b""), ("./s_1.tif", tiff(3))]), "case")
+    assert scan.voxels[0, 0, 0, 0] == 3
+
+
+def test_a_member_whose_name_is_a_number_of_thousands_of_digits_is_read():
+    scan = read_scan_bytes(packed([("9" * 5000 + ".tif", tiff(1)), ("8.tif", tiff(2))]), "case")
+    assert scan.voxels[:, 0, 0, 0].tolist() == [2, 1]

@@ -317,3 +317,22 @@ def test_random_damage_gives_a_scan_or_a_sentence(data):
     except InputError:
         return
     assert isinstance(scan, Scan)
+
+
+def test_pages_that_share_one_table_are_counted_one_by_one():
+    strips = 2**15
+    tables = struct.pack("<I", 8) * strips + struct.pack("<H", 1) * strips
+    content = struct.pack("<2sHI", b"II", 42, 24) + bytes(16)
+    pages, start = b"", len(content) + len(tables)
+    tags = PIXELS | {257: strips, 256: 1, 278: 1, 273: (4, strips, 24), 279: (3, strips, 24 + 4 * strips)}
+    size = len(ifd(tags))
+    for page in range(100):
+        pages += ifd(tags, 0 if page == 99 else start + (page + 1) * size)
+    content = content[:4] + struct.pack("<I", start) + content[8:] + tables + pages
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="strips"):
+            read_scan_bytes(content, "s")
+        assert tracemalloc.get_traced_memory()[1] < 512 * MEGABYTE
+    finally:
+        tracemalloc.stop()

@@ -31,7 +31,7 @@ class Frame:
         position: of the first pixel's centre, in millimetres of the patient (left, posterior, superior), or None.
         orientation: direction of rows, then of columns, or None.
         spacing: between rows and between columns in millimetres, or None.
-        thickness: nominal, or the stated distance between slices, in millimetres; or None.
+        thickness: of the slice, or else the stated distance between slices, in millimetres; or None.
         rescale: slope and intercept from stored values to the modality's.
         real_world: slope and intercept from stored values to physical ones, or None.
         traits: what may tell it apart from another at the same place.
@@ -71,7 +71,7 @@ def _plain_frame(dataset: Any, index: int, *, placed: bool) -> Frame:
         position=numbers(dataset, "ImagePositionPatient", 3) if placed else None,
         orientation=numbers(dataset, "ImageOrientationPatient", 6) if placed else None,
         spacing=numbers(dataset, "PixelSpacing", 2),
-        thickness=number(dataset, "SpacingBetweenSlices") or number(dataset, "SliceThickness"),
+        thickness=_thickness(dataset),
         rescale=_rescale(dataset),
         real_world=_real_world(dataset),
         traits=tuple(texts(dataset, keyword) for keyword, _, _ in _TRAITS),
@@ -98,11 +98,17 @@ def _grouped_frame(dataset: Any, index: int, groups: tuple[Any, Any]) -> Frame:
         position=numbers(group("PlanePositionSequence"), "ImagePositionPatient", 3),
         orientation=numbers(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         spacing=numbers(measures, "PixelSpacing", 2),
-        thickness=number(measures, "SpacingBetweenSlices") or number(measures, "SliceThickness"),
+        thickness=_thickness(measures),
         rescale=_rescale(values),
         real_world=_real_world(mapped),
         traits=tuple(traits),
     )
+
+
+def _thickness(dataset: Any) -> float | None:
+    # The distance between slices may be negative: it tells their order, too.
+    stated = number(dataset, "SliceThickness") or number(dataset, "SpacingBetweenSlices")
+    return abs(stated) if stated else None
 
 
 def _rescale(dataset: Any) -> Mapping:

@@ -23,8 +23,8 @@ _NO_PICTURE = {
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _SEQUENCE_TAGS = (
-    "Modality", "ImageType", "AcquisitionContrast", "SeriesDescription", "ProtocolName", "SequenceName",
-    "ScanningSequence", "SequenceVariant", "ContrastBolusAgent",
+    "Modality", "ImageType", "AcquisitionContrast", "SeriesDescription", "ProtocolName",
+    "ScanningSequence", "ContrastBolusAgent",
 )  # fmt: skip
 _SEQUENCE_NUMBERS = ("EchoTime", "RepetitionTime", "InversionTime", "DiffusionBValue")
 

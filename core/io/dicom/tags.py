@@ -8,14 +8,14 @@ from typing import Any
 
 NEEDED = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber",
-    "Modality", "ImageType", "SeriesDescription", "ProtocolName", "SequenceName", "ScanningSequence",
-    "SequenceVariant", "AcquisitionContrast", "EchoTime", "RepetitionTime", "InversionTime", "DiffusionBValue",
-    "DiffusionGradientOrientation", "ContrastBolusAgent", "TemporalPositionIdentifier", "AcquisitionNumber",
-    "TriggerTime", "FlipAngle", "EchoPlanarPulseSequence", "SliceThickness", "SpacingBetweenSlices",
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID", "Rows", "Columns",
-    "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration", "PhotometricInterpretation", "PresentationLUTShape",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept",
-    "RealWorldValueMappingSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "Modality", "ImageType", "SeriesDescription", "ProtocolName", "ScanningSequence", "AcquisitionContrast",
+    "EchoTime", "RepetitionTime", "InversionTime", "DiffusionBValue", "ContrastBolusAgent",
+    "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "FlipAngle", "EchoPlanarPulseSequence",
+    "SliceThickness", "SpacingBetweenSlices", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "FrameOfReferenceUID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration",
+    "PhotometricInterpretation", "PresentationLUTShape", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RealWorldValueMappingSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 """All tags that reading takes; no other is looked at."""
 

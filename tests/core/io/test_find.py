@@ -292,3 +292,25 @@ def test_thousands_of_cases_are_found_without_opening_them(tmp_path, monkeypatch
     assert (
         time.perf_counter() - started < 30
     )  # a quarter of a second as a rule; this only tells that nothing is quadratic
+
+
+def test_numbers_of_any_length_are_sorted():
+    names = ["s" + "9" * 5000, "s10", "s" + "1" * 5000, "s007", "s8"]
+    assert sorted(names, key=natural_key) == ["s007", "s8", "s10", "s" + "1" * 5000, "s" + "9" * 5000]
+
+
+def test_bare_numbers_in_a_patients_folder_below_images_are_slices(tmp_path):
+    names = [f"{patient}/{number}.png" for patient in ("p1", "p2") for number in (1, 2, 10)]
+    put(tmp_path, *(f"{folder}/{name}" for folder in ("images", "masks") for name in names))
+    sources = find_scans(tmp_path)
+    assert found(tmp_path)["p1"] == ["images/p1/1.png", "images/p1/2.png", "images/p1/10.png"]
+    assert [(source.name, source.has_truth) for source in sources] == [("p1", True), ("p2", True)]
+
+
+def test_a_file_called_mask_is_the_mask_of_the_picture_beside_it(tmp_path):
+    put(tmp_path, "c1/flair.png", "c1/mask.png", "many/s_1.png", "many/s_2.png", "many/mask.png")
+    sources = {source.name: source for source in find_scans(tmp_path)}
+    assert masks(sources["flair"], tmp_path) == ["c1/mask.png"]
+    assert masks(sources["s"], tmp_path) == [None, None]
+    assert list(sources) == ["flair", "s"]
+    assert masks_without_image(tmp_path) == (tmp_path / "many/mask.png",)

@@ -104,3 +104,20 @@ def test_a_folder_with_one_case_is_read_and_one_with_several_is_not(tmp_path):
     put(tmp_path, "one/q.nii")
     with pytest.raises(InputError, match="2 cases"):
         read_scan(tmp_path / "one")
+
+
+@pytest.mark.parametrize("name", ["mask", "seg"])
+def test_a_volume_called_mask_is_that_of_all_sequences_beside_it(tmp_path, name):
+    put(tmp_path, "p/flair.nii.gz", "p/t1.nii.gz", f"p/{name}.nii.gz")
+    mask = [f"{name}.nii.gz"]
+    assert found(tmp_path) == {"flair": (["flair.nii.gz"], mask), "t1": (["t1.nii.gz"], mask)}
+
+
+@pytest.mark.parametrize("end", [".nii.gz", ".png"])
+def test_nnunets_labels_are_no_scans_and_belong_to_every_channel(tmp_path, end):
+    put(tmp_path, *(f"imagesTr/B_001_{channel:04}{end}" for channel in range(2)), f"labelsTr/B_001{end}")
+    put(tmp_path, f"imagesTs/B_002_0000{end}", f"labelsTs/B_002{end}")
+    case = {name: ([f"{name}{end}"], [f"{name[:5]}{end}"]) for name in ("B_001_0000", "B_001_0001", "B_002_0000")}
+    assert found(tmp_path) == case
+    (alone,) = find_scans(tmp_path / f"imagesTr/B_001_0001{end}")
+    assert alone.mask_paths == (tmp_path / f"labelsTr/B_001{end}",)

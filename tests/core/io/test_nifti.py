@@ -1,7 +1,9 @@
 """NIfTI, with nibabel as the witness."""
 
 import gzip
+import io
 import struct
+import zipfile
 
 import nibabel as nib
 import numpy as np
@@ -257,3 +259,41 @@ def test_describing_reads_the_header_alone(plain, tmp_path):
     assert told["facts"]["kind"] == "NIfTI-1, little-endian"
     with pytest.raises(InputError, match="before its data"):
         read_scan(path)
+
+
+def test_a_qform_may_leave_out_its_handedness_and_the_thickness_of_one_slice():
+    def placed(shape, *forms):
+        image = nib.Nifti1Image(values(shape), None)
+        for form in forms:
+            getattr(image, f"set_{form}")(np.diag([1.0, 1, 3, 1]), 1)
+        return image.to_bytes()
+
+    loose = (0.0, 1, 1, 3, 0, 0, 0, 0)
+    np.testing.assert_array_equal(read(patched(placed((5, 6, 4), "qform"), "pixdim", *loose)).affine[:3, 2], [0, 0, 3])
+    assert read(patched(placed((5, 6, 4), "qform", "sform"), "pixdim", *loose)).notes == ()
+    assert read(patched(placed((5, 6), "qform"), "pixdim", 1.0, 1, 1, 0, 0, 0, 0, 0)).orientation_known
+
+
+def test_volumes_are_counted_before_anything_is_made_of_them():
+    content = nifti(np.zeros((1, 1, 1, 1), np.uint8), kind=nib.Nifti2Image)
+    many = content[:48] + struct.pack("<q", 2**27) + content[56:]
+    with pytest.raises(TooLarge, match="volumes"):
+        read(many)
+
+
+def test_the_byte_order_of_single_bytes_is_told_too(tmp_path):
+    image = nib.Nifti1Image(values(dtype=np.uint8), AFFINE)
+    swapped = image.header.as_byteswapped(">").binaryblock + b"\0" * 4 + image.to_bytes()[HEADER:]
+    for name, content in (("little", image.to_bytes()), ("big", swapped)):
+        (tmp_path / f"{name}.nii").write_bytes(content)
+        assert f"{name}-endian" in dict(describe_scan(tmp_path / f"{name}.nii").described.facts)["kind"]
+
+
+def test_volumes_in_an_archive_are_told_apart_by_their_names(plain):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for sequence in ("flair", "t1w"):
+            archive.writestr(f"p1_{sequence}.nii", plain)
+    with pytest.raises(AmbiguousSeries, match="1: FLAIR, 4 slices of 5×6; 2: T1w, 4 slices"):
+        read(stream.getvalue())
+    assert read(stream.getvalue(), series="2").sequence == "T1w"

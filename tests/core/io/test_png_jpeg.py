@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import BrokenFile, UnsupportedFormat
+from core.errors import BrokenFile, PairMismatch, UnsupportedFormat
 from core.io import read_scan, read_scan_bytes
+from core.io.describe import describe_scan
+from core.io.orientation import upright
 
 
 def picture(*shape, dtype=np.uint8, seed=0):
@@ -175,3 +177,38 @@ def test_damaged_pixels_of_a_png_are_found():
     content[len(content) // 2] ^= 0xFF
     with pytest.raises(BrokenFile, match="damaged"):
         read_scan_bytes(bytes(content), "s")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_png_is_brought_upright_as_a_jpeg_is(orientation):
+    exif = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 274, 3, 1, orientation, 0, 0)
+    rows = picture(5, 7)
+    content = png(7, 5, 8, 0, [row.tobytes() for row in rows], chunk(b"eXIf", exif))
+    scan = read_scan_bytes(content, "s")
+    np.testing.assert_array_equal(scan.voxels[0, 0], upright(rows, orientation))
+    assert codes(scan) == ({"turned"} if orientation > 1 else set())
+
+
+def test_what_is_told_of_pictures_is_what_is_read(tmp_path):
+    grey = smooth(16, 24, 1)[..., 0]
+    files = {
+        "deep.jpg": imagecodecs.jpeg8_encode(grey.astype(np.uint16) * 16, bitspersample=12),
+        "deep.png": imagecodecs.png_encode(grey.astype(np.uint16) * 200),
+        "turned.jpg": with_exif(cv2.imencode(".jpg", smooth(16, 24))[1].tobytes(), 6),
+        "clear.png": imagecodecs.png_encode(smooth(16, 24, 4)),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        scan, told = read_scan(tmp_path / name), describe_scan(tmp_path / name)
+        size = told.described.size
+        assert (size.slices, size.channels, size.height, size.width) == scan.voxels.shape
+        assert (told.described.dtype, told.notes) == (scan.voxels.dtype.name, scan.notes), name
+
+
+@pytest.mark.parametrize("ask", [read_scan, describe_scan])
+def test_slices_of_two_kinds_are_refused_whoever_asks(ask, tmp_path):
+    grey = smooth(16, 24, 1)[..., 0]
+    (tmp_path / "s_1.png").write_bytes(imagecodecs.png_encode(grey))
+    (tmp_path / "s_2.png").write_bytes(imagecodecs.png_encode(grey.astype(np.uint16)))
+    with pytest.raises(PairMismatch, match=r"s_2\.png: this slice holds uint16 values"):
+        ask(tmp_path)

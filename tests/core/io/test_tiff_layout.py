@@ -6,6 +6,7 @@ import tifffile
 
 from core.errors import BrokenFile, TooLarge, UnsupportedFormat
 from core.io import ReadLimits, read_scan, read_scan_bytes
+from core.io.describe import describe_scan
 from core.scan import ScanSource
 
 
@@ -153,3 +154,18 @@ def test_between_the_slices_of_several_files_nothing_is_known(tmp_path):
         )
     assert read_scan(paths[0]).spacing_mm == (5.0, 0.5, 0.5)
     assert read_scan(ScanSource("c", tuple(paths))).spacing_mm == (None, 0.5, 0.5)
+
+
+def test_a_description_that_states_an_impossible_size_counts_as_none():
+    buffer = io.BytesIO()
+    side = "1" + "0" * 4000
+    tifffile.imwrite(buffer, counting(4, 5), description=f'{{"shape": [{side}, {side}]}}', metadata=None)
+    assert read_scan_bytes(buffer.getvalue(), "scan").shape == (1, 4, 5)
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_the_spacing_told_is_the_spacing_read(files, tmp_path):
+    for number in range(files):
+        content = imagej(counting(4, 5), resolution=(2.0, 4.0), metadata={"unit": "mm"})
+        (tmp_path / f"s_{number}.tif").write_bytes(content)
+    assert describe_scan(tmp_path).described.spacing_mm == read_scan(tmp_path).spacing_mm == (None, 0.25, 0.5)

@@ -182,7 +182,8 @@ def test_another_sequence_is_doubted(sequence: str | None, doubted: bool) -> Non
 
 def test_another_sequence_is_doubted_in_a_grey_picture_of_three_channels_too() -> None:
     grey = np.repeat(noise(1), 3, axis=1)
-    assert codes(select_channels(Scan("case", grey, channels=COLOURS, sequence="CT"), FLAIR)[1]) == ["other-sequence"]
+    for names in (COLOURS, ()):
+        assert codes(select_channels(Scan("case", grey, channels=names, sequence="CT"), FLAIR)[1]) == ["other-sequence"]
 
 
 def test_a_sequence_among_several_channels_says_nothing_of_the_one_that_is_taken() -> None:

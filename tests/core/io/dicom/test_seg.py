@@ -251,3 +251,15 @@ def test_where_the_scan_stands_nothing_prints_the_patient(dicom, volume):
     scan = scan_of(dicom.slices(volume, PatientName="SECRET^NAME"))
     assert "SECRET" in scan.header.first.decode("latin-1")
     assert "SECRET" not in repr(scan.header)
+
+
+@pytest.mark.parametrize(("stated", "written"), [({}, 1.5), ({"SpacingBetweenSlices": -2.0}, 1.5)])
+def test_it_states_the_slices_thickness_and_not_their_distance(dicom, volume, pattern, stated, written):
+    def fill(dataset, index):
+        dataset.SliceThickness = 1.5
+        for keyword, value in stated.items():
+            setattr(dataset, keyword, value)
+
+    content = encode_seg(pattern, scan_of(dicom.slices(volume, change=fill)), "model", "1")
+    shared = pydicom.dcmread(io.BytesIO(content)).SharedFunctionalGroupsSequence[0]
+    assert shared.PixelMeasuresSequence[0].SliceThickness == written
