@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.batch.run import Event
     from core.batch.tables import Outcome
     from core.demo import DemoStep
+    from core.errors import MetsegError
     from training.experiment import Run
 
 
@@ -25,6 +26,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
+        self._done, self._total = 0.0, 0.0
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -44,6 +46,9 @@ class _Progress:
 
     def _show(self, doing: str, done: float, total: float) -> None:
         if self._bar is not None:
+            if total != self._total or done < self._done:
+                self._bar.reset(self._task)  # a new count: what the last one took says nothing of this one
+            self._done, self._total = done, total
             self._bar.update(self._task, description=clean(doing), completed=done, total=total)
 
     def _say(self, text: str) -> None:
@@ -110,7 +115,15 @@ class StageProgress(_Progress):
 
 
 class TrainProgress(_Progress):
-    """Shows a training; each epoch's figures stay on the screen."""
+    """Shows a training; each epoch's figures stay on the screen.
+
+    Attributes:
+        failed: names of the runs that could not be done.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed: list[str] = []
 
     def reading(self, done: int, total: int) -> None:
         """Take that so many of the cases are read."""
@@ -131,7 +144,15 @@ class TrainProgress(_Progress):
         """Take an epoch's end."""
         told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
         self._say(f"epoch {done}/{total}, {seconds:.0f} s: {told}")
-        self._show(f"epoch {done}/{total}", done, total)
+
+    def moving(self, share: float, epoch: int, epochs: int) -> None:
+        """Take a step: the bar goes by the course's computing, for epochs differ in what they cost."""
+        self._show(f"epoch {epoch}/{epochs}", share, 1.0)
+
+    def fail(self, run: Run, error: MetsegError) -> None:
+        """Take that a run cannot be done."""
+        self._say(f"{run.name}: failed: {error.detail}")
+        self.failed.append(run.name)
 
 
 def bench_progress(row: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import typer
 import metseg_console as console
 import metseg_progress as progress
 from metseg_options import (
+    FAILED,
     STOPPED,
     Channel,
     DeviceName,
@@ -55,15 +56,9 @@ def train(
     _need_training_packages()
     from dataclasses import replace
 
-    from core.networks import NETWORK_NAMES
-    from training.losses import LOSSES
     from training.options import FULL, HALF, TrainOptions
     from training.train import train as run_training
 
-    if network not in NETWORK_NAMES:
-        raise typer.BadParameter(f"choose one of {', '.join(NETWORK_NAMES)}", param_hint="--network")
-    if loss is not None and loss not in LOSSES:
-        raise typer.BadParameter(f"choose one of {', '.join(LOSSES)}", param_hint="--loss")
     given: Values = {"batch": batch, "seed": seed, "threads": threads, "device": device, "cache": cache, "loss": loss}
     given |= {"precision": precision, "fold": fold, "folds": folds, "patients": patients, "channel": channel}
     given |= {"inner": inner, "each_image": each_image or None}
@@ -85,7 +80,9 @@ def train(
     options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
     try:
         with progress.TrainProgress() as show:
-            result = run_training(options, report=show.epoch, reading=show.reading, tell=console.complain)
+            result = run_training(
+                options, report=show.epoch, moving=show.moving, reading=show.reading, tell=console.complain
+            )
     except KeyboardInterrupt:
         console.complain("Stopped; the same command goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None
@@ -161,6 +158,8 @@ def evaluate(
             progress=show, cancelled=stop.asked,
         )  # fmt: skip
     console.print_scores(scores, out)
+    if scores["left_out"]:
+        raise typer.Exit(FAILED)
 
 
 def compare(
@@ -239,11 +238,18 @@ def experiment(
     console.complain(f"{queue.name}: {len(queue.runs)} runs, {len(open_runs)} of them to do")
     try:
         with progress.TrainProgress() as show:
-            run_experiment(queue, begin=show.begin, report=show.epoch, end=show.end)
+            run_experiment(queue, begin=show.begin, report=show.epoch, moving=show.moving, end=show.end, fail=show.fail)
     except KeyboardInterrupt:
         console.complain("Stopped; the same command goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None
     console.print_experiment(queue)
+    for run in queue.runs:
+        if run.outdated:
+            console.complain(
+                f"{run.name}: made with other options than the file's now; delete its result to run it again"
+            )
+    if show.failed:
+        raise typer.Exit(FAILED)
 
 
 def _check_new(out: Path, overwrite: bool) -> None:

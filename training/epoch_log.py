@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
-from training.report import Report
+from training.options import TrainOptions
+from training.report import Moving, Report
 
 LOGS = "logs"
 FILE = Path(LOGS, "metrics.csv")
@@ -23,14 +25,20 @@ class EpochLog(Callback):
     the last one counts.
     """
 
-    def __init__(self, out: Path, report: Report | None, epochs: int) -> None:
-        self.path = out / FILE
-        self.report = report
-        self.epochs = epochs
+    def __init__(self, options: TrainOptions, report: Report | None, moving: Moving | None) -> None:
+        self.path = options.out / FILE
+        self.options = options
+        self.report, self.moving = report, moving
+        self.epochs = sum(stage.epochs for stage in options.course)
         self.started = self.epoch_started = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         self.started = self.epoch_started = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, _: pl.LightningModule, *step: Any) -> None:
+        if self.moving:
+            part = (step[-1] + 1) / trainer.num_training_batches
+            self.moving(self.options.share_done(trainer.current_epoch + part), trainer.current_epoch + 1, self.epochs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         now = time.monotonic()

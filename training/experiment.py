@@ -30,13 +30,15 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from core.errors import BrokenFile, NothingFound, UsageError
+from core.errors import BrokenFile, MetsegError, NothingFound, UsageError
 from core.evaluation.folds import Folds, load_folds, save_folds
+from core.evaluation.scores import read_scores
 from core.io.atomic import write_json
 from core.model_store import load_card
 from core.networks import NETWORK_NAMES
 from training.options import Stage, TrainOptions
-from training.report import Report
+from training.recipe import is_made_by
+from training.report import Moving, Report
 
 Score = Literal["inner", "fold"]
 NOBODY = "nobody is there to score; give the runs a larger inner part, or score the fold"
@@ -60,6 +62,12 @@ class Run:
     def done(self) -> bool:
         """Whether its scores are there."""
         return self.result.is_file()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the scores that are there were made with other options than the experiment's now."""
+        made = read_scores(self.result) if self.done else None
+        return made is not None and not is_made_by(made, self.options)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,8 +118,15 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
     planned = []
     for fold, (change, told), network in itertools.product(folds, changes.items(), networks):
         run = f"{change}-{network}-f{fold}"
-        options = TrainOptions(data=data, out=runs / name / run, network=network, fold=int(fold), cache=cache)
-        options = changed(changed(options, base), told)
+        try:
+            options = TrainOptions(data=data, out=runs / name / run, network=network, fold=int(fold), cache=cache)
+            options = changed(changed(options, base), told)
+        except UsageError as error:
+            raise UsageError(f"in {run} {error.detail}", source=path.name) from error
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"in {run} an option is of the wrong kind; see docs/training.md", source=path.name
+            ) from error
         if score == "inner" and not options.inner:
             raise UsageError(f"in {run} {NOBODY}", source=path.name)
         planned.append(Run(run, options, results / name / f"{run}.json"))
@@ -162,7 +177,9 @@ def run_experiment(
     *,
     begin: Callable[[Run], None] | None = None,
     report: Report | None = None,
+    moving: Moving | None = None,
     end: Callable[[Run, dict[str, Any]], None] | None = None,
+    fail: Callable[[Run, MetsegError], None] | None = None,
 ) -> int:
     """Work off the runs that are not done and that nobody else works on.
 
@@ -171,8 +188,10 @@ def run_experiment(
     Args:
         experiment: as read.
         begin: told of each run before it begins or goes on.
-        report: told of each epoch, see `training.train.Report`.
+        report: told of each epoch, see `training.report`.
+        moving: told of each step.
         end: told of each run's scores.
+        fail: told of a run that cannot be done, and why; the others go on. Without it the error is raised.
 
     Returns:
         how many runs were finished by this call.
@@ -186,14 +205,20 @@ def run_experiment(
                 continue
             if begin:
                 begin(run)
-            scores = work_off(run, experiment.score, report)
+            try:
+                scores = work_off(run, experiment.score, report, moving)
+            except MetsegError as error:
+                if not fail:
+                    raise
+                fail(run, error)
+                continue
             if end:
                 end(run, scores)
             finished += 1
     return finished
 
 
-def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, Any]:
+def work_off(run: Run, score: Score, report: Report | None = None, moving: Moving | None = None) -> dict[str, Any]:
     """Train, score and write a run's result, the last step atomically.
 
     Returns:
@@ -205,7 +230,7 @@ def work_off(run: Run, score: Score, report: Report | None = None) -> dict[str, 
     from training.train import FOLDS, train
 
     options = run.options
-    trained = train(options, report=report)
+    trained = train(options, report=report, moving=moving)
     card = load_card(trained.model)
     who, fold = options.out / FOLDS, options.fold
     if score == "inner":

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from core.errors import UsageError
 from core.model_card import PreprocessSettings
+from core.networks import NETWORK_NAMES
 from training.augment import AugmentSettings
+from training.losses import LOSSES
+
+DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,15 @@ class TrainOptions:
         weight_decay: AdamW's.
         neighbours: for the model's card, see `core.inference.evidence`; nothing is learnt by it.
         seed: of everything that is drawn.
-        device, precision: "auto", or Lightning's accelerator and precision words.
+        device, precision: one of `DEVICES` and of `PRECISIONS`, which are Lightning's words.
         threads: of torch; 0 leaves its own choice.
         cache: folder for the preprocessed set.
         preprocessing: goes into the model's card, with the last stage's `shrink`.
         augmentation: how strongly batches are changed.
         resume: go on from the last finished epoch where `out` holds one.
+
+    Raises:
+        UsageError: a value makes no sense.
     """
 
     data: Path
@@ -96,3 +107,59 @@ class TrainOptions:
     def course(self) -> tuple[Stage, ...]:
         """The stages that will be run."""
         return self.stages or STAGES[self.network]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What of all this makes the model, but its network and preprocessing; for its card."""
+        return {
+            "stages": [asdict(stage) for stage in self.course],
+            "loss": self.loss,
+            "batch": self.batch,
+            "empties": self.empties,
+            "average": self.average,
+            "augmentation": asdict(self.augmentation),
+            "seed": self.seed,
+        }
+
+    def share_done(self, epochs: float) -> float:
+        """What part of the course's computing so many epochs are, from its start; an epoch costs as its windows do."""
+        done = whole = 0.0
+        for stage in self.course:
+            cost = stage.window**2
+            done += cost * min(max(epochs, 0), stage.epochs)
+            whole += cost * stage.epochs
+            epochs -= stage.epochs
+        return done / whole
+
+    def __post_init__(self) -> None:
+        try:
+            wrong = next((what for what, holds in self._checks() if not holds), None)
+        except TypeError:
+            wrong = "the options are of the wrong kind"
+        if wrong:
+            raise UsageError(f"{wrong}; see docs/training.md")
+
+    def _checks(self) -> Iterator[tuple[str, bool]]:
+        """What must hold, each with the sentence that says so."""
+        yield f"the network must be one of {', '.join(NETWORK_NAMES)}", self.network in NETWORK_NAMES
+        yield f"the loss must be one of {', '.join(LOSSES)}", self.loss in LOSSES
+        yield f"the device must be one of {', '.join(DEVICES)}", self.device in DEVICES
+        yield f"the precision must be one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS
+        levels = isinstance(self.filters, tuple) and 2 <= len(self.filters) <= 8
+        yield "the filters must be 2 to 8 whole numbers from 1", levels and all(map(_is_count, self.filters))
+        yield "the batch must be a whole number from 1", _is_count(self.batch)
+        yield "the seed must be a whole number from 0 to 4294967295", _is_count(self.seed + 1) and self.seed < 2**32
+        yield "the threads must be a whole number from 0", _is_count(self.threads + 1)
+        yield "the inner part must be a share from 0, below 1", 0 <= self.inner < 1
+        yield "the slices without lesion must be a share from 0", self.empties >= 0
+        yield "the moving average must lie in 0 to 1", 0 <= self.average <= 1
+        yield "the weight decay must not be negative", self.weight_decay >= 0
+        yield "the neighbours' weight must lie in 0 to 1/3", 0 <= self.neighbours <= 1 / 3
+        for stage in self.course:
+            counts = (stage.epochs, stage.shrink, stage.window)
+            yield "a stage's epochs, shrink and window must be whole numbers from 1", all(map(_is_count, counts))
+            yield "a stage's peak must be above 0", stage.peak > 0
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

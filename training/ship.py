@@ -12,9 +12,7 @@ is better on the patients for whom both have figures; the default is the best by
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +24,9 @@ from core.evaluation.join import join_scores
 from core.evaluation.publish import publish
 from core.evaluation.scores import read_scores
 from core.io.atomic import write_atomic, write_json
-from core.model_card import ModelCard
 from core.model_store import DEFAULT_FILE, SHIPPED, load_card
 from training.epoch_log import minutes_of
+from training.recipe import recipe_of, recipe_scored
 
 FOLDS, FOLD = "lgg", 0
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "shipped"
@@ -89,7 +87,7 @@ def _held_out(name: str, run: Path, data: Path) -> dict[str, Any]:
 def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
     card = load_card(run / "model")
     found = [(path, read_scores(path)) for path in sorted(folds.glob("*.json"))]
-    mine = [(path, scores) for path, scores in found if _recipe(scores) == _recipe_of(card)]
+    mine = [(path, scores) for path, scores in found if recipe_scored(scores) == recipe_of(card)]
     if not mine:
         raise InputError("no results of folds there are of this run's recipe; name the right folder", source=name)
     joined = join_scores([scores for _, scores in mine], name)
@@ -100,25 +98,6 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
         )
     calibration = calibrate([path for path, _ in mine])
     return joined, calibration if calibration["cross_entropy"]["difference"]["high"] < 0 else None
-
-
-def _recipe(scores: Mapping[str, Any]) -> list[Any]:
-    run = scores.get("run", {})
-    model = scores["models"][0]
-    found = [_felt(run.get("recipe") or {}), run.get("preprocessing"), model["network"], model["filters"]]
-    return [*found, model.get("neighbours", 0.0)]
-
-
-def _recipe_of(card: ModelCard) -> list[Any]:
-    found = [_felt(card.recipe), asdict(card.preprocessing), card.network.name, card.network.filters, card.neighbours]
-    plain: list[Any] = json.loads(json.dumps(found))
-    return plain
-
-
-def _felt(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe without changes of no strength: an older one does not name those that came later."""
-    changes = recipe.get("augmentation", {})
-    return {**recipe, "augmentation": {name: strength for name, strength in changes.items() if strength}}
 
 
 def best_shipped() -> str:

@@ -8,14 +8,18 @@ import logging
 import os
 import platform
 import shutil
+import signal
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -33,11 +37,20 @@ from training.epoch_log import LOGS, EpochLog, last_figures
 from training.lightning_module import SegmentationTask
 from training.options import TrainOptions
 from training.pairs import Pairs, load_pairs
-from training.report import Report
+from training.report import Moving, Report
 
+LIMITS = (
+    "Research use only; not a medical device.",
+    "How good it is, its card does not say: score it with `metseg evaluate` on patients whom it did not learn from.",
+    "Its weights are under the terms of the data that they were learnt from.",
+)
+"""Of every model until somebody knows better."""
 MANIFEST = "manifest.json"
 FOLDS = "folds.json"
 LAST = "last.ckpt"
+LOCK = "training.lock"
+BESIDE_THE_POINT = ("data", "out", "cache", "threads", "resume")
+"""Options that a run may be resumed with others of."""
 MODEL = "model"
 
 
@@ -72,6 +85,7 @@ def train(
     options: TrainOptions,
     *,
     report: Report | None = None,
+    moving: Moving | None = None,
     reading: Callable[[int, int], None] | None = None,
     tell: Callable[[str], None] | None = None,
     callbacks: Sequence[Callback] = (),
@@ -81,6 +95,7 @@ def train(
     Args:
         options: everything the run depends on.
         report: called at each epoch's end.
+        moving: called after every step.
         reading: called with (cases done, cases) while the set is read for the first time.
         tell: told in a sentence what the user should know about the set.
         callbacks: Lightning's, for progress bars and the like.
@@ -91,8 +106,9 @@ def train(
     Raises:
         NothingFound: no pairs, or no slice with lesion to learn from.
         InputError: the fold file knows no patient of the set.
-        OutputError: `out` holds a run of other options.
+        OutputError: `out` holds a run of other options, or another training works in it.
         UsageError: the size of the grid does not suit the network.
+        KeyboardInterrupt: somebody pressed Ctrl+C; the run can go on.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -111,6 +127,18 @@ def train(
     division = divide(pairs, options, folds)
     if division.left_out and tell:
         tell(f"{len(division.left_out)} of this set's patients are not in the fold file and are left out")
+    with _alone_in(options.out):
+        return _run(options, pairs, folds, rule, division, [EpochLog(options, report, moving), *callbacks])
+
+
+def _run(
+    options: TrainOptions,
+    pairs: Pairs,
+    folds: Folds | None,
+    rule: PatientRule,
+    division: Division,
+    callbacks: Sequence[Callback],
+) -> TrainResult:
     if not options.resume:
         _begin_anew(options.out)
     _claim(options, pairs, division)
@@ -125,17 +153,45 @@ def train(
     if not len(task.lesions):
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = options.out / LAST
-    trainer = _trainer(options, report, callbacks, bool(division.watch))
-    with warnings.catch_warnings():
+    trainer = _trainer(options, callbacks, bool(division.watch))
+    with warnings.catch_warnings(), _interruptible(trainer):
         # Lightning advises worker processes; the batches are slices of a mapped array and need none.
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(task, ckpt_path=str(last) if options.resume and last.is_file() else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     figures = last_figures(options.out)
     folder = options.out / MODEL
     save_model(folder, _card(options, pairs, division, rule, figures), task.average.module)
     return TrainResult(folder, figures)
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Keeps other trainings out of a folder; the system takes the lock away when its process ends, however it ends."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        claim = FileLock(out / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(
+            "another training works in this folder; wait for it, or take another --out", source=str(out)
+        ) from error
+    with claim:
+        yield
+
+
+@contextmanager
+def _interruptible(trainer: pl.Trainer) -> Iterator[None]:
+    """Ctrl+C is what it is everywhere else; Lightning makes an exit of it, and has it ignored from then on."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if is_main:
+            signal.signal(signal.SIGINT, before)
 
 
 def divide(pairs: Pairs, options: TrainOptions, folds: Folds | None) -> Division:
@@ -196,15 +252,16 @@ def _plain(value: Any) -> Any:
 def _claim(options: TrainOptions, pairs: Pairs, division: Division) -> None:
     """Write the run's manifest, or check that the one that is there is of the same run."""
     ours = _plain(options)
-    for beside_the_point in ("data", "out", "cache", "threads", "resume"):
-        del ours[beside_the_point]
+    for name in BESIDE_THE_POINT:
+        del ours[name]
     ours["course"] = [dataclasses.asdict(stage) for stage in options.course]
     ours["set"] = pairs.key
     ours["split"] = {name: list(getattr(division, name)) for name in ("learn", "watch", "held")}
     ours["split"]["rule"] = division.rule
     path = options.out / MANIFEST
     if (options.out / LAST).is_file() and path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))["run"]
+        # What an older version did not know yet was not asked for.
+        theirs = _filled(json.loads(path.read_text(encoding="utf-8"))["run"], _plain(_defaults(options)))
         if options.resume and theirs != ours:
             changed = sorted(key for key in ours if theirs.get(key) != ours[key])
             raise OutputError(
@@ -213,6 +270,19 @@ def _claim(options: TrainOptions, pairs: Pairs, division: Division) -> None:
             )
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(path, {"run": ours, "versions": _versions()}, indent=2)
+
+
+def _defaults(options: TrainOptions) -> TrainOptions:
+    return TrainOptions(options.data, options.out, options.network)
+
+
+def _filled(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A manifest's values, with the defaults of those that it lacks."""
+    filled = {name: value for name, value in defaults.items() if name not in BESIDE_THE_POINT} | values
+    for name, default in defaults.items():
+        if isinstance(default, dict) and isinstance(values.get(name), dict):
+            filled[name] = {**default, **values[name]}
+    return filled
 
 
 def _versions() -> dict[str, str]:
@@ -233,7 +303,7 @@ class _AtomicCheckpoints(TorchCheckpointIO):
         part.replace(path)
 
 
-def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[Callback], watched: bool) -> pl.Trainer:
+def _trainer(options: TrainOptions, callbacks: Sequence[Callback], watched: bool) -> pl.Trainer:
     epochs = sum(stage.epochs for stage in options.course)
     precision = options.precision
     if precision == "auto":
@@ -253,7 +323,7 @@ def _trainer(options: TrainOptions, report: Report | None, callbacks: Sequence[C
         precision=precision,  # type: ignore[arg-type]
         logger=TensorBoardLogger(options.out, name="", version=LOGS),
         plugins=[_AtomicCheckpoints()],
-        callbacks=[checkpoint, EpochLog(options.out, report, epochs), *callbacks],
+        callbacks=[checkpoint, *callbacks],
         reload_dataloaders_every_n_epochs=1,
         check_val_every_n_epoch=next(every for every in (4, 3, 2, 1) if epochs % every == 0),  # the last one, too
         limit_val_batches=None if watched else 0,
@@ -296,14 +366,7 @@ def _card(
             RULE: rule.to_json(),
             "made_with": _versions(),
         },
-        recipe={
-            "stages": [dataclasses.asdict(stage) for stage in options.course],
-            "loss": options.loss,
-            "batch": options.batch,
-            "empties": options.empties,
-            "average": options.average,
-            "augmentation": dataclasses.asdict(options.augmentation),
-            "seed": options.seed,
-        },
+        recipe=options.recipe,
         metrics={"last_epoch": figures},
+        limits=LIMITS,
     )

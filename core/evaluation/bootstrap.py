@@ -29,7 +29,7 @@ class Difference:
 
     Attributes:
         mean, low, high: the mean and its interval.
-        share_above_zero: of the resamples, those whose mean is above 0.
+        share_above_zero: of the resamples, those whose mean is above 0; those at 0 count half.
     """
 
     mean: float
@@ -75,7 +75,7 @@ def paired_difference(
     differences = [b - a for a, b in zip(first, second, strict=True)]
     means = resampled_means(differences, resamples, seed)
     low, high = _bounds(means)
-    return Difference(float(np.mean(differences)), low, high, float(np.mean(means > 0)))
+    return Difference(float(np.mean(differences)), low, high, float(np.mean((np.sign(means) + 1) / 2)))
 
 
 def _bounds(means: NDArray[np.float64]) -> tuple[float, float]:

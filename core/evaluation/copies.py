@@ -9,6 +9,7 @@ found; so is a single copied slice. Another scan of the same patient is another 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,19 +147,23 @@ def refuse_shared(some: Sequence[SlicePrints], others: Sequence[SlicePrints] | N
     )
 
 
-def read_prints(cases: Iterable[Case], progress: Callable[[int, int], None] | None = None) -> tuple[SlicePrints, ...]:
+def read_prints(
+    cases: Iterable[Case], progress: Callable[[int, int], None] | None = None, *, skip_broken: bool = False
+) -> tuple[SlicePrints, ...]:
     """Read cases and give their prints.
 
     Args:
         cases: to read.
         progress: called with (cases done, cases).
+        skip_broken: pass over cases that cannot be read.
 
     Raises:
         InputError: a case cannot be read.
     """
     waiting, prints = tuple(cases), []
     for done, case in enumerate(waiting, start=1):
-        prints.append(print_slices(read_scan(case.source), case.patient))
+        with suppress(*(InputError,) * skip_broken):
+            prints.append(print_slices(read_scan(case.source), case.patient))
         if progress:
             progress(done, len(waiting))
     return tuple(prints)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import OutputError, UsageError
+from core.errors import InputError, OutputError, UsageError
 from core.evaluation.curves import read_curves
 from core.evaluation.folds import load_folds
 from core.evaluation.head import find_head
@@ -88,12 +88,12 @@ def evaluate(
         cancelled: asked often; a true answer ends the work.
 
     Returns:
-        what stands in `scores.json`.
+        what stands in `scores.json`; under `left_out` are the patients of whom something cannot be read.
 
     Raises:
         UsageError: options do not go together.
         ModelError, DeviceError: the model cannot run.
-        InputError: the set cannot be read, its patients cannot be told, or the model learnt from one of them.
+        InputError: nothing of the set can be read, its patients cannot be told, or the model learnt from one of them.
         OutputError: `out` cannot be used.
         Cancelled: somebody asked to stop.
     """
@@ -122,22 +122,30 @@ def evaluate(
     by_patient: dict[str, list[Case]] = {}
     for case in split.scored:
         by_patient.setdefault(case.patient, []).append(case)
+    left_out: list[dict[str, str]] = []
     for patient, cases in by_patient.items():
         counts = []
-        for case in cases:
-            tell("scoring", len(places), len(split.scored))
-            places[case.source.name] = f"{MASKS}/{len(places) + 1:04d}"
-            scored, names = _score(predictor, case, settings, channel, out / places[case.source.name], cancelled)
-            counts.append(scored)
-            slices += count_slices(patient, scored, names)
-        rows.append(score_patient(patient, counts))
+        try:
+            for case in cases:
+                tell("scoring", len(places), len(split.scored))
+                places[case.source.name] = f"{MASKS}/{len(places) + 1:04d}"
+                counts.append(_score(predictor, case, settings, channel, out / places[case.source.name], cancelled))
+        except InputError as error:
+            culprit = f"{Path(error.source).name}: " if error.source else ""
+            left_out.append({"patient": patient, "problem": culprit + error.detail})
+            continue
+        slices += [count for scored, names in counts for count in count_slices(patient, scored, names)]
+        rows.append(score_patient(patient, [scored for scored, _ in counts]))
     tell("scoring", len(places), len(split.scored))
+    if not rows:
+        raise InputError(f"no patient can be scored; {left_out[0]['problem']}", source=left_out[0]["patient"])
 
     about = {
         "name": name or card.name,
         "models": [_model(card)],
         "data": {"name": labelled.name, "unlabelled": len(labelled.unlabelled)},
         "split": [split.about],
+        "left_out": left_out,
         "held_out": split.held_out,
         "settings": {
             "threshold": card.threshold if settings.threshold is None else settings.threshold,

@@ -93,6 +93,7 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
         "split": [entry for part in parts for entry in part["split"]],
         "held_out": next(state for state in ("no", "unknown", "yes") if state in states),
         "settings": {**first["settings"], **dict.fromkeys(sorted(differing), "several")},
+        "left_out": [entry for part in parts for entry in part.get("left_out", ())],
         "content_check": [entry for part in parts for entry in part["content_check"]],
         "training": None,
         "limits": list(dict.fromkeys(sentence for part in parts for sentence in part["limits"])),

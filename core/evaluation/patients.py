@@ -15,7 +15,7 @@ from core.io.limits import ReadLimits
 from core.io.names import SEG_ENDS, bids_subject, stem_of
 from core.scan import SLICE_GAP, Note, ScanSource
 
-LGG_PATIENT = re.compile(r"(TCGA_([A-Z0-9]{2})_[A-Z0-9]{4})(_\d{8})?")
+LGG_PATIENT = re.compile(r"(TCGA[-_]([A-Z0-9]{2})[-_][A-Z0-9]{4})([-_].+)?")
 BRATS_PATIENT = re.compile(r"(BraTS-[A-Z]+-\d{5})-\d{3}([-_].+)?")
 
 
@@ -68,7 +68,9 @@ def patient_of(case: str) -> str:
 
     TCGA and BraTS names go without the date or number of the visit, BIDS names up to the subject, any other as it is.
     """
-    if found := LGG_PATIENT.fullmatch(case) or BRATS_PATIENT.fullmatch(case):
+    if found := LGG_PATIENT.fullmatch(case):
+        return found.group(1).replace("-", "_")  # the LGG set's way; TCGA itself has hyphens
+    if found := BRATS_PATIENT.fullmatch(case):
         return found.group(1)
     return bids_subject(case) or case
 

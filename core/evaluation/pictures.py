@@ -17,6 +17,7 @@ from core.evaluation.cases import find_cases
 from core.evaluation.head import find_head
 from core.evaluation.patients import PatientRule
 from core.io import read_mask, read_scan
+from core.io.names import stem_of
 from core.overlay import draw_overlay
 from core.preprocess.channels import select_channels
 from core.preprocess.intensity import to_uint8
@@ -39,7 +40,7 @@ class Shown:
         place: one of `PLACES`.
         patient: the name.
         slice_number, slices: which slice, counted from 1, of how many.
-        figures: caption and PNG (base64) of each picture.
+        figures: caption and PNG (base64) of each picture; none where the patient could not be drawn.
     """
 
     place: str
@@ -64,7 +65,7 @@ def choose_patients(evaluations: Sequence[Mapping[str, Any]]) -> tuple[tuple[str
 
 
 def show_patients(evaluations: Sequence[Scored]) -> tuple[Shown, ...]:
-    """Draw the chosen patients, as far as scans and masks are still where they were.
+    """Draw the chosen patients, as far as scans and masks are still where they were; who is not drawn has no figures.
 
     Args:
         evaluations: scores and folder of each; the first one's folder tells where the scans are.
@@ -93,6 +94,7 @@ def show_patients(evaluations: Sequence[Scored]) -> tuple[Shown, ...]:
                 for case in rows[0]["cases"]
             ]
         except (MetsegError, OSError, KeyError, ValueError):  # moved, changed or deleted since
+            shown.append(Shown(place, patient, 0, 0, ()))
             continue
         _, number, slices, figures = max(drawn, key=lambda entry: entry[0])
         shown.append(Shown(place, patient, number, slices, figures))
@@ -168,7 +170,8 @@ def encode_png(picture: NDArray[np.uint8]) -> str:
 
 def _mask_file(folder: Path, image: Path) -> Path:
     """The mask that `write_mask` wrote for an image file."""
-    return next(iter(sorted(folder.glob(f"{_escape(image.stem)}_mask.*"))), folder / f"{image.stem}_mask.tif")
+    stem = stem_of(image.name)
+    return next(iter(sorted(folder.glob(f"{_escape(stem)}_mask.*"))), folder / f"{stem}_mask.tif")
 
 
 def _escape(stem: str) -> str:

@@ -24,7 +24,7 @@ from core.evaluation.report_charts import (
     volume_chart,
 )
 from core.evaluation.report_style import STYLE
-from core.evaluation.scores import RESEARCH_ONLY, lesions_sentence, settings_sentence
+from core.evaluation.scores import RESEARCH_ONLY, left_out_sentences, lesions_sentence, settings_sentence
 from core.evaluation.summary import show
 from core.io.atomic import write_atomic
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR
@@ -96,10 +96,10 @@ def report_html(
 
 
 def _caution(scores: Scores, named: bool) -> str:
-    if scores["held_out"] == "yes":
-        return ""
     who = f"{scores['name']}: " if named else ""
-    return f'<p class="caution"><strong>{escape(who + scores["held_out_means"])}</strong></p>'
+    said = [scores["held_out_means"]] if scores["held_out"] != "yes" else []
+    said += left_out_sentences(scores)
+    return "".join(f'<p class="caution"><strong>{escape(who + sentence)}</strong></p>' for sentence in said)
 
 
 def _split_sentence(scores: Scores) -> str:
@@ -285,9 +285,10 @@ def _pictures(shown: Sequence[Shown], names: Sequence[str]) -> str:
             f'alt="{escape(f"{caption}, {one.patient}")}"><figcaption>{escape(caption)}</figcaption></figure>'
             for caption, content in one.figures
         )
+        which = f"Slice {one.slice_number} of {one.slices}, the one with most lesion."
+        said = which if figures else "Not drawn: the scan or its masks are not where they were."
         blocks.append(
-            f'<div class="patient"><h3>{one.place}: {escape(one.patient)}</h3><p class="small">Slice '
-            f"{one.slice_number} of {one.slices}, the one with most lesion.</p>"
+            f'<div class="patient"><h3>{one.place}: {escape(one.patient)}</h3><p class="small">{said}</p>'
             f'<div class="pictures">{figures}</div></div>'
         )
     by = " by the mean of the models' Dice" if len(names) > 1 else ""

@@ -27,8 +27,8 @@ RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or t
 HELD_OUT = {
     "yes": "No scored patient is among those whom the model learnt from.",
     "no": "NOT HELD OUT: the model learnt from patients who are scored here, so these figures flatter it.",
-    "unknown": "The model's card does not say whom it learnt from, or tells patients by another rule, so it is not "
-    "known whether these patients are new.",
+    "unknown": "It is not known whether these patients are new: the model's card does not name them as held out, and "
+    "not all that it learnt from was at hand to compare contents with.",
 }
 SIZE_LIMIT = 256 << 20
 LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
@@ -112,6 +112,7 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
         "",
         f"{totals['patients']} patients, {totals['slices']:,} slices. {scores['held_out_means']}",
         "",
+        *(f"**{table_name(sentence)}**\n" for sentence in left_out_sentences(scores)),
         "| measure | mean | 95 % interval | median | patients | not defined |",
         "|---|---:|---:|---:|---:|---:|",
     ]
@@ -130,6 +131,11 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
     ]
     lines += ["", f"Settings: {settings_sentence(scores['settings'])}", "", RESEARCH_ONLY, ""]
     return "\n".join(lines)
+
+
+def left_out_sentences(scores: Mapping[str, Any]) -> list[str]:
+    """Who was to be scored and could not be read; these figures are without them."""
+    return [f"Left out: {entry['patient']} ({entry['problem']})." for entry in scores.get("left_out", ())]
 
 
 def _operating_table(points: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -86,9 +86,10 @@ def divide(
     scored = tuple(case for case in labelled.cases if case.patient in chosen)
     if not scored:
         raise NothingFound("none of the fold's patients is in this set; check --folds and --patients")
-    listed = _learnt_patients(card)
+    listed = _patients(card, "patients")
     overlap = _refuse_learnt(chosen, listed, allow_learnt)
-    known = listed and _named_alike(card, rule)
+    # Another name says nothing: it may be another way to write one that was learnt from.
+    known = _named_alike(card, rule) and chosen <= _patients(card, "held_out") | _patients(card, "watched")
     rest = tuple(case for case in labelled.cases if case.patient in listed - chosen)
     return Split(scored, rest, "no" if overlap else "yes" if known else "unknown", about)
 
@@ -118,7 +119,7 @@ def check_content(
     """
     held_out, others = split.held_out, split.learnt
     if learnt is not None:
-        listed = _learnt_patients(card) if _named_alike(card, rule) else set()
+        listed = _patients(card, "patients") if _named_alike(card, rule) else set()
         # What the model did not learn from may lie there too, where its card tells.
         there = [case for case in find_cases(learnt, rule, channel).cases if not listed or case.patient in listed]
         if _refuse_learnt(split.patients, {case.patient for case in there}, allow_learnt):
@@ -127,12 +128,16 @@ def check_content(
     check = {"learnt_patients_at_hand": len({case.patient for case in others}), "shared": False}
     if others:
         total = len(split.scored) + len(others)
-        mine = read_prints(split.scored, lambda done, _: tell("comparing contents", done, total))
+        # Whoever scores them says which cannot be read.
+        mine = read_prints(split.scored, lambda done, _: tell("comparing contents", done, total), skip_broken=True)
         theirs = read_prints(others, lambda done, _: tell("comparing contents", len(split.scored) + done, total))
         if not allow_learnt:
             refuse_shared(mine, theirs)
         elif find_shared(mine, theirs):
             held_out, check["shared"] = "no", True
+        everybody = _patients(card, "patients")
+        if held_out == "unknown" and everybody and everybody <= {case.patient for case in others}:
+            held_out = "yes"
     return replace(split, held_out=held_out), check
 
 
@@ -150,14 +155,14 @@ def _card_rule(card: ModelCard) -> PatientRule | None:
 
 
 def _named_alike(card: ModelCard, rule: PatientRule) -> bool:
-    """Whether names of patients can be held against the card's; those of a card without a rule are taken to be so."""
-    learnt = _card_rule(card)
-    return learnt is None or (learnt.pattern, learnt.files) == (rule.pattern, rule.files)
+    """Whether names of patients can be held against the card's; a card without a rule took names as they are."""
+    learnt = _card_rule(card) or PatientRule()
+    return (learnt.pattern, learnt.files) == (rule.pattern, rule.files)
 
 
-def _learnt_patients(card: ModelCard) -> set[str]:
-    """Whom the card names as learnt from; nobody where it does not say."""
-    listed = card.data.get("patients")
+def _patients(card: ModelCard, part: str) -> set[str]:
+    """Whom the card names as learnt from ("patients"), "watched" or "held_out"; nobody where it does not say."""
+    listed = card.data.get(part)
     names = map(str, listed) if isinstance(listed, list | tuple) else ()
     # Cards without a rule may call a patient by a case's name.
     return set(names) if RULE in card.data else {patient_of(name) for name in names}

@@ -125,6 +125,15 @@ def test_a_run_that_another_process_works_on_is_left_to_it(read):
         ("inner = 0.25", "inner = 0.0", UsageError, "in dice-ce-attention-unet-f0 nobody is there to score"),
         ('name = "losses"', "", BrokenFile, "cannot be used"),
         ('name = "losses"', 'name = "losses"\nscore = "test"', UsageError, "inner or fold"),
+        (
+            'loss = "focal-tversky"',
+            'loss = "tversky"',
+            UsageError,
+            "in focal-tversky-attention-unet-f0 the loss must be",
+        ),
+        ("inner = 0.25", "inner = 2.0", UsageError, "below 1"),
+        ("filters = [4, 6]", "filters = 5", UsageError, "filters"),
+        ("epochs = 1, shrink = 2,", "epochs = 1,", UsageError, "of the wrong kind"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(read, before, after, kind, words):
@@ -181,3 +190,17 @@ def test_a_split_by_slice_learns_from_the_patients_whom_it_scores(read, neighbou
     assert not scored.keys() & set(learnt)
     patients = [{patient_of(name.rsplit("_", 1)[0]) for name in names} for names in (scored, learnt)]
     assert patients[0] & patients[1]
+
+
+def test_a_run_that_cannot_be_done_does_not_stop_the_others_and_an_edited_file_is_noticed(read):
+    text = FILE.replace("[changes.dice-ce]", '[changes.misfit]\n"preprocessing.size" = 62\n[changes.dice-ce]')
+    text = text[: text.index("[changes.focal")]
+    experiment = read(text)
+    failed = []
+    assert run_experiment(experiment, fail=lambda run, error: failed.append((run.name, error.detail))) == 1
+    assert [name for name, _ in failed] == ["misfit-attention-unet-f0"]
+    assert [(run.done, run.outdated) for run in experiment.runs] == [(False, False), (True, False)]
+    with pytest.raises(UsageError):
+        run_experiment(experiment)
+    edited = read(text.replace("epochs = 1", "epochs = 2"))
+    assert [run.outdated for run in edited.runs] == [False, True]

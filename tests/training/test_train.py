@@ -252,3 +252,58 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_it_whole(opti
     epochs = []
     train(run, report=lambda seconds, done, total, figures: epochs.append(done))
     assert epochs == [2, 3]
+
+
+def test_two_trainings_do_not_share_a_folder(options, tmp_path):
+    from training.train import train
+
+    run = dataclasses.replace(options, out=tmp_path / "run", **QUICK)
+    refused = []
+
+    class Another(Callback):
+        def on_train_start(self, *_):
+            with pytest.raises(OutputError, match="another training works in this folder") as told:
+                train(dataclasses.replace(run, seed=3))
+            refused.append(told)
+
+    train(run, callbacks=[Another()])
+    assert refused
+    assert json.loads((run.out / "manifest.json").read_text())["run"]["seed"] == 0
+    train(run)  # the folder is free again
+
+
+def test_a_run_of_an_older_version_that_knew_fewer_options_goes_on(options, tmp_path):
+    from training.train import train
+
+    run = dataclasses.replace(options, out=tmp_path / "run", **QUICK)
+    train(run)
+    manifest = json.loads((run.out / "manifest.json").read_text())
+    del manifest["run"]["augmentation"]["gamma"], manifest["run"]["neighbours"]
+    (run.out / "manifest.json").write_text(json.dumps(manifest))
+    train(run)
+    del manifest["run"]["augmentation"]["rotation"]
+    (run.out / "manifest.json").write_text(json.dumps(manifest))
+    stronger = dataclasses.replace(run, augmentation=dataclasses.replace(run.augmentation, rotation=40.0))
+    with pytest.raises(OutputError, match="augmentation"):
+        train(stronger)
+
+
+def test_ctrl_c_stops_a_training_with_a_sentence_and_the_same_command_goes_on(discs, tmp_path):
+    places = ["--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
+    small = ["--filters", "4,6", "--epochs", "9", "--threads", "1", "--folds", "new", "--network", "attention-unet"]
+    command = [sys.executable, "-m", "metseg", "train", str(discs), *places, *small]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if line.startswith("epoch 2/9"):
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130, rest
+    assert "the same command goes on" in rest
+    assert "unforeseen" not in rest
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "epoch 9/9" in again.stderr
+    assert "epoch 1/9" not in again.stderr

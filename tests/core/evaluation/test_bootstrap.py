@@ -65,7 +65,7 @@ def test_a_paired_difference_is_that_of_the_differences() -> None:
 
 def test_equal_models_differ_by_nothing_and_unequal_lengths_are_refused() -> None:
     same = paired_difference([0.5, 0.7], [0.5, 0.7])
-    assert (same.mean, same.low, same.high, same.share_above_zero) == (0, 0, 0, 0)
+    assert (same.mean, same.low, same.high, same.share_above_zero) == (0, 0, 0, 0.5)
     with pytest.raises(ValueError, match=r"shorter|longer"):
         paired_difference([0.5], [0.5, 0.6])
     with pytest.raises(ValueError, match="at least one"):

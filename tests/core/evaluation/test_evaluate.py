@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -251,3 +252,43 @@ def test_the_slices_counts_add_up_to_the_patients(done: tuple[Path, dict[str, An
         true, found, both = (sum(getattr(each, part) for each in mine) for part in ("true", "found", "both"))
         assert (len(mine), true, found) == (row["slices"], row["true_voxels"], row["found_voxels"])
         assert row["dice"] == pytest.approx(2 * both / (true + found), abs=1e-6)
+
+
+def test_a_patient_who_cannot_be_read_is_left_out_and_named(
+    model: Path, heads: Path, folds: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    broken = next(heads.glob(f"{NAMES[0]}*/*_2.tif"))
+    broken.write_bytes(broken.read_bytes()[:200])
+    scores = evaluate(model, heads, tmp_path / "out", folds=folds, fold=0, settings=CPU)
+    assert scores["patients"] == [
+        row | {"seconds": scores["patients"][0]["seconds"]} for row in done[1]["patients"][1:]
+    ]
+    assert [entry["patient"] for entry in scores["left_out"]] == [NAMES[0]]
+    for page in ("table.md", "report.html"):
+        assert f"Left out: {NAMES[0]} ({broken.name}: the TIFF ends" in (tmp_path / "out" / page).read_text()
+    assert redo_tables([tmp_path / "out"])["left_out"] == scores["left_out"]
+    for path in heads.glob(f"{NAMES[1]}*/*_2.tif"):
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="no patient can be scored"):
+        evaluate(model, heads, tmp_path / "none", folds=folds, fold=0, settings=CPU)
+
+
+@pytest.mark.parametrize("end", [".nii", ".nii.gz"])
+def test_volumes_are_drawn_and_what_was_moved_is_said(
+    make_model: Model, draw: Callable[..., Any], end: str, tmp_path: Path
+) -> None:
+    for number in range(3):
+        images, truth = draw(number)
+        for name, values in (("", images), ("_mask", truth.astype(np.uint8))):
+            (tmp_path / "set").mkdir(exist_ok=True)
+            image = nib.Nifti1Image(values.transpose(2, 1, 0), np.diag([1.0, 1, 4, 1]))
+            nib.save(image, tmp_path / "set" / f"p{number}{name}{end}")
+    model = make_model(tmp_path / "m", preprocessing=PreprocessSettings(size=64))
+    evaluate(model, tmp_path / "set", tmp_path / "out", settings=CPU)
+    assert (tmp_path / "out" / "report.html").read_text().count("<img") == 9
+    for path in (tmp_path / "out").glob("masks/*/*"):
+        path.unlink()
+    redo_tables([tmp_path / "out"], tmp_path / "again")
+    page = (tmp_path / "again" / "report.html").read_text()
+    assert page.count("<img") == 0
+    assert page.count("Not drawn") == 3

@@ -16,8 +16,8 @@ SAID = {"version": "3", "data": {"set": "phantoms"}, "limits": ["Learnt nothing.
 @pytest.fixture(scope="module")
 def scored(make_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("publish")
-    model = make_model(folder / "run", "attention-unet", data={"patients": ["somebody"]})
-    write_phantom_case(1, folder / "set", slices=2, size=64)
+    held = write_phantom_case(1, folder / "set", slices=2, size=64).name
+    model = make_model(folder / "run", "attention-unet", data={"patients": ["somebody"], "held_out": [held]})
     return model, evaluate(model, folder / "set", folder / "out", settings=Settings(device="cpu", precision="fp32"))
 
 
@@ -26,7 +26,7 @@ def test_the_card_quotes_the_evaluation_and_the_weights_stay(scored, tmp_path):
     publish(model, scores, tmp_path / "shipped", **SAID)
     card = load_card(tmp_path / "shipped")
     assert (card.name, card.version, card.licence) == ("shipped", "3", "none")
-    assert card.data == {"set": "phantoms", "patients": ["somebody"]}
+    assert card.data == {"set": "phantoms", **load_card(model).data}
     assert card.metrics["figures"]["dice"]["mean"] == scores["figures"]["dice"]["mean"]
     assert card.weights == load_card(model).weights
     load_network(tmp_path / "shipped")

@@ -61,14 +61,34 @@ def test_names_told_by_another_rule_do_not_say_who_is_new(
     strange = evaluate(folder, tmp_path / "others", tmp_path / "strange", settings=CPU)
     for scores in (said, divided, strange):
         assert scores["held_out"] == "unknown"
-    assert "tells patients by another rule" in (tmp_path / "said" / "table.md").read_text()
+    assert "not known whether these patients are new" in (tmp_path / "said" / "table.md").read_text()
     assert [row["patient"] for row in strange["patients"]] == ["Anna"]
 
 
 def test_the_same_rule_says_who_is_new(model: Model, visits: Path, tmp_path: Path) -> None:
-    folder = model(patients=["P03"], patient_rule={"pattern": VISITS})
+    folder = model(patients=["P03"], held_out=["P01"], watched=["P02"], patient_rule={"pattern": VISITS})
     for name, patients in (("told", VISITS), ("card", None)):
         assert evaluate(folder, visits, tmp_path / name, patients=patients, settings=CPU)["held_out"] == "yes"
+
+
+def test_a_name_that_the_card_does_not_list_does_not_say_who_is_new(
+    model: Model, visits: Path, tmp_path: Path, write: Write
+) -> None:
+    folder = model(patients=["P03"], held_out=["P01"], patient_rule={"pattern": VISITS})
+    assert evaluate(folder, visits, tmp_path / "names", settings=CPU)["held_out"] == "unknown"
+    write(tmp_path / "learnt", "P03-v1", 7)
+    run = {"learnt": tmp_path / "learnt", "settings": CPU}
+    assert evaluate(folder, visits, tmp_path / "contents", **run)["held_out"] == "yes"
+    others = model(patients=["P03", "P04"], patient_rule={"pattern": VISITS})  # of whom one is not there to compare
+    assert evaluate(others, visits, tmp_path / "some", **run)["held_out"] == "unknown"
+
+
+def test_a_patient_of_the_cancer_genome_atlas_is_known_by_hyphens_too(
+    model: Model, tmp_path: Path, write: Write
+) -> None:
+    write(tmp_path / "set", "TCGA-CS-4941-flair", 1)
+    with pytest.raises(InputError, match="learnt from 1 of the 1 patients"):
+        evaluate(model(patients=["TCGA_CS_4941"]), tmp_path / "set", tmp_path / "out", settings=CPU)
 
 
 def test_a_card_without_a_rule_may_call_a_patient_by_a_case(model: Model, tmp_path: Path, write: Write) -> None:

@@ -1,0 +1,42 @@
+"""What makes a model, so that two runs, a run and its options, or a model and its scores can be held together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from core.model_card import ModelCard
+from training.options import TrainOptions
+
+
+def recipe_of(card: ModelCard) -> list[Any]:
+    """That of a trained model."""
+    network = card.network
+    return _plain(card.recipe, asdict(card.preprocessing), network.name, network.filters, card.neighbours)
+
+
+def recipe_scored(scores: Mapping[str, Any]) -> list[Any]:
+    """That of the run whose scores these are, see `training.experiment.work_off`."""
+    run, model = scores.get("run", {}), scores["models"][0]
+    told = run.get("recipe") or {}
+    return _plain(told, run.get("preprocessing"), model["network"], model["filters"], model.get("neighbours", 0.0))
+
+
+def is_made_by(scores: Mapping[str, Any], options: TrainOptions) -> bool:
+    """Whether scores are of the run that options ask for."""
+    preprocessing = replace(options.preprocessing, shrink=options.course[-1].shrink)
+    scored = scores.get("run", {}).get("preprocessing") or {}
+    if len(named := scored.get("channels", ())) == len(preprocessing.channels):
+        preprocessing = replace(preprocessing, channels=tuple(named))  # a set may have names of its own for them
+    asked = _plain(options.recipe, asdict(preprocessing), options.network, options.filters, options.neighbours)
+    return asked == recipe_scored(scores)
+
+
+def _plain(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
+    """As JSON has it, without changes of batches of no strength: an older run does not name those that came later."""
+    changes = recipe.get("augmentation", {})
+    felt = {**recipe, "augmentation": {name: strength for name, strength in changes.items() if strength}}
+    plain: list[Any] = json.loads(json.dumps([felt, *rest]))
+    return plain
