@@ -222,7 +222,9 @@ def test_the_last_epoch_is_watched_and_a_finished_run_keeps_its_figures(options,
     figures = train(short).figures
     assert set(figures) == {"loss", "inner_dice", "inner_dice_median"}
     assert train(short).figures == figures
-    assert load_card(short.out / "model").metrics["last_epoch"] == figures
+    card = load_card(short.out / "model")
+    assert card.metrics["last_epoch"] == figures
+    assert any("does not say" in sentence for sentence in card.limits)
 
 
 def test_the_card_names_the_channel_that_was_learnt_from(options, tmp_path):
