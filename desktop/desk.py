@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +87,7 @@ class Desk(QObject):
         self.masks, self.judge = Masks(self), Judge(self)
         self.segmenting.found.connect(self.masks.found)
         self.segmenting.failed.connect(lambda name, code, detail: self.masks.show_notice())
-        self.handover = Handover(self.tasks, self)
-        self.handover.told.connect(self.told)
+        self.handover = Handover(self)
         self.models, self.model_problem = find_models(settings.model)
         self.in_list: list[Case] = []
         self.order: list[Case] = []  # the list, or the one before if the shown case has dropped out since
@@ -157,14 +156,15 @@ class Desk(QObject):
         self.show(last or review.cases[0], reader if last else None)
         looks = review.looks()
         sources_by_name = [case.source for case in review.cases if case.name in looks]
-        self.tasks.run(lambda: changed_looks(sources_by_name, looks), lambda names: self._changed(review, names))
+        self.tasks.run(lambda: changed_looks(sources_by_name, looks), lambda names: self._changed(review, names, looks))
         if store.notice:
             self.told.emit(store.notice)
 
-    def _changed(self, review: Review, names: Sequence[str]) -> None:
+    def _changed(self, review: Review, names: Sequence[str], looks: Mapping[str, str]) -> None:
+        """These files look different from `looks`; a case that was read since is known better than that."""
         if review is self.review and names:
-            shown = self.reader.case.name if self.reader.case else None
-            review.files_changed(name for name in names if name != shown or self.reader.opened is None)
+            now = review.looks()
+            review.files_changed(n for n in names if n not in self.in_memory and now.get(n) == looks[n])
             self.listed.emit()
 
     def unsaved(self) -> int:
@@ -186,7 +186,7 @@ class Desk(QObject):
         for timer in self._timers.values():
             timer.stop()
         self.segmenting.close()
-        self.handover.stop()
+        self.handover.close()
         self.thumbnails.close()
         self.tasks.close()
         self._end()
@@ -262,11 +262,12 @@ class Desk(QObject):
         if opened.finding:
             review.was_found(case, review.threshold(case), opened.finding.summary)
         self.in_memory[case.name] = opened
-        while len(self.in_memory) > KEPT_OPEN or (
-            len(self.in_memory) > 1 and _size(self.in_memory.values()) > KEPT_BYTES
-        ):
-            first = next(name for name in self.in_memory if name != case.name)
-            del self.in_memory[first]
+        # The shown case is in use: to forget it would free nothing, and its mask would find it no more.
+        spare = [
+            name for name in self.in_memory if name != case.name and self.in_memory[name] is not self.reader.opened
+        ]
+        while spare and (len(self.in_memory) > KEPT_OPEN or _size(self.in_memory.values()) > KEPT_BYTES):
+            del self.in_memory[spare.pop(0)]
         if self._wanted and self._wanted[0] is case:
             self._show_opened(case, opened)
         self.listed.emit()
@@ -313,6 +314,8 @@ class Desk(QObject):
         self.listed.emit()
 
     def _show_opened(self, case: Case, opened: Opened) -> None:
+        if self.review:
+            self.review.was_read(case, opened.look, opened.image)  # verdicts and notes are bound to what is shown
         state = self._wanted[1] if self._wanted else {}
         index = state.get("slice")
         self.reader.show_case(case, opened, index if isinstance(index, int) else None)
@@ -368,6 +371,13 @@ class Desk(QObject):
         """Write masks, tables and report, behind the window."""
         if self.review:
             self.handover.begin(self.review, folder, self.names)
+
+    def stop(self) -> None:
+        """Stop what the bar shows: the export, else segmenting."""
+        if self.handover.progress:
+            self.handover.stop()
+        else:
+            self.segmenting.stop()
 
 
 def _view_of(store: Store) -> dict[str, Any]:

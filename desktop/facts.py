@@ -22,12 +22,15 @@ def tally(desk: Desk) -> tuple[int, int, int]:
 
 
 def work(desk: Desk) -> tuple[str, float, float | None]:
-    """What is being segmented, how far, and how long it will take."""
+    """What is being exported or segmented, how far, and how long segmenting will take."""
+    if desk.handover.progress:
+        done, total = desk.handover.progress
+        return f"Exporting {min(done + 1, total):,} of {total:,}", done / max(total, 1), None
     segmenter = desk.segmenting.segmenter
     if not segmenter.busy:
         return "", 0.0, None
-    done, total, remaining = segmenter.progress()
-    return f"Segmenting {min(int(done) + 1, total):,} of {total:,}", done / max(total, 1), remaining
+    cases, total, remaining = segmenter.progress()
+    return f"Segmenting {min(int(cases) + 1, total):,} of {total:,}", cases / max(total, 1), remaining
 
 
 def engine(desk: Desk) -> str:

@@ -23,7 +23,7 @@ def handlers(window: MainWindow) -> dict[str, Callable[[], object]]:
         "open": window.ask_folder,
         "bundled": lambda: desk.open_bundled(),
         "segment_all": lambda: desk.masks.segment_all(),
-        "cancel": lambda: desk.segmenting.stop(),
+        "cancel": lambda: desk.stop(),
         "export": window.ask_export,
         "quit": window.close,
         "accept": lambda: desk.judge.accept(go_on=True),

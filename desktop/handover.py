@@ -9,7 +9,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from core.errors import MetsegError
 from desktop.session.cases import Case
-from desktop.session.export import Entry, Exported, export_review
+from desktop.session.export import VERDICTS, Entry, Exported, export_review
 from desktop.session.faults import explain
 from desktop.session.review import Review
 from desktop.session.verdicts import State
@@ -17,43 +17,72 @@ from desktop.tasks import Tasks
 
 
 class Handover(QObject):
-    """One export at a time.
+    """One export at a time, in a thread of its own.
+
+    Attributes:
+        progress: cases written and cases in all; None while nothing is exported.
 
     Signals:
-        told(str): how it goes.
+        told(str): how it ended, or why it does not begin.
+        changed(): progress.
         finished(object): an `Exported`, or the error.
     """
 
     told = pyqtSignal(str)
+    changed = pyqtSignal()
     finished = pyqtSignal(object)
     _step = pyqtSignal(int, int)
 
-    def __init__(self, tasks: Tasks, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._tasks = tasks
+        self._tasks = Tasks(1, self)
         self._stop = threading.Event()
-        self._step.connect(lambda done, total: self.told.emit(f"Exporting case {done:,} of {total:,}"))
+        self.progress: tuple[int, int] | None = None
+        self._step.connect(lambda done, total: self._go_on((done, total)))
+
+    def _go_on(self, progress: tuple[int, int] | None) -> None:
+        self.progress = progress
+        self.changed.emit()
+
+    def may_begin(self) -> bool:
+        """Whether no other export runs; says so where one does."""
+        if self.progress is not None:
+            self.told.emit("An export is being written; wait for its end, or stop it, before another.")
+        return self.progress is None
 
     def begin(self, review: Review, folder: Path, names: bool) -> None:
         """Write the accepted masks, and tables and report of all cases."""
+        if not self.may_begin():
+            return
         self._stop.clear()
+        self._go_on((0, len(review.cases)))
         entries = [entry_of(review, case, names) for case in review.cases]
-        inputs = review.inputs
+        inputs, record = review.inputs, review.record_hash()
         self._tasks.run(
-            lambda: export_review(entries, inputs, folder, self._step.emit, self._stop.is_set), self._done, self._failed
+            lambda: export_review(entries, inputs, folder, self._step.emit, self._stop.is_set, record),
+            self._done,
+            self._failed,
         )
 
     def stop(self) -> None:
         """Stop as soon as the present case is written."""
         self._stop.set()
 
+    def close(self) -> None:
+        """Stop, and wait until it has."""
+        self.stop()
+        self._tasks.close()
+
     def _done(self, exported: Exported) -> None:
-        problems = f"; {len(exported.problems)} cases could not be read" if exported.problems else ""
+        self._go_on(None)
+        count = len(exported.problems)
+        problems = f"; {count:,} with a problem, which {VERDICTS} names" if count else ""
         masks = "1 accepted mask" if exported.masks == 1 else f"{exported.masks:,} accepted masks"
         self.told.emit(f"Exported {masks}, tables and report{problems}")
         self.finished.emit(exported)
 
     def _failed(self, error: Exception) -> None:
+        self._go_on(None)
         self.told.emit(f"Not exported: {error if isinstance(error, MetsegError) else explain(error)}")
         self.finished.emit(error)
 
@@ -75,5 +104,5 @@ def entry_of(review: Review, case: Case, names: bool) -> Entry:
         model=about.model if about else "",
         threshold=about.threshold if about else None,
         mask_sha256=(about.mask or "") if about else "",
-        write=case.state is State.ACCEPTED and mask is not None,
+        write=case.state is State.ACCEPTED,
     )

@@ -37,7 +37,9 @@ class Judge:
             self._desk.told.emit(review.store.notice or "This review is read-only.")
         elif why_not := _why_not(case, opened, kind):
             self._desk.told.emit(why_not)
-        elif review.decide(case, kind, opened.finding if opened else None, reason) is not None:
+        elif review.decide(case, kind, opened.finding if opened else None, reason) is None:
+            self._desk.told.emit("This verdict was not taken, for the images shown are not known; show this case anew.")
+        else:
             self._desk.told.emit(
                 f"{case.label(self._desk.names)}: {case.state}" + (f", {reason.lower()}" if reason else "")
             )
@@ -64,11 +66,14 @@ class Judge:
                 self._desk.show(case)
         self._desk.listed.emit()
 
-    def write_note(self, case: Case, text: str) -> None:
-        """Keep the note on a case."""
-        if self._desk.review:
-            self._desk.review.set_note(case, text)
-            self._desk.told.emit("")
+    def write_note(self, case: Case, text: str) -> bool:
+        """Keep the note on a case; whether it is kept."""
+        review = self._desk.review
+        if review is None or review.set_note(case, text):
+            return True
+        unknown = "This note is not kept yet, for the images shown are not known; show this case anew."
+        self._desk.told.emit(review.store.notice if review.read_only else unknown)
+        return False
 
 
 def _why_not(case: Case, opened: Opened | None, kind: Kind) -> str:

@@ -26,6 +26,7 @@ from desktop import facts
 from desktop.actions import KeyGuard, fill_menus, make_actions
 from desktop.desk import Desk, Settings
 from desktop.handlers import LOOKS, handlers
+from desktop.session.cases import Case
 from desktop.session.verdicts import Kind, State
 from desktop.tasks import make_timer
 from desktop.theme import PANEL, RIGHT_PX
@@ -57,7 +58,7 @@ class MainWindow(QMainWindow):
         if bar:
             fill_menus(bar, self.actions_)
         self.list = CaseList(self.desk.thumbnails.get)
-        self.verdicts = VerdictPanel(self.actions_)
+        self.verdicts = VerdictPanel(self.actions_, self._keep_note)
         self.lesions = LesionTable()
         self.display = DisplayPanel(self.actions_)
         self.status = StatusLine()
@@ -134,13 +135,14 @@ class MainWindow(QMainWindow):
         desk.opening_failed.connect(self.start.message.setText)
         desk.view_restored.connect(self._restore_view)
         desk.segmenting.changed.connect(self._show_work)
+        desk.handover.changed.connect(self._show_work)
+        desk.handover.told.connect(lambda text: self.tell(text, lasting=True))
         desk.thumbnails.ready.connect(self.list.redraw)
         self.list.chosen.connect(desk.show)
         self.list.changed.connect(self._relist)
         for signal in (self.list.chosen, self.list.left, self.reader.series.chosen, self.verdicts.left):
             signal.connect(self._leave_text)
         self.verdicts.reason_given.connect(lambda reason: desk.judge.decide(Kind.REJECT, reason))
-        self.verdicts.note_written.connect(desk.judge.write_note)
         self.lesions.chosen.connect(reader.go_to_lesion)
         reader.lesion_changed.connect(self.lesions.select)
         reader.slice_changed.connect(lambda _: self._show_overlap())
@@ -153,7 +155,7 @@ class MainWindow(QMainWindow):
         self.display.preset_picked.connect(reader.pick_preset)
         self.display.model_picked.connect(desk.masks.pick_model)
         self.display.series_picked.connect(lambda index: desk.choose_series(desk.choices[index].key))
-        self.status.stop_asked.connect(desk.segmenting.stop)
+        self.status.stop_asked.connect(desk.stop)
 
     # Opening
 
@@ -169,7 +171,7 @@ class MainWindow(QMainWindow):
 
     def ask_export(self) -> None:
         """Let a folder be picked for what is handed over."""
-        if self.desk.review is None:
+        if self.desk.review is None or not self.desk.handover.may_begin():
             return
         folder = QFileDialog.getExistingDirectory(self, "Export into an empty folder")
         if folder:
@@ -202,8 +204,7 @@ class MainWindow(QMainWindow):
         review = desk.review
         self.pages.setCurrentWidget(self.reading if review else self.start)
         self.status.set_review(*facts.tally(self.desk))
-        if review:
-            self.status.set_saved(review.saved, review.read_only, review.problem)
+        self._show_saved()
         self._relist()
         self._show_verdict()
 
@@ -275,12 +276,22 @@ class MainWindow(QMainWindow):
         self.status.set_work(*facts.work(self.desk))
         self.status.device.setText(facts.engine(self.desk))
 
-    def tell(self, text: str) -> None:
-        """A word in the status line, for a few seconds."""
+    def tell(self, text: str, *, lasting: bool = False) -> None:
+        """A word in the status line, for a few seconds, or until there is something else to say."""
         self.status.message.setText(text)
-        self._message.start()
-        if self.desk.review:
-            review = self.desk.review
+        if lasting:
+            self._message.stop()
+        else:
+            self._message.start()
+        self._show_saved()
+
+    def _keep_note(self, case: Case, text: str) -> bool:
+        kept = self.desk.judge.write_note(case, text)
+        self._show_saved()
+        return kept
+
+    def _show_saved(self) -> None:
+        if review := self.desk.review:
             self.status.set_saved(review.saved, review.read_only, review.problem)
 
     def reject_case(self) -> None:
@@ -320,7 +331,15 @@ class MainWindow(QMainWindow):
 
     def may_lose(self, unsaved: int) -> bool:
         """Ask whether the window shall close though something could not be saved."""
-        text = f"{unsaved} entries of this review could not be written to the disk. Close, and lose them?"
+        return self._may_close(
+            f"{unsaved} entries of this review could not be written to the disk. Close, and lose them?"
+        )
+
+    def may_cut(self) -> bool:
+        """Ask whether the window shall close though an export is being written."""
+        return self._may_close("An export is being written. Close, and leave it incomplete?")
+
+    def _may_close(self, text: str) -> bool:
         buttons = QMessageBox.StandardButton.Close | QMessageBox.StandardButton.Cancel
         answer = QMessageBox.warning(self, TITLE, text, buttons, QMessageBox.StandardButton.Cancel)
         return answer is QMessageBox.StandardButton.Close
@@ -335,7 +354,8 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self.verdicts.flush()
         unsaved = self.desk.unsaved()
-        if unsaved and event and not self.may_lose(unsaved):
+        refused = (unsaved and not self.may_lose(unsaved)) or (self.desk.handover.progress and not self.may_cut())
+        if refused and event:
             event.ignore()
             return
         self._message.stop()

@@ -47,11 +47,12 @@ class Masks:
 
     def found(self, name: str) -> None:
         """A case was segmented: take the result if the case is in memory, and draw it if it is shown."""
-        review, opened = self._desk.review, self._desk.in_memory.get(name)
+        review, reader = self._desk.review, self._desk.reader
         model = review.model if review else None
         if review is None or model is None:
             return
         case = next(case for case in review.cases if case.name == name)
+        opened = reader.opened if reader.case is case else self._desk.in_memory.get(name)
         self._desk.listed.emit()
         if opened is None:
             return
@@ -103,17 +104,15 @@ class Masks:
         text = ask = ""
         if case and review and not case.undecided:
             failure = self._desk.segmenting.failures.get(case.name)
-            if review.store.notice:
-                text = review.store.notice
-            elif review.model is None:
-                text = self._desk.model_problem
-            elif self._uncounted is not None and self._uncounted is self._desk.reader.opened:
+            if self._uncounted is not None and self._uncounted is self._desk.reader.opened:
                 text, ask = "The lesions at this threshold could not be counted.", "Try again"
             elif failure and self._channel_needed(case):
                 text = "The channels of this case differ, and nothing says which one the model should take."
                 ask = "Segment the shown channel"
             elif failure:
                 text, ask = f"This case was not segmented: {failure}", "Try again"
+            else:
+                text = review.store.notice or ("" if review.model else self._desk.model_problem)
         self._desk.reader.say(text, ask)
 
     def preview_threshold(self, threshold: float) -> None:

@@ -14,6 +14,7 @@ from desktop.session.segmenter import DIED, Ask, Message, Segmenter
 
 AHEAD = 2
 STOPPED_SHORT = "The segmentation ended unexpectedly, perhaps for want of memory."
+OTHER_WEIGHTS = "The model's files were replaced since this window was opened; open it anew."
 
 
 class Segmenting(QObject):
@@ -88,21 +89,24 @@ class Segmenting(QObject):
         self.segmenter.close()
 
     def _hear(self, message: Message) -> None:
-        name = self.segmenter.heard(message)
-        review = self.review
-        if name is None or review is None:
-            return
+        ask = self.segmenter.heard(message)
         self.device = str(message.values.get("device", self.device))
-        case = next((case for case in review.cases if case.name == name), None)
-        if case is not None:
-            if message.event == "done":
-                values = message.values
-                if case.image in (None, values["image"]):
-                    case.image = case.image or values["image"]
-                    review.was_found(case, values["threshold"], Summary(**values["summary"]))
-                self.found.emit(name)
-            elif message.event in ("failed", DIED):
-                detail = message.values.get("detail", STOPPED_SHORT)
-                self.failures[name] = detail
-                self.failed.emit(name, message.values.get("code", DIED), detail)
+        if ask and self.review and message.event != "progress":
+            self._take(self.review, ask, message)
         self.changed.emit()
+
+    def _take(self, review: Review, ask: Ask, message: Message) -> None:
+        """Take an answer, but only for the very case, series and weights that it was made of."""
+        name, values = ask.source.name, message.values
+        case = next((case for case in review.cases if case.name == name), None)
+        if case is None or review.model is None or (case.source, case.series) != (ask.source, ask.series):
+            return
+        if message.event == "done" and values["weights"] == review.model.weights:
+            if case.image in (None, values["image"]):
+                case.image = case.image or values["image"]
+                review.was_found(case, values["threshold"], Summary(**values["summary"]))
+            self.found.emit(name)
+        elif message.event in ("done", "failed", DIED):
+            detail = values.get("detail", OTHER_WEIGHTS if message.event == "done" else STOPPED_SHORT)
+            self.failures[name] = detail
+            self.failed.emit(name, values.get("code", message.event), detail)

@@ -33,7 +33,7 @@ SHORTCUTS = (
     Shortcut("open", "Open folder…", "File", ("Ctrl+O",)),
     Shortcut("bundled", "Open the bundled cases", "File"),
     Shortcut("segment_all", "Segment all cases", "File", ("Ctrl+Return",)),
-    Shortcut("cancel", "Stop segmenting", "File", ("Ctrl+.",)),
+    Shortcut("cancel", "Stop exporting or segmenting", "File", ("Ctrl+.",)),
     Shortcut("export", "Export…", "File", ("Ctrl+E",)),
     Shortcut("quit", "Quit", "File", ("Ctrl+Q",)),
     Shortcut("accept", "Accept and go on", "Verdict", ("Return", "Enter"), verdict=True),

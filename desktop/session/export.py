@@ -21,7 +21,7 @@ from core.measure.dice import dice
 from core.scan import Lesion, Scan, ScanSource
 from core.system import VERSION
 from desktop.session.report import Page, picture_of, write_page
-from desktop.session.results import PackedMask, image_id, lesions_in, unpack_mask
+from desktop.session.results import PackedMask, image_id, lesions_in, mask_hash, unpack_mask
 from desktop.session.verdicts import Event
 
 MASKS, VERDICTS, LESIONS, RECORD, REPORT = "masks", "verdicts.csv", "lesions.csv", "review.json", "report.html"
@@ -40,7 +40,7 @@ class Entry:
         series: which one was reviewed, where the files hold several.
         event: the verdict that holds, or None.
         mask: the mask that the verdict was given on, packed, for of all cases they are many; None where there is none.
-        write: whether the mask is written.
+        write: whether the mask is written, as of an accepted case.
     """
 
     source: ScanSource
@@ -72,6 +72,7 @@ def export_review(
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    record: str = "",
 ) -> Exported:
     """Write masks, tables and report into a new or empty folder.
 
@@ -121,15 +122,16 @@ def export_review(
             progress(index + 1, len(entries))
     write_text(folder / VERDICTS, csv_text(VERDICT_COLUMNS, rows))
     write_text(folder / LESIONS, lesions_csv(lesion_rows))
-    write_json(folder / RECORD, _record(rows, lesion_rows))
+    write_json(folder / RECORD, _record(rows, lesion_rows, record))
     write_page(folder / REPORT, pages)
     return Exported(folder, masks, tuple(problems))
 
 
-def _record(rows: Sequence[dict[str, object]], found: Sequence[dict[str, Any]]) -> dict[str, object]:
+def _record(rows: Sequence[dict[str, object]], found: Sequence[dict[str, Any]], record: str) -> dict[str, object]:
     """Verdicts and lesions for programs."""
     cases = [{**row, "found": each["result"]["lesions"]} for row, each in zip(rows, found, strict=True)]
-    return {"kind": "metseg-review", "metseg": VERSION, "research_use_only": RESEARCH_ONLY, "cases": cases}
+    about = {"metseg": VERSION, "research_use_only": RESEARCH_ONLY, "record_sha256": record}
+    return {"kind": "metseg-review", **about, "cases": cases}
 
 
 def _write(files: Sequence[RawFile], folder: Path) -> None:
@@ -144,11 +146,15 @@ def _write(files: Sequence[RawFile], folder: Path) -> None:
 def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:
     """A case's mask, unpacked when its turn has come; None where there is none."""
     if entry.mask is None:
+        if entry.write:
+            raise InputError("the mask that was judged is not in the record any more; judge this case again")
         return None
     if entry.image is not None and image_id(scan, entry.series) != entry.image:
         raise InputError("the files were changed since this case was reviewed; open it again")
     try:
         mask = unpack_mask(*entry.mask)
+        if mask_hash(mask) != entry.mask_sha256:
+            raise ValueError("another mask than the one that was judged")
     except ValueError as error:
         raise InputError("the mask that was judged is damaged in the record; judge this case again") from error
     if mask.shape != scan.shape:

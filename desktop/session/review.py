@@ -60,12 +60,13 @@ class Review:
     def _load(self) -> None:
         try:
             self._events = list(self.store.events())
+            self._number = 0 if self.read_only else self.store.last_number()
             self._notes, self._images = self.store.notes(), self.store.images()
             self._summaries, self._choices = self.store.summaries(), self.store.choices()
             self._series = self.store.series()
         except sqlite3.Error as error:
             self._events, self._notes, self._images, self._summaries, self._choices = [], {}, {}, {}, {}
-            self._series = {}
+            self._series, self._number = {}, 0
             self.problem = f"The record of this review cannot be read ({error})."
         self._refold()
 
@@ -245,8 +246,8 @@ class Review:
         target: int | None,
         mask: tuple[str, tuple[int, int, int], bytes] | None,
     ) -> Event:
-        number = self._events[-1].number + 1 if self._events else 1
-        event = Event(number, _now(), self._who, name, about, kind, reason, target)
+        self._number += 1
+        event = Event(self._number, _now(), self._who, name, about, kind, reason, target)
         self._events.append(event)
         self.unsaved.append((event, mask))
         self.save_again()
@@ -276,19 +277,31 @@ class Review:
         self.problem = ""
         return True
 
-    def set_note(self, case: Case, text: str) -> None:
-        """Keep the reviewer's note on a case that was read."""
-        if self.read_only or case.image is None or text == case.note:
-            return
+    def set_note(self, case: Case, text: str) -> bool:
+        """Keep the reviewer's note on a case that was read; whether it is kept."""
+        if text == case.note:
+            return True
+        if self.read_only or case.image is None:
+            return False
         image, at = case.image, _now()
         case.note = self._notes[image] = text
         self._keep("note", image, lambda: self.store.set_note(image, case.name, text, at))
+        return True
+
+    def record_hash(self) -> str:
+        """Of the record's last entry on the disk; a copy of it shows later whether the record was rewritten."""
+        with suppress(sqlite3.Error):
+            return self.store.last_hash()
+        return ""
 
     def judged_mask(self, case: Case) -> PackedMask | None:
         """The very mask that the verdict on a case was given on, packed; None where there was none."""
         event = self.last_event(case)
         if event is None or event.about.mask is None:
             return None
+        for _, mask in self.unsaved:
+            if mask and mask[0] == event.about.mask:
+                return mask[2], mask[1]
         with suppress(sqlite3.Error):
             return self.store.mask(event.about.mask)
         return None

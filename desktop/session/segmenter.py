@@ -39,6 +39,17 @@ class Ask:
     results: Path
 
 
+@dataclass(slots=True)
+class Job:
+    """An ask that the process works on. Once it is cancelled, nothing that it still says is an answer."""
+
+    number: int
+    ask: Ask
+    begun: float
+    share: float = 0.0
+    cancelled: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What the worker says: `event` is progress, done, failed, cancelled or died."""
@@ -59,22 +70,21 @@ class Segmenter:
         self._tell = tell
         self._process: subprocess.Popen[str] | None = None
         self._ended: subprocess.Popen[str] | None = None  # whose output has ended, though it may not be gone yet
-        self._waiting: list[tuple[str, Ask]] = []
-        self._running: tuple[int, str, float] | None = None
+        self._waiting: dict[str, Ask] = {}
+        self._running: Job | None = None
         self._next = 1
         self._done = 0
         self._seconds: list[float] = []
-        self._share = 0.0
 
     @property
     def running(self) -> str | None:
         """The case being segmented."""
-        return self._running[1] if self._running else None
+        return self._running.ask.source.name if self._running else None
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """The cases that wait, in order."""
-        return tuple(name for name, _ in self._waiting)
+        return tuple(self._waiting)
 
     @property
     def busy(self) -> bool:
@@ -84,51 +94,55 @@ class Segmenter:
     def progress(self) -> tuple[float, int, float | None]:
         """Cases done (with the running one's share), cases in all, and seconds that remain, where they are known."""
         left = len(self._waiting) + (self._running is not None)
+        share = self._running.share if self._running else 0.0
         remaining = None
         if self._seconds:
-            remaining = sum(self._seconds) / len(self._seconds) * (left - self._share)
-        elif self._running and self._share > 0.05:
-            elapsed = time.monotonic() - self._running[2]
-            remaining = elapsed / self._share * (left - self._share)
-        return self._done + self._share, self._done + left, remaining
+            remaining = sum(self._seconds) / len(self._seconds) * (left - share)
+        elif self._running and share > 0.05:
+            elapsed = time.monotonic() - self._running.begun
+            remaining = elapsed / share * (left - share)
+        return self._done + share, self._done + left, remaining
 
     def submit(self, ask: Ask, *, first: bool = False) -> None:
         """Put a case into the queue, at its front if it is the one being looked at."""
-        name = ask.source.name
-        if self._running and self._running[1] == name:
-            return
+        name, running = ask.source.name, self._running
+        if running and self.running == name and not running.cancelled:
+            if running.ask == ask:
+                return
+            self._cancel_running()  # another model, series or channel is wanted of this case now
         if not self.busy:
             self._done = 0
-        self._waiting = [entry for entry in self._waiting if entry[0] != name or not first]
-        if first:
-            self._waiting.insert(0, (name, ask))
-        elif name not in self.waiting:
-            self._waiting.append((name, ask))
+        # What waits already keeps its place, unless it is to be first, and is done as asked last.
+        self._waiting = ({name: ask} if first else {}) | self._waiting | {name: ask}
         self._go_on()
 
     def cancel(self) -> None:
         """Drop what waits and stop what runs."""
         self._waiting.clear()
-        if self._running:
-            self._send({"cancel": self._running[0]})
+        self._cancel_running()
 
-    def heard(self, message: Message) -> str | None:
-        """Take in a message; the name of the case that it is about, or None for one that is over."""
-        if self._running is None or self._running[0] != message.job:
+    def _cancel_running(self) -> None:
+        if self._running:
+            self._running.cancelled = True
+            self._send({"cancel": self._running.number})
+
+    def heard(self, message: Message) -> Ask | None:
+        """Take in a message; the ask that it answers, or None where nobody waits for the answer any more."""
+        job = self._running
+        if job is None or job.number != message.job:
             return None
-        job, name, begun = self._running
         if message.event == "progress":
             done, total = message.values["done"], max(message.values["total"], 1)
             if done == 0:  # reading and loading the model are no part of the speed
-                self._running = (job, name, time.monotonic())
-            self._share = done / total
-            return name
-        if message.event == "done":
-            self._seconds = [*self._seconds[-9:], time.monotonic() - begun]
-        self._running, self._share = None, 0.0
-        self._done += 1
-        self._go_on()
-        return name
+                job.begun = time.monotonic()
+            job.share = done / total
+        else:
+            if message.event == "done":
+                self._seconds = [*self._seconds[-9:], time.monotonic() - job.begun]
+            self._running = None
+            self._done += 1
+            self._go_on()
+        return None if job.cancelled else job.ask
 
     def close(self) -> None:
         """End the process."""
@@ -150,12 +164,13 @@ class Segmenter:
     def _go_on(self) -> None:
         if self._running or not self._waiting:
             return
-        name, ask = self._waiting.pop(0)
-        job, self._next = self._next, self._next + 1
-        self._running, self._share = (job, name, time.monotonic()), 0.0
+        name = next(iter(self._waiting))
+        ask = self._waiting.pop(name)
+        self._running = Job(self._next, ask, time.monotonic())
+        self._next += 1
         self._send(
             {
-                "job": job,
+                "job": self._running.number,
                 "name": name,
                 "paths": [str(path) for path in ask.source.paths],
                 "series": ask.series,
@@ -201,4 +216,4 @@ class Segmenter:
         self._ended = process
         running = self._running
         if process is self._process and running:
-            self._tell(Message(running[0], DIED, {}))
+            self._tell(Message(running.number, DIED, {}))

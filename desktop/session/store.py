@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from desktop.session.chain import first_break, row_hash
 from desktop.session.results import PackedMask, Summary
 from desktop.session.verdicts import Binding, Event, Kind
 
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, case_name TEXT NOT NULL, image TEXT NOT NULL,
     mask TEXT, model TEXT NOT NULL, weights TEXT NOT NULL, threshold REAL, kind TEXT NOT NULL, reason TEXT NOT NULL,
     target INTEGER);
+CREATE TABLE IF NOT EXISTS links (number INTEGER PRIMARY KEY, previous TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (image TEXT PRIMARY KEY, case_name TEXT NOT NULL, text TEXT NOT NULL, at TEXT);
 CREATE TABLE IF NOT EXISTS masks (
     sha256 TEXT PRIMARY KEY, slices INTEGER, height INTEGER, width INTEGER, bits BLOB NOT NULL);
@@ -36,8 +38,9 @@ CREATE TABLE IF NOT EXISTS choices (image TEXT PRIMARY KEY, threshold REAL, chan
 CREATE TABLE IF NOT EXISTS series (name TEXT PRIMARY KEY, key TEXT, choices TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-TABLES = ("events", "notes", "masks", "cases", "summaries", "choices", "series", "view")
+TABLES = ("events", "links", "notes", "masks", "cases", "summaries", "choices", "series", "view")
 EVENT_COLUMNS = "number, at, who, case_name, image, mask, model, weights, threshold, kind, reason, target"
+ENTRIES = f"SELECT {EVENT_COLUMNS}, previous FROM events LEFT JOIN links USING (number) ORDER BY number"  # noqa: S608
 
 
 class Store:
@@ -79,6 +82,24 @@ class Store:
             self.notice = (
                 f"The record of this review was damaged and was set aside; {rows} of its entries could be carried over."
             )
+        else:
+            with contextlib.suppress(sqlite3.Error):
+                self.notice = self._doubts()
+
+    def _doubts(self) -> str:
+        """What is odd about entries of the record, which are all kept; "" where nothing is."""
+        gone = self._db.execute("SELECT min(number) FROM links WHERE number NOT IN (SELECT number FROM events)")
+        if number := gone.fetchone()[0]:
+            return f"Entry {number} of this review's record is gone, so it was damaged or edited; the rest is kept."
+        if number := first_break(self._db.execute(ENTRIES)):
+            return (
+                f"Entry {number} of this review's record does not follow from the one before, so it was damaged or "
+                "edited; all is kept."
+            )
+        foreign = f"SELECT count(*) FROM events WHERE kind NOT IN ({', '.join('?' * len(Kind))})"  # noqa: S608
+        if self._db.execute(foreign, tuple(Kind)).fetchone()[0]:
+            return "This review's record holds entries of a newer metseg, which are kept but not shown."
+        return ""
 
     def _open_beside(self, path: Path) -> None:
         """The same review is open in another window."""
@@ -116,8 +137,18 @@ class Store:
         """All events, in order. One that makes no sense is passed over."""
         return tuple(_events(self._db.execute(f"SELECT {EVENT_COLUMNS} FROM events ORDER BY number")))  # noqa: S608
 
+    def last_number(self) -> int:
+        """Of the last event, also where it makes no sense here; 0 where there is none."""
+        both = "SELECT number FROM events UNION ALL SELECT number FROM links"
+        return int(self._db.execute(f"SELECT coalesce(max(number), 0) FROM ({both})").fetchone()[0])  # noqa: S608
+
+    def last_hash(self) -> str:
+        """Of the last event, which follows from all before it; "" where there is none."""
+        row = self._db.execute(f"{ENTRIES} DESC LIMIT 1").fetchone()
+        return "" if row is None else row_hash(row)
+
     def add_event(self, event: Event, mask: tuple[str, tuple[int, int, int], bytes] | None = None) -> None:
-        """Write an event, and with it the mask that it is about (hash, shape, packed bits)."""
+        """Write an event, the hash of the one before, and the mask that it is about (hash, shape, packed bits)."""
         about = event.about
         bound = (about.image, about.mask, about.model, about.weights, about.threshold)
         row = (event.number, event.at, event.who, event.case, *bound, event.kind.value, event.reason, event.target)
@@ -125,6 +156,7 @@ class Store:
             if mask is not None:
                 digest, shape, bits = mask
                 self._db.execute("INSERT OR IGNORE INTO masks VALUES (?, ?, ?, ?, ?)", (digest, *shape, bits))
+            self._db.execute("INSERT INTO links VALUES (?, ?)", (event.number, self.last_hash()))
             self._db.execute(f"INSERT INTO events ({EVENT_COLUMNS}) VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
     def mask(self, digest: str) -> PackedMask | None:

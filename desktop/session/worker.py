@@ -4,7 +4,7 @@
           "results": …}
          {"cancel": 1}
     out  {"job": 1, "event": "progress", "done": 3, "total": 20}
-         {"job": 1, "event": "done", "key": …, "image": …, "threshold": …, "summary": {…}}
+         {"job": 1, "event": "done", "key": …, "image": …, "weights": …, "threshold": …, "summary": {…}}
          {"job": 1, "event": "failed", "code": …, "detail": …}   {"job": 1, "event": "cancelled"}
 
 It ends when its input does: no window, no worker.
@@ -81,7 +81,8 @@ class Worker:
             save_result(folder, key, result)
             trim_results(folder)
         summary = find(result, card.threshold, scan).summary
-        self._tell(job, "done", key=key, image=image, threshold=card.threshold, summary=asdict(summary))
+        about = {"image": image, "weights": card.weights.sha256, "threshold": card.threshold}
+        self._tell(job, "done", key=key, **about, summary=asdict(summary))
 
     def _load(self, request: dict[str, Any]) -> Predictor:
         from core.inference.predictor import Predictor

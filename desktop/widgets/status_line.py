@@ -1,4 +1,4 @@
-"""The line at the bottom: how far the review is, whether all is saved, what is being segmented, and on what."""
+"""The line at the bottom: how far the review is, whether all is saved, what is being exported or segmented, on what."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StatusLine(QWidget):
     """The line.
 
     Signals:
-        stop_asked(): segmenting shall stop.
+        stop_asked(): what the bar shows shall stop.
     """
 
     stop_asked = pyqtSignal()
@@ -74,7 +74,7 @@ class StatusLine(QWidget):
         self.saved.setStyleSheet(f"color: {GREEN if saved and not read_only else AMBER};")
 
     def set_work(self, text: str, share: float, seconds: float | None = None) -> None:
-        """What is being segmented; "" for nothing."""
+        """What is being exported or segmented; "" for nothing."""
         remaining = "" if seconds is None else f", {duration(seconds)} left"
         self.work.setText(text + remaining if text else "")
         for widget in (self.bar, self.stop):

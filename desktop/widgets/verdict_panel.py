@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QAction, QKeyEvent
 from PyQt6.QtWidgets import (
@@ -33,18 +35,24 @@ BUTTONS = (
 class VerdictPanel(QWidget):
     """The top of the right column.
 
+    Args:
+        actions: by name; buttons are made of them.
+        keep_note: takes a case and its note, half a second after the last key or when it is left; what it does not
+            keep stays in the field.
+
     Signals:
         reason_given(str): why a case is rejected.
-        note_written(object, str): a case and its note: half a second after the last key, or when it is left.
         left(): the reviewer is done typing.
     """
 
     reason_given = pyqtSignal(str)
-    note_written = pyqtSignal(object, str)
     left = pyqtSignal()
 
-    def __init__(self, actions: dict[str, QAction], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, actions: dict[str, QAction], keep_note: Callable[[Case, str], bool], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
+        self._keep_note = keep_note
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.sign = QLabel()
@@ -122,8 +130,9 @@ class VerdictPanel(QWidget):
         another = (case, case.image) != self._note_of
         if another:
             self.flush()
+            self._dirty = self._dirty and self._note_of is not None and self._note_of[0] is case
             self._note_of = case, case.image
-        if another or not (self._dirty or self.note.hasFocus()):
+        if not self._dirty and (another or not self.note.hasFocus()):
             self._put_note(case.note)
 
     def _put_note(self, text: str) -> None:
@@ -140,8 +149,7 @@ class VerdictPanel(QWidget):
         """Hand over the note now, if it was changed since."""
         self._timer.stop()
         if self._dirty and self._note_of:
-            self._dirty = False
-            self.note_written.emit(self._note_of[0], self.note.toPlainText())
+            self._dirty = not self._keep_note(self._note_of[0], self.note.toPlainText())
 
     def ask_reason(self) -> None:
         """Ask why; the rejection itself is recorded already."""

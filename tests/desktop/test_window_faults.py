@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -190,11 +191,13 @@ def test_menus_and_tooltips_come_from_the_table(qtbot: Any, open_window: OpenWin
 def test_sources_are_never_opened_for_writing(qtbot: Any, open_window: OpenWindow, scans: Path, results: Path) -> None:
     written: list[str] = []
     listening = [True]
+    changing = os.O_WRONLY | os.O_RDWR | os.O_CREAT  # `open` has a mode too, `os.open` has flags alone
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        named = [part for part in arguments[:2] if isinstance(part, str)] if listening and event == "open" else []
-        if len(named) == 2 and named[0].startswith(str(scans)) and set(named[1]) & set("wax+"):
-            written.append(named[0])
+        if listening and event == "open" and not isinstance(arguments[0], int) and arguments[2] & changing:
+            path = os.fsdecode(arguments[0])
+            if path.startswith(str(scans)):
+                written.append(path)
 
     sys.addaudithook(hear)
     window = open_window(scans)
@@ -202,8 +205,11 @@ def test_sources_are_never_opened_for_writing(qtbot: Any, open_window: OpenWindo
     press(window, Key.Key_Return)
     settle(qtbot, window)
     window.close()
-    listening.clear()
     assert written == []
+    os.close(os.open(scans / "heard", os.O_WRONLY | os.O_CREAT))
+    (scans / "heard").open("a").close()
+    listening.clear()
+    assert written == [str(scans / "heard")] * 2
 
 
 def test_a_remembered_view_that_makes_no_sense_is_forgotten(

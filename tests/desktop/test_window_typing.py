@@ -72,6 +72,26 @@ def test_a_note_stays_with_the_case_that_it_was_typed_on(
     assert window.verdicts.note.toPlainText() == ""
 
 
+def test_what_cannot_be_kept_is_told_and_a_note_stays_in_its_field(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    case = window.reader.case
+    case.image = None  # as if nobody knew which images are shown
+    press(window, Key.Key_T)
+    QTest.keyClicks(window.verdicts.note, "left edge")
+    press(window, Key.Key_Escape)
+    window.desk.listed.emit()
+    assert "not kept yet" in window.status.message.text()
+    assert (case.note, window.verdicts.note.toPlainText()) == ("", "left edge")
+    press(window, Key.Key_G)
+    assert "was not taken" in window.status.message.text()
+    window.desk.show(case)
+    press(window, Key.Key_G)
+    assert (case.state, case.note) == (State.FLAGGED, "left edge")
+
+
 def test_a_reason_is_typed_to_its_end_whatever_happens_behind_the_window(
     qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
 ) -> None:

@@ -115,9 +115,16 @@ def test_it_stops_when_asked(entries: list[Entry], scans: Path, tmp_path: Path) 
         export_review(entries, [scans], tmp_path / "out", cancelled=stop)
 
 
-def test_a_damaged_mask_is_named_and_costs_no_other_case(entries: list[Entry], scans: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["damaged", "another", "gone"])
+def test_a_mask_that_is_not_the_judged_one_is_named_and_costs_no_other_case(
+    entries: list[Entry], scans: Path, tmp_path: Path, harm: str
+) -> None:
     assert entries[0].mask is not None
-    entries[0] = replace(entries[0], mask=(b"damaged", entries[0].mask[1]))
+    shape = entries[0].mask[1]
+    masks = {"damaged": (b"damaged", shape), "another": (pack_mask(np.ones(shape, np.bool_)), shape), "gone": None}
+    entries[0] = replace(entries[0], mask=masks[harm])
+    entries[1] = replace(entries[1], state="accepted", write=True)
     exported = export_review(entries, [scans], tmp_path / "out")
-    assert (exported.masks, exported.problems) == (0, ("Case 1",))
-    assert "damaged" in table(tmp_path / "out" / "verdicts.csv")[0]["problem"]
+    assert (exported.masks, exported.problems) == (1, ("Case 1",))
+    problem = table(tmp_path / "out" / "verdicts.csv")[0]["problem"]
+    assert ("not in the record" if harm == "gone" else "damaged") in problem

@@ -9,6 +9,7 @@ from core.errors import SeriesChoice
 from core.io import find_scans
 from core.model_store import load_card
 from core.scan import Scan
+from desktop.handover import entry_of
 from desktop.session.places import session_folder
 from desktop.session.results import Finding, Result, find, unpack_mask
 from desktop.session.review import Model, Review
@@ -129,6 +130,15 @@ def test_a_second_review_of_the_same_scans_is_read_only_and_follows(
     second.store.close()
 
 
+def test_beside_a_window_of_an_older_version_verdicts_are_seen(review: Review, scans: Path, tiny_model: Path) -> None:
+    read_all(review)
+    review.decide(review.cases[0], Kind.FLAG)
+    review.store._db.execute("DROP TABLE links")
+    second = start(scans, tiny_model)
+    assert (second.read_only, second.problem, second.cases[0].state) == (True, "", State.FLAGGED)
+    second.store.close()
+
+
 def test_notes_belong_to_the_image(review: Review) -> None:
     read_all(review)
     case = review.cases[0]
@@ -178,6 +188,35 @@ def test_on_a_full_disk_nothing_is_lost_and_all_is_written_when_there_is_room(
     assert np.array_equal(unpack_mask(*again.judged_mask(again.cases[1])), finding(2).mask)
     read_all(again)
     assert again.cases[2].note == "m" * 100_000
+    again.store.close()
+
+
+def test_a_mask_that_waits_for_room_on_the_disk_is_handed_over_all_the_same(review: Review) -> None:
+    read_all(review)
+    fill_disk(review, True)
+    case, found = review.cases[0], finding(1)
+    review.was_found(case, 0.5, found.summary)
+    assert review.decide(case, Kind.ACCEPT, found, "r" * 100_000)
+    assert (len(review.unsaved), case.state) == (1, State.ACCEPTED)
+    assert np.array_equal(unpack_mask(*review.judged_mask(case)), found.mask)
+    assert np.array_equal(unpack_mask(*entry_of(review, case, names=False).mask), found.mask)
+
+
+def test_an_entry_of_a_newer_version_is_said_and_blocks_no_verdict(
+    review: Review, scans: Path, tiny_model: Path
+) -> None:
+    read_all(review)
+    for case in review.cases[:2]:
+        review.decide(case, Kind.FLAG)
+    with review.store._db as database:
+        database.execute("UPDATE events SET kind = 'edit' WHERE number = 2")
+    review.store.close()
+    again = start(scans, tiny_model)
+    read_all(again)
+    assert "newer metseg" in again.store.notice
+    assert again.decide(again.cases[1], Kind.FLAG)
+    assert again.saved
+    assert [event.number for event in again.store.events()] == [1, 3]
     again.store.close()
 
 

@@ -66,6 +66,44 @@ def test_a_second_window_is_read_only_says_so_and_sees_what_the_first_writes(sto
     third.close()
 
 
+EDITS = {
+    "nothing": ("SELECT 1", ""),
+    "an entry": ("UPDATE events SET reason = 'another' WHERE number = 2", "Entry 3 of"),
+    "an older entry": ("UPDATE events SET who = 'nobody' WHERE number = 1", "Entry 2 of"),
+    "a link": ("UPDATE links SET previous = '' WHERE number = 3", "Entry 3 of"),
+    "a missing link": ("DELETE FROM links WHERE number = 3", "Entry 3 of"),
+    "a missing entry": ("DELETE FROM events WHERE number = 2", "Entry 2 of"),
+    "a missing end": ("DELETE FROM events WHERE number > 2", "Entry 3 of"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_record_is_told_and_kept(store: Store, tmp_path: Path, edit: str) -> None:
+    statement, told = EDITS[edit]
+    store.add_event(event(1))
+    store._db.execute("DROP TABLE links")  # as in a record of an older version
+    store.close()
+    older = Store(tmp_path / "review")
+    for number in (2, 3, 4):
+        older.add_event(event(number))
+    older.close()
+    with sqlite3.connect(tmp_path / "review" / DATABASE) as database:
+        database.execute(statement)
+    database.close()
+    again = Store(tmp_path / "review")
+    assert again.notice.startswith(told)
+    assert bool(again.notice) == bool(told)
+    before, kept = again.last_hash(), again.events()
+    again.add_event(event(again.last_number() + 1))
+    assert again.events()[:-1] == kept
+    assert again.events()[-1].number == 5
+    assert again.last_hash() != before
+    again.close()
+    later = Store(tmp_path / "review")
+    assert later.notice == again.notice
+    later.close()
+
+
 def damage(path: Path, how: str) -> None:
     content = path.read_bytes()
     if how == "no database":

@@ -1,0 +1,125 @@
+"""Exports behind the window: one at a time, with progress, and nothing of how they end is missed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QFileDialog, QMessageBox
+
+from core.io import read_scan
+from tests.desktop.hands import Held, Key, press, settle
+
+OpenWindow = Callable[..., Any]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """No case is exported before this is set."""
+    opened = threading.Event()
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        opened.wait(120)
+        return read_scan(*arguments, **named)
+
+    monkeypatch.setattr("desktop.session.export.read_scan", late)
+    return opened
+
+
+def exporting(qtbot: Any, open_window: OpenWindow, scans: Path, folder: Path) -> Any:
+    """A window that exports into a folder, and has come to its first case."""
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    window.desk.export(folder)
+    return window
+
+
+def test_an_export_has_its_own_thread_and_the_bar_and_refuses_another(
+    qtbot: Any,
+    open_window: OpenWindow,
+    scans: Path,
+    results: Path,
+    gate: threading.Event,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: asked.append("folder") or "")
+    window = exporting(qtbot, open_window, scans, tmp_path / "one")
+    assert window.status.work.text() == "Exporting 1 of 3"
+    assert window.status.stop.isVisible()
+    qtbot.waitUntil(lambda: window.desk.tasks._pool.activeThreadCount() == 0, timeout=120000)
+    press(window, Key.Key_E, Held.ControlModifier)
+    assert (asked, "is being written" in window.status.message.text()) == ([], True)
+    window.desk.export(tmp_path / "two")
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        gate.set()
+    assert (window.status.work.text(), window.status.stop.isVisible()) == ("", False)
+    assert not (tmp_path / "two").exists()
+    record = json.loads((tmp_path / "one" / "review.json").read_text(encoding="utf-8"))
+    assert record["record_sha256"] == window.desk.review.store.last_hash() != ""
+
+
+def test_how_an_export_ended_stands_there_until_something_else_is_said(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, gate: threading.Event, tmp_path: Path
+) -> None:
+    gate.set()
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    with window.desk.review.store._db as database:
+        database.execute("DELETE FROM masks")
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        window.desk.export(tmp_path / "out")
+    told = window.status.message.text()
+    assert told.startswith("Exported 0 accepted masks")
+    assert "1 with a problem" in told
+    assert not window._message.isActive()  # it does not go by itself
+    press(window, Key.Key_T)
+    QTest.keyClicks(window.verdicts.note, "small")
+    press(window, Key.Key_Escape)
+    assert (window.reader.case.note, window.status.message.text()) == ("small", told)
+    press(window, Key.Key_G)
+    assert "flagged" in window.status.message.text()
+    assert window._message.isActive()
+
+
+def test_an_export_is_stopped_by_its_button_and_says_that_it_is_not_whole(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, gate: threading.Event, tmp_path: Path
+) -> None:
+    window = exporting(qtbot, open_window, scans, tmp_path / "out")
+    window.status.stop.click()
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        gate.set()
+    assert window.status.message.text().startswith("Not exported: the export was stopped")
+    assert not (tmp_path / "out" / "verdicts.csv").exists()
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        window.desk.export(tmp_path / "again")
+    assert window.status.message.text().startswith("Exported 1 accepted mask,")
+
+
+def test_the_window_does_not_close_over_an_export_without_asking(
+    qtbot: Any,
+    open_window: OpenWindow,
+    scans: Path,
+    results: Path,
+    gate: threading.Event,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    answers = [QMessageBox.StandardButton.Cancel, QMessageBox.StandardButton.Close]
+    monkeypatch.setattr(QMessageBox, "warning", lambda *said: asked.append(said[2]) or answers.pop(0))
+    window = exporting(qtbot, open_window, scans, tmp_path / "out")
+    assert not window.close()
+    assert window.desk.handover.progress is not None
+    threading.Timer(0.2, gate.set).start()
+    assert window.close()
+    assert ["incomplete" in text for text in asked] == [True, True]
+    assert not (tmp_path / "out" / "verdicts.csv").exists()
