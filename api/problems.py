@@ -96,6 +96,8 @@ def problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, errors.MetsegError):
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return busy(error.detail, 5, error.code)
         fields = [(field, wrong) for kind, field, wrong in MISSING if isinstance(error, kind)]
         choices = error.choices if isinstance(error, errors.AmbiguousSeries) else ()
         return Problem(status, error.code, error.detail, fields=fields, choices=choices)

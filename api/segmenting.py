@@ -18,12 +18,13 @@ from api.gate import Place
 from api.negotiation import View, negotiate
 from api.problems import Problem
 from api.room import Room
-from core.errors import UnsupportedFormat
+from core.errors import InputError, UnsupportedFormat
 from core.inference import Predictor
 from core.inference.case import Case
 from core.io import ReadLimits, read_scan_bytes
 from core.io.formats import FORMATS
 from core.model_card import ModelCard
+from core.preprocess.channels import channel_name
 from core.preprocess.prepare import plan_slices
 from core.scan import Scan
 
@@ -61,6 +62,7 @@ async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tup
     try:
         async with asyncio.timeout(room.settings.deadline_seconds):
             scan = await room.in_thread(place, decode, upload.file, room.settings.read_limits, fields.series)
+            check_channel(scan, fields.channel)
             media = negotiate(asked.accept, asked.view, scan)
             room.gate.take(place, weight(scan, room.catalogue.models[model].card))
             predictor = await room.inference.predictor(model)
@@ -94,6 +96,20 @@ def decode(file: BinaryIO, limits: ReadLimits, series: str | None = None) -> Sca
         # A picture of an uncommon kind is a flaw of the picture; a DICOM report or an archive of texts is no scan.
         picture = any(form.matches(content) for form in FORMATS if form.NAME != "DICOM")
         raise Problem(422 if picture else 415, error.code, error.detail) from error
+
+
+def check_channel(scan: Scan, channel: str | None) -> None:
+    """Hold the channel that was asked for against those there are.
+
+    Raises:
+        Problem: 422, there is no such channel.
+    """
+    if channel is None:
+        return
+    try:
+        channel_name(scan, channel)
+    except InputError as error:
+        raise Problem(422, error.code, error.detail, fields=[("channel", "there is no such channel")]) from error
 
 
 def weight(scan: Scan, card: ModelCard) -> int:

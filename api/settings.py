@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import UsageError
@@ -22,6 +22,11 @@ def _split(separator: str) -> BeforeValidator:
         return tuple(part.strip() for part in value.split(separator) if part.strip())
 
     return BeforeValidator(split)
+
+
+def _as_asked_for(name: str) -> str:
+    # As a request's Host header is read.
+    return name.lower().rstrip(".")
 
 
 class Settings(BaseSettings):
@@ -57,7 +62,7 @@ class Settings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     api_key: Annotated[SecretStr, Field(min_length=16)] | None = None
     insecure: bool = False
-    trusted_hosts: Annotated[tuple[str, ...], NoDecode, _split(",")] = ()
+    trusted_hosts: Annotated[tuple[Annotated[str, AfterValidator(_as_asked_for)], ...], NoDecode, _split(",")] = ()
     body_bytes: PositiveInt = 256 << 20
     parts: PositiveInt = 16
     field_bytes: PositiveInt = 16 << 10

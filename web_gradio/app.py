@@ -126,7 +126,7 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         return {key: None, chosen: 0, asked: question, showing.status: words.EMPTY, **_nothing(showing), **forgotten}
 
     def settle(*now: Any) -> Any:
-        # An upload that was under way when the inputs were locked may have come in the meantime.
+        # What is on view now may have been on its way while a file or a setting was exchanged.
         question = now[-2]
         return put_away(*now) if question is not None and not question[-1] else gr.skip()
 
@@ -155,7 +155,10 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
                 outcome.at(threshold, int(min_lesion or 0)) if isinstance(outcome, Finding) else outcome
                 for outcome in room.shelf.get(known).outcomes
             ]
-            return {key: room.shelf.put(tuple(outcomes), known), **_show(showing, outcomes, index, int(place) - 1)}
+            # The file may have been exchanged while this was counted.
+            if room.shelf.put(tuple(outcomes), known) is None:
+                return gr.skip()
+            return {key: known, **_show(showing, outcomes, index, int(place) - 1)}
 
     def take_case(known: str | None, event: gr.SelectData) -> Updates:
         with plainly():
@@ -202,11 +205,12 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         asking.series,
     ]
     question: list[Any] = [asking.files, asking.model, asking.tta, asking.channel, asking.series]
+    settled = {"fn": settle, "inputs": [*question, asked, key], "outputs": shown, "queue": False} | QUIET
     files = {"fn": write, "inputs": [key, chosen], "outputs": showing.buttons, **QUIET}
 
     begun = asking.find.click(begin, [*question, key], [*shown, *buttons], queue=False, **QUIET)
     run = begun.then(find, ask, [*shown, *buttons], **QUIET, **INFERENCE)
-    run.then(settle, [*question, asked, key], shown, queue=False, **QUIET).then(**files)
+    run.then(**settled).then(**files)
     run.failure(refuse, asked, [showing.status, asked, asking.series, *buttons], queue=False, **QUIET)
     stopped: dict[str, Any] = {
         "fn": stop,
@@ -229,8 +233,8 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
             trigger_mode="always_last",
             **QUIET,
         )
-        again.then(**files)
-    showing.cases.select(take_case, key, shown, **QUIET).then(**files)
+        again.then(**settled).then(**files)
+    showing.cases.select(take_case, key, shown, **QUIET).then(**settled).then(**files)
     showing.lesions.select(take_lesion, [key, chosen], [showing.slice, showing.annotated, showing.compare], **QUIET)
     showing.slice.input(
         take_slice,

@@ -42,11 +42,21 @@ class Shelf:
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, outcomes: tuple[Outcome, ...], key: str | None = None) -> str:
-        """Keep results, in place of those that a key held before, and give back their key."""
-        key = key or secrets.token_urlsafe(16)
+    def put(self, outcomes: tuple[Outcome, ...], known: str | None = None) -> str | None:
+        """Keep results, and give back their key.
+
+        Args:
+            outcomes: the results.
+            known: the key of those that they take the place of; where it holds nothing any more, nothing is kept.
+
+        Returns:
+            The key; None where nothing was kept.
+        """
+        key = known or secrets.token_urlsafe(16)
         folder = self._folder / secrets.token_hex(8)
         with self._lock:
+            if known is not None and known not in self._kept:
+                return None
             self._forget(key)
             folder.mkdir(parents=True)
             self._kept[key] = Kept(outcomes, folder, time.monotonic())

@@ -66,8 +66,10 @@ def _foot(settings: Settings, desk: Desk) -> None:
         '<p class="foot">'
         f"<b>{RESEARCH_ONLY}</b>{_text(limits)}<br>"
         f"Your files {where}: in the memory of this page, for a moment in a private temporary folder while they are "
-        "read, and with the server while it computes. They are gone when you remove them, and at the latest two "
-        "minutes after this page is closed. Nothing else is kept, and nothing is sent anywhere else.</p>"
+        # Streamlit may hold the session of a closed page until another one is opened and closed.
+        "read, and with the server while it computes. This page forgets them when you remove them; from memory they "
+        "are gone for certain when metseg is ended, not yet when the page is closed. Nothing else is kept, and nothing "
+        "is sent anywhere else.</p>"
     )
 
 

@@ -67,7 +67,7 @@ def select_channels(
         return _take(scan, (1,)), _doubt_sequence(scan, inputs[0])
     if len(inputs) > 1:
         raise InputError(
-            f"the model takes the channels {', '.join(inputs)}, and the scan has {_listing(count, names)}; "
+            f"the model takes the channels {', '.join(inputs)}, and the scan has these: {_listing(count, names)}; "
             "choose a model that takes what there is",
             source=scan.name,
         )
@@ -123,7 +123,7 @@ def _resolve(scan: Scan, names: tuple[str, ...], channel: int | str) -> int:
     # Only plain digits: int() would also take "1_0", " 1" or other scripts' digits.
     if text.isascii() and text.isdigit() and len(text) < 6 and int(text) < count:
         return int(text)
-    raise InputError(f"there is no such channel; this scan has {_listing(count, names)}", source=scan.name)
+    raise InputError(f"there is no such channel; choose from these: {_listing(count, names)}", source=scan.name)
 
 
 def _listing(count: int, names: tuple[str, ...]) -> str:

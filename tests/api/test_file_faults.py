@@ -92,7 +92,16 @@ def test_a_coloured_picture_is_told_which_field_to_send(server: Any, kit: Simple
     answer = server.post(kit.png(kit.noise(40, 40, 3)))
     assert (answer.json()["code"], answer.json()["errors"][0]["field"]) == ("channel-needed", "channel")
     assert server.post(kit.png(kit.noise(40, 40, 3)), channel="green").status_code == 200
-    assert server.post(kit.png(kit.noise(40, 40, 3)), channel="ultraviolet").status_code == 422
+
+
+@pytest.mark.parametrize(("shape", "channel"), [((40, 40, 3), "ultraviolet"), ((40, 40), "1")])
+def test_a_channel_that_is_not_there_is_told_by_its_field(
+    server: Any, kit: SimpleNamespace, shape: tuple[int, ...], channel: str
+) -> None:
+    answer = server.post(kit.png(kit.noise(*shape)), channel=channel)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("there is no such channel; choose from these: 0")
+    assert [wrong["field"] for wrong in answer.json()["errors"]] == ["channel"]
 
 
 def tiff_of_pages(*pages: np.ndarray) -> bytes:

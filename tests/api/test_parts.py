@@ -72,6 +72,7 @@ def test_every_error_becomes_a_problem_without_its_source(kind: type[errors.Mets
     assert 400 <= problem.status < 600
     assert (problem.status < 500) == issubclass(kind, errors.InputError | errors.UsageError | errors.ModelNotFound)
     assert b"PLANTED" not in problem.response("id").body
+    assert ("Retry-After" in problem.headers) == (problem.status == 503)
 
 
 @pytest.mark.parametrize(

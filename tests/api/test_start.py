@@ -119,7 +119,7 @@ def test_settings_come_from_the_environment_and_cannot_be_changed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("METSEG_MODELS", os.pathsep.join([str(tmp_path / "a"), "", str(tmp_path / "b")]))
-    monkeypatch.setenv("METSEG_TRUSTED_HOSTS", "one.example, two.example")
+    monkeypatch.setenv("METSEG_TRUSTED_HOSTS", "One.Example, two.example.,")
     monkeypatch.setenv("METSEG_API_KEY", KEY)
     settings = load_settings(queue=3)
     assert settings.models == (tmp_path / "a", tmp_path / "b")
@@ -147,6 +147,7 @@ def test_beyond_this_machine_it_needs_a_key_or_insecure(host: str, tiny_model: P
         ("192.0.2.1", {"api_key": KEY, "trusted_hosts": ("one.example",)}, "scanner.example", 400),
         ("192.0.2.1", {"api_key": KEY, "trusted_hosts": ("one.example",)}, "one.example:8000", 200),
         ("127.0.0.1", {"trusted_hosts": ("one.example",)}, "localhost", 400),
+        ("127.0.0.1", {"trusted_hosts": ("One.Example.",)}, "ONE.example", 200),
         ("::1", {}, "[::1]", 200),
     ],
 )

@@ -36,6 +36,16 @@ def test_new_results_under_a_key_replace_the_old_ones_and_their_files(tmp_path: 
     assert not old.exists()
 
 
+def test_nothing_takes_the_place_of_results_that_were_dropped(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, 100, 60)
+    key = shelf.put(ONE)
+    shelf.drop(key)
+    assert shelf.put(TWO, key) is None
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match="put away"):
+        shelf.get(key)
+
+
 def test_keys_are_of_no_use_to_others_and_differ(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, 100, 60)
     first, second = shelf.put(ONE), shelf.put(TWO)

@@ -227,7 +227,7 @@ def test_the_page_says_research_only_and_where_files_go(open_page: Open, api_url
     html = "".join(str(part.proto.body) for part in page.get("html"))
     assert "Research use only" in html
     assert "stay on this machine" in html
-    assert "gone" in html
+    assert "gone for certain when metseg is ended" in html
 
 
 def test_two_tabs_know_nothing_of_each_other(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:

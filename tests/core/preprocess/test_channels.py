@@ -140,7 +140,7 @@ def test_an_impossible_choice_lists_what_there_is(choice: Any) -> None:
 def test_a_grey_scan_has_channel_0_only() -> None:
     voxels = noise(1)
     assert np.array_equal(select_channels(Scan("case", voxels), FLAIR, 0)[0], voxels)
-    with pytest.raises(InputError, match=r"this scan has 0$"):
+    with pytest.raises(InputError, match=r"no such channel; choose from these: 0$"):
         select_channels(Scan("case", voxels), FLAIR, 1)
 
 
@@ -160,7 +160,7 @@ def test_a_model_of_three_inputs_takes_the_lgg_layout() -> None:
 
 def test_a_model_of_several_inputs_refuses_what_lacks_them() -> None:
     for scan in (Scan("case", noise(1)), Scan("case", noise(3), channels=COLOURS)):
-        with pytest.raises(InputError, match="pre, flair, post"):
+        with pytest.raises(InputError, match="pre, flair, post, and the scan has these: 0"):
             select_channels(scan, LGG_LAYOUT)
     with pytest.raises(InputError, match="takes 3"):
         select_channels(Scan("case", noise(3)), LGG_LAYOUT, 1)
