@@ -161,8 +161,9 @@ def options(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     train = pytest.importorskip("training.train", reason="the extra [train] is not installed")
     seen: list[Any] = []
 
-    def note(given: Any, *, report: Any, reading: Any, tell: Any) -> Any:
+    def note(given: Any, *, report: Any, moving: Any, reading: Any, tell: Any) -> Any:
         reading(1, 1)
+        moving(0.25, 1, 4)
         tell("2 patients are left out")
         report(2.0, 1, 4, {"loss": 0.5})
         seen.append(given)
@@ -208,7 +209,7 @@ def test_train_says_what_is_wrong_before_it_starts(
 ) -> None:
     arguments = ["train", str(tmp_path), "--network", "nested-unet", "--out", str(tmp_path / "run"), *wrong]
     assert metseg.main(arguments) == 2
-    assert wrong[0] in capsys.readouterr().err
+    assert wrong[0].removeprefix("--") in capsys.readouterr().err
     assert options == []
 
 

@@ -188,11 +188,11 @@ def test_a_run_is_stopped_midway_and_the_next_one_is_answered(
     address: str, open_tab: Callable[..., Any], stack: Path, tmp_path: Path
 ) -> None:
     long = tmp_path / "long.tif"
-    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (300, 64, 64), np.uint8)))
+    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (900, 96, 96), np.uint8)))
     tab = open_tab()
     upload(tab, address, long)
     tab.get_by_role("button", name="Find lesions").click()
-    tab.get_by_text(re.compile(r"slice \d+ of 300")).wait_for()
+    tab.get_by_text(re.compile(r"slice \d+ of 900")).wait_for()
     tab.get_by_role("button", name="Stop").click()
     tab.get_by_text("Stopped, as you asked").wait_for()
     assert not tab.locator(".headline").is_visible()

@@ -292,20 +292,22 @@ def test_a_run_of_an_older_version_that_knew_fewer_options_goes_on(options, tmp_
 
 def test_ctrl_c_stops_a_training_with_a_sentence_and_the_same_command_goes_on(discs, tmp_path):
     places = ["--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
-    small = ["--filters", "4,6", "--epochs", "9", "--threads", "1", "--folds", "new", "--network", "attention-unet"]
+    small = ["--filters", "4,6", "--epochs", "500", "--threads", "1", "--folds", "new", "--network", "attention-unet"]
     command = [sys.executable, "-m", "metseg", "train", str(discs), *places, *small]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        for line in process.stderr:
-            if line.startswith("epoch 2/9"):
-                break
-        process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=120)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 130, rest
-    assert "the same command goes on" in rest
-    assert "unforeseen" not in rest
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "epoch 9/9" in again.stderr
-    assert "epoch 1/9" not in again.stderr
+
+    def begin_and_stop() -> list[str]:
+        """The lines of a run that is stopped in the epoch after the first one that it ends."""
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            lines = [next(line for line in process.stderr if line.startswith("epoch"))]
+            next(line for line in process.stderr if line.startswith("epoch"))
+            process.send_signal(signal.SIGINT)
+            lines += process.communicate(timeout=120)[1].splitlines()
+        finally:
+            process.kill()
+        assert process.returncode == 130, lines
+        assert "the same command goes on" in lines[-1]
+        return lines
+
+    assert begin_and_stop()[0].startswith("epoch 1/500")
+    assert not begin_and_stop()[0].startswith("epoch 1/500")
