@@ -34,6 +34,17 @@ def address(browser: Any, start_metseg: Callable[..., Any], tiny_models: dict[st
     assert running.reached_outside() == []
 
 
+LONG = 1000
+"""Slices of a scan that is still being worked on when a slow browser has done three things."""
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scans") / "long.tif"
+    path.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (LONG, 128, 128), np.uint8)))
+    return path
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scans") / "stack.tif"
@@ -185,14 +196,12 @@ def test_a_broken_file_among_others_is_told_in_plain_words(
 
 
 def test_a_run_is_stopped_midway_and_the_next_one_is_answered(
-    address: str, open_tab: Callable[..., Any], stack: Path, tmp_path: Path
+    address: str, open_tab: Callable[..., Any], stack: Path, long: Path
 ) -> None:
-    long = tmp_path / "long.tif"
-    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (900, 96, 96), np.uint8)))
     tab = open_tab()
     upload(tab, address, long)
     tab.get_by_role("button", name="Find lesions").click()
-    tab.get_by_text(re.compile(r"slice \d+ of 900")).wait_for()
+    tab.get_by_text(re.compile(rf"slice \d+ of {LONG}")).wait_for()
     tab.get_by_role("button", name="Stop").click()
     tab.get_by_text("Stopped, as you asked").wait_for()
     assert not tab.locator(".headline").is_visible()
@@ -202,15 +211,13 @@ def test_a_run_is_stopped_midway_and_the_next_one_is_answered(
 
 
 def test_a_file_that_waits_for_its_turn_cannot_be_exchanged_and_the_waiting_can_be_ended(
-    address: str, open_tab: Callable[..., Any], stack: Path, tiny_model: Path, tmp_path: Path
+    address: str, open_tab: Callable[..., Any], stack: Path, long: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    long = tmp_path / "long.tif"
-    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (900, 96, 96), np.uint8)))
     first, second, third = open_tab(), open_tab(), open_tab()
     for tab, path in ((first, long), (second, stack), (third, stack)):
         upload(tab, address, path)
     first.get_by_role("button", name="Find lesions").click()
-    first.get_by_text(re.compile(r"slice \d+ of 900")).wait_for()
+    first.get_by_text(re.compile(rf"slice \d+ of {LONG}")).wait_for()
     for tab in (second, third):
         tab.get_by_role("button", name="Find lesions").click()
         tab.get_by_text("Waiting for its turn").wait_for()
@@ -230,7 +237,7 @@ def test_a_file_that_waits_for_its_turn_cannot_be_exchanged_and_the_waiting_can_
 
 
 def test_who_finds_the_queue_full_is_told_so_and_may_try_again(
-    start_metseg: Callable[..., Any], open_tab: Callable[..., Any], stack: Path, tiny_model: Path, tmp_path: Path
+    start_metseg: Callable[..., Any], open_tab: Callable[..., Any], stack: Path, long: Path, tiny_model: Path
 ) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -239,11 +246,9 @@ def test_who_finds_the_queue_full_is_told_so_and_may_try_again(
     program = f"from web_gradio import serve, settings\nserve.serve(settings.Settings(**{settings!r}), print)"
     running = start_metseg("-c", program)
     running.wait_for("The page is at")
-    long = tmp_path / "long.tif"
-    long.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (900, 96, 96), np.uint8)))
     first, second, third = open_tab(), open_tab(), open_tab()
     for tab, path, told in (
-        (first, long, re.compile(r"slice \d+ of 900")),
+        (first, long, re.compile(rf"slice \d+ of {LONG}")),
         (second, stack, "Waiting for its turn"),
         (third, stack, "Too many others are waiting"),
     ):
