@@ -7,7 +7,6 @@ nnU-Net's layout is `imagesTr/CASE_0000.EXT` (and `_0001`, … for further chann
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from core.errors import ChannelNeeded, NothingFound
 from core.evaluation.patients import Case, PatientRule, name_patients, require_patients
 from core.io import find_scans, natural_key
 from core.io.folders import is_picture, scan_folder
+from core.io.names import NNUNET_CHANNEL, stem_of
 from core.scan import ScanSource
 
 IMAGES, LABELS, ABOUT = "imagesTr", "labelsTr", "dataset.json"
-CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +75,10 @@ def _nnunet(root: Path, channel: int | str | None) -> tuple[tuple[ScanSource, ..
     """The cases of one channel, and what the channel is called."""
     images: dict[str, dict[int, Path]] = {}
     for entry in scan_folder(root / IMAGES):
-        found = CHANNEL.fullmatch(_stem(entry.name)) if is_picture(entry.name) else None
+        found = NNUNET_CHANNEL.fullmatch(stem_of(entry.name)) if is_picture(entry.name) else None
         if found:
             images.setdefault(found["case"], {})[int(found["channel"])] = Path(entry.path)
-    labels = {_stem(entry.name): Path(entry.path) for entry in scan_folder(root / LABELS) if is_picture(entry.name)}
+    labels = {stem_of(entry.name): Path(entry.path) for entry in scan_folder(root / LABELS) if is_picture(entry.name)}
     present = sorted({number for files in images.values() for number in files})
     if not present:
         raise NothingFound(f"the names in {IMAGES} do not end in a channel's number, as CASE_0000", source=str(root))
@@ -116,9 +115,3 @@ def _channel_names(path: Path) -> dict[int, str]:
         return {int(number): str(name) for number, name in named.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
-
-
-def _stem(name: str) -> str:
-    """A file's name without its ending, the double one of packed NIfTI included."""
-    stem = name[:-3] if name.lower().endswith(".gz") else name
-    return Path(stem).stem

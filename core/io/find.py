@@ -28,7 +28,7 @@ from pathlib import Path
 from core.errors import NothingFound
 from core.io.folders import NNUNET, TRUTH_OF, Folder, is_picture, masks_beside, scan_folder, walk_folders
 from core.io.formats import ARCHIVE_SUFFIXES
-from core.io.names import SEG_ENDS, bids_entities, stem_of
+from core.io.names import NNUNET_CHANNEL, SEG_ENDS, bids_entities, stem_of
 from core.io.nifti import SUFFIXES as NIFTI_SUFFIXES
 from core.io.tiff import SUFFIXES as TIFF_SUFFIXES
 from core.io.tiff_header import has_several_pages
@@ -40,8 +40,6 @@ STRAY_MASKS = "masks-without-image"
 MASK_END = "_mask"
 WHOLE_NAMES = ("mask", "seg")
 """Of files that are the mask of what lies beside them."""
-CHANNEL_END = re.compile(r"_\d{4}$")
-"""What nnU-Net puts behind the name of a case, for each of its channels."""
 OUTPUT_ENDS = ("_probability", "_overlay", "_probseg")
 VOLUMES = (*NIFTI_SUFFIXES, *ARCHIVE_SUFFIXES)
 # More than five digits are a date or a patient, not the number of a slice.
@@ -160,7 +158,8 @@ def _masks_by_image(folder: Folder, truth: tuple[str, ...]) -> dict[str, list[st
                 masks.setdefault(image, []).append(os.path.join(folder.path, name))  # noqa: PTH118
     channels: dict[str, list[str]] = {}
     for image in images if _name(folder).lower() in NNUNET else ():
-        channels.setdefault(CHANNEL_END.sub("", image), []).append(image)
+        if found := NNUNET_CHANNEL.fullmatch(image):
+            channels.setdefault(found["case"], []).append(image)
     for name in truth:
         stem = stem_of(name)
         stem = stem[: -len(MASK_END)] if stem.lower().endswith(MASK_END) else stem

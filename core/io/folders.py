@@ -15,10 +15,8 @@ from pathlib import Path
 from core.errors import InputError, NothingFound
 from core.io.formats import ARCHIVE_SUFFIXES, DICOM_SUFFIXES, SUFFIXES
 
-MASK_FOLDERS = ("masks", "mask", "labels")
-TRUTH_OF: dict[str, tuple[str, ...]] = dict.fromkeys(("images", "image", "imgs"), MASK_FOLDERS)
 NNUNET: dict[str, tuple[str, ...]] = {"imagestr": ("labelstr",), "imagests": ("labelsts",)}
-TRUTH_OF |= NNUNET
+TRUTH_OF = dict.fromkeys(("images", "image", "imgs"), ("masks", "mask", "labels")) | NNUNET
 """For folders of images, in small letters, what the folder beside them with their truth may be called."""
 # What has only digits behind its last point has no suffix: instances are often named by their UIDs.
 UNSUFFIXED = re.compile(r"[^.]+|.*\.\d+", re.DOTALL)

@@ -13,6 +13,9 @@ VOLUME_SUFFIXES = (".nii", ".nii.gz", ".dcm", ".zip")
 SEG_ENDS = ("-seg", "_seg")
 """How BraTS and others end the name of a mask that belongs to all sequences of a case."""
 
+NNUNET_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
+"""The stem of an image as nnU-Net has it: a case, and which of its channels."""
+
 _SUBJECT = re.compile(r"(sub-[A-Za-z0-9]+)(_.*)?", re.DOTALL)
 _BIDS = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[A-Za-z0-9]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
 

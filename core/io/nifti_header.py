@@ -204,7 +204,7 @@ def _scaling(raw: Any) -> tuple[float, float]:
 
 def _affine(raw: Any, shape: tuple[int, ...], unit: float) -> tuple[NDArray[np.float64] | None, tuple[Note, ...]]:
     """The sform where its code is set, else the qform where that is, else none."""
-    raw = _with_units(raw, shape)
+    raw = _with_defaults(raw, shape)
     sform = _checked(raw.get_sform, unit) if raw["sform_code"] > 0 else None
     if sform is None:
         if raw["qform_code"] > 0:
@@ -223,7 +223,7 @@ def _affine(raw: Any, shape: tuple[int, ...], unit: float) -> tuple[NDArray[np.f
     return sform, ()
 
 
-def _with_units(raw: Any, shape: tuple[int, ...]) -> Any:
+def _with_defaults(raw: Any, shape: tuple[int, ...]) -> Any:
     """The header with what the standard lets a qform leave out: a handedness of 0, the thickness of a single slice."""
     filled = raw.copy()
     if filled["pixdim"][0] not in (-1, 1):
