@@ -144,13 +144,13 @@ def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
     ):
         yield what, isinstance(text, str)
     filters = network.filters
-    yield "the network's filters", 2 <= len(filters) <= 8 and all(_is_count(f) and f <= MOST_FILTERS for f in filters)
-    yield "the network's inputs", _is_count(network.in_channels) and network.in_channels == len(settings.channels)
+    yield "the network's filters", 2 <= len(filters) <= 8 and all(is_count(f) and f <= MOST_FILTERS for f in filters)
+    yield "the network's inputs", is_count(network.in_channels) and network.in_channels == len(settings.channels)
     yield "the channels", all(isinstance(channel, str) for channel in settings.channels)
     yield "the grid", settings.grid in get_args(GridMode)
-    yield "the size", _is_count(settings.size) and settings.size <= LARGEST_SIZE
-    yield "the tiles", _is_count(settings.tile_px)
-    yield "the shrinking", _is_count(settings.shrink) and settings.shrink <= settings.size
+    yield "the size", is_count(settings.size) and settings.size <= LARGEST_SIZE
+    yield "the tiles", is_count(settings.tile_px)
+    yield "the shrinking", is_count(settings.shrink) and settings.shrink <= settings.size
     yield "the grey scale", isinstance(settings.standardise, bool)
     yield "the clip limit", math.isfinite(settings.clip_limit)
     yield "the reference spacing", settings.reference_mm is None or 0 < settings.reference_mm < math.inf
@@ -161,5 +161,6 @@ def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
     yield "the temperature", 0 < card.temperature < math.inf
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number from 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

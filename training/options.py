@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
-from core.model_card import PreprocessSettings
+from core.model_card import PreprocessSettings, is_count
 from core.networks import NETWORK_NAMES
 from training.augment import AugmentSettings
 from training.losses import LOSSES
@@ -146,10 +146,10 @@ class TrainOptions:
         yield f"the device must be one of {', '.join(DEVICES)}", self.device in DEVICES
         yield f"the precision must be one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS
         levels = isinstance(self.filters, tuple) and 2 <= len(self.filters) <= 8
-        yield "the filters must be 2 to 8 whole numbers from 1", levels and all(map(_is_count, self.filters))
-        yield "the batch must be a whole number from 1", _is_count(self.batch)
-        yield "the seed must be a whole number from 0 to 4294967295", _is_count(self.seed + 1) and self.seed < 2**32
-        yield "the threads must be a whole number from 0", _is_count(self.threads + 1)
+        yield "the filters must be 2 to 8 whole numbers from 1", levels and all(map(is_count, self.filters))
+        yield "the batch must be a whole number from 1", is_count(self.batch)
+        yield "the seed must be a whole number from 0 to 4294967295", is_count(self.seed + 1) and self.seed < 2**32
+        yield "the threads must be a whole number from 0", is_count(self.threads + 1)
         yield "the inner part must be a share from 0, below 1", 0 <= self.inner < 1
         yield "the slices without lesion must be a share from 0", self.empties >= 0
         yield "the moving average must lie in 0 to 1", 0 <= self.average <= 1
@@ -157,9 +157,5 @@ class TrainOptions:
         yield "the neighbours' weight must lie in 0 to 1/3", 0 <= self.neighbours <= 1 / 3
         for stage in self.course:
             counts = (stage.epochs, stage.shrink, stage.window)
-            yield "a stage's epochs, shrink and window must be whole numbers from 1", all(map(_is_count, counts))
+            yield "a stage's epochs, shrink and window must be whole numbers from 1", all(map(is_count, counts))
             yield "a stage's peak must be above 0", stage.peak > 0
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
