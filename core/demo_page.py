@@ -141,8 +141,8 @@ def _table(result: DemoResult, cases: list[Shown]) -> str:
 <tfoot><tr><th scope="row">Mean</th><td></td>{means}</tr>
 <tr class="quiet"><th scope="row">Time per slice</th><td></td>{times}</tr></tfoot>
 </table></div>
-<p class="small">Over the whole case; 1 is perfect, 0 is no overlap. {escape(EMPTY_RULE)} Time per slice includes
-reading and writing.</p>
+<p class="small">Over the whole case; 1 is perfect, 0 is no overlap. {escape(EMPTY_RULE)} Time per slice is the
+middle case's, reading and writing included.</p>
 </section>"""
 
 
