@@ -40,7 +40,7 @@ def train(
     channel: Channel = None,
     everyone: Annotated[bool, typer.Option("--all", help="Learn from all patients and hold none out.")] = False,
     epochs: Annotated[
-        str | None, typer.Option(help="At half resolution, and then at the full one, as 36 or 36,8.")
+        str | None, typer.Option(help="At half resolution, and of each cycle at the full one, as 36 or 36,8,8.")
     ] = None,
     filters: Annotated[str | None, typer.Option(help="Features of each level; 16,32,64,128,256.")] = None,
     loss: Annotated[str | None, typer.Option(help="dice-ce, which it is, or focal-tversky.")] = None,
@@ -71,12 +71,8 @@ def train(
     if filters is not None:
         given["filters"] = _numbers(filters, "--filters")
     if epochs is not None:
-        counts = _numbers(epochs, "--epochs")
-        if len(counts) > 2:
-            raise typer.BadParameter("give one number, or two with a comma between", param_hint="--epochs")
-        given["stages"] = tuple(
-            replace(stage, epochs=count) for stage, count in zip((HALF, FULL), counts, strict=False)
-        )
+        first, *others = _numbers(epochs, "--epochs")
+        given["stages"] = (replace(HALF, epochs=first), *(replace(FULL, epochs=count) for count in others))
     options = TrainOptions(data=data, out=out, network=network, resume=not restart, **given)
     try:
         with progress.TrainProgress() as show:
