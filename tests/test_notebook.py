@@ -27,7 +27,7 @@ def test_every_cell_runs_on_phantoms(
     shown = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     text = "\n".join(str(output.get("data", output.get("text"))) for output in shown)
     assert text.count("<img") >= 8
-    assert text.count("<svg") >= 3
+    assert text.count("<svg") >= 4  # the curve of the loss among them
     assert "resamples above 0" in text
     assert "phantoms and the models" in text
 
