@@ -14,8 +14,6 @@ from core.io.limits import ReadLimits
 from core.io.read import DEFAULT_LIMITS, load_files, sequence_of, source_of
 from core.scan import Note
 
-AXES = (("L", "R"), ("P", "A"), ("I", "S"))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileInfo:
@@ -51,7 +49,7 @@ class FileInfo:
             "width": size.width,
             "dtype": described.dtype,
             "spacing_mm": list(described.spacing_mm),
-            "orientation": None if affine is None else directions(affine),
+            "orientation": None if affine is None else _orientation(affine),
             "affine": None if affine is None else affine.tolist(),
             "slice_positions_mm": described.slice_positions_mm and list(described.slice_positions_mm),
             "sequence": self.sequence,
@@ -81,11 +79,8 @@ def describe_scan(path: str | Path, limits: ReadLimits = DEFAULT_LIMITS, series:
     )
 
 
-def directions(affine: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+def _orientation(affine: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """Where columns, rows and slices run to, as three letters ("LPS": left, back, up); the nearest for an oblique."""
-    steps = affine[:3, :3]
-    letters = []
-    for column in range(3):
-        axis = int(np.argmax(np.abs(steps[:, column])))
-        letters.append(AXES[axis][int(steps[axis, column] > 0)])
-    return "".join(letters)
+    from nibabel.orientations import aff2axcodes
+
+    return "".join(aff2axcodes(affine))  # type: ignore[no-untyped-call]

@@ -247,6 +247,17 @@ def test_a_mask_beside_must_lie_where_its_image_lies(tmp_path):
         read_mask(source)
 
 
+def test_however_oblique_a_volume_is_each_direction_is_told_once(tmp_path):
+    path = tmp_path / "oblique.nii"
+    for seed in range(40):
+        turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+        affine = np.eye(4)
+        affine[:3, :3] = turn
+        path.write_bytes(nifti(values(), affine))
+        told = describe_scan(path).to_json()["orientation"]
+        assert all(sum(told.count(letter) for letter in axis) == 1 for axis in ("LR", "PA", "IS")), told
+
+
 def test_describing_reads_the_header_alone(plain, tmp_path):
     path = tmp_path / "sub-01_FLAIR.nii"
     path.write_bytes(plain[:HEADER])  # not a single voxel
