@@ -67,7 +67,7 @@ class Painter:
             volume, case = opened.volume(channel), self._case
             made = volume if volume.dtype == np.uint8 else self._eight_bit.get(channel)
             if made is not None:
-                return clahe_slice(made, view, index)
+                return clahe_slice(made, view, index, opened.settings)
             self._tasks.run(lambda: eight_bit(volume), lambda made: self._take(case, channel, made))
         return grey_slice(opened, view, index, channel, what.window or opened.range_of(channel).preset(0))
 

@@ -20,7 +20,7 @@ from core.evaluation.patients import PatientRule
 from core.io import read_mask, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.channels import channel_name
-from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.clahe import equalise
 from core.preprocess.grid import Grid
 from core.preprocess.prepare import prepare
 from core.scan import Scan
@@ -171,9 +171,7 @@ def pair_on_grid(
             "choose a larger size or the grid fit",
             source=scan.name,
         )
-    flat = prepared.images.reshape(-1, height, width)
-    if settings.clip_limit >= 0:
-        flat = clahe(flat, settings.clip_limit, tile_grid(height, width, settings.tile_px))
+    flat = equalise(prepared.images.reshape(-1, height, width), settings.clip_limit, settings.tile_px)
     on_grid = truth_on_grid(prepared.plane.to_plane(truth), prepared.grid)
     top, left = (settings.size - height) // 2, (settings.size - width) // 2
     margins = ((top, settings.size - height - top), (left, settings.size - width - left))

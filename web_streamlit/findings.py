@@ -14,7 +14,7 @@ from core.measure.lesions import find_lesions
 from core.measure.totals import sum_up
 from core.model_card import PreprocessSettings
 from core.preprocess.channels import select_channels
-from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.clahe import equalise
 from core.preprocess.intensity import to_uint8_by
 from core.preprocess.plane import plan_plane
 from core.preprocess.prepare import Prepared, prepare
@@ -57,11 +57,8 @@ class Images:
 
     def equalised(self, index: int) -> NDArray[np.uint8]:
         """(h, w): a slice as the network sees it."""
-        image: NDArray[np.uint8] = self.prepared.images[index, :1]  # (1, h, w)
-        if self.settings.clip_limit >= 0:
-            _, height, width = image.shape
-            image = clahe(image, self.settings.clip_limit, tile_grid(height, width, self.settings.tile_px))
-        return np.asarray(image[0], np.uint8)
+        image = self.prepared.images[index, :1]  # (1, h, w)
+        return np.asarray(equalise(image, self.settings.clip_limit, self.settings.tile_px)[0], np.uint8)
 
 
 def make_images(scan: Scan, settings: PreprocessSettings, channel: str | None) -> Images:

@@ -67,6 +67,19 @@ def clahe(images: Images, clip_limit: float = 2.0, tiles: tuple[int, int] = (8, 
     return _clahe_tensor(images, clip, tiles, bins)
 
 
+def equalise(images: Images, clip_limit: float, tile_px: int) -> Images:
+    """CLAHE as a model's card has it: tiles of about `tile_px` pixels; a negative clip limit leaves it out.
+
+    Args:
+        images: as `clahe` takes them.
+        clip_limit: the card's.
+        tile_px: the card's.
+    """
+    if clip_limit < 0:
+        return images
+    return clahe(images, clip_limit, tile_grid(images.shape[1], images.shape[2], tile_px))
+
+
 def tile_grid(height: int, width: int, tile_px: int = 32) -> tuple[int, int]:
     """Tile rows and columns that make tiles of about `tile_px` pixels, so that a larger picture has more of them.
 

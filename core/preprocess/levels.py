@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.clahe import equalise
 from core.preprocess.otsu import otsu_bin
 
 if TYPE_CHECKING:
@@ -93,14 +93,12 @@ def levels_of(images: NDArray[np.uint8], clip_limit: float, tile_px: int) -> tup
         clip_limit: CLAHE's; a negative value leaves CLAHE out.
         tile_px: pixels per CLAHE tile.
     """
-    count, channels, height, width = images.shape
+    count, channels = images.shape[:2]
     chosen = np.unique(np.linspace(0, count - 1, min(count, SLICES)).round().astype(int))
     found = []
     for channel in range(channels):
         planes = np.ascontiguousarray(images[chosen, channel])
-        found.append(
-            find_levels(clahe(planes, clip_limit, tile_grid(height, width, tile_px)) if clip_limit >= 0 else planes)
-        )
+        found.append(find_levels(equalise(planes, clip_limit, tile_px)))
     return tuple(found)
 
 

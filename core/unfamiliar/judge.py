@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.model_card import PreprocessSettings
-from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.clahe import equalise
 from core.scan import Note
 from core.unfamiliar.describe import FEATURES, describe
 from core.unfamiliar.reference import Reference, Verdict
@@ -29,14 +29,12 @@ def measure(images: NDArray[np.uint8], settings: PreprocessSettings) -> NDArray[
     Returns:
         (min(S, MOST_SLICES), len(MEASURED)); rows with NaN where nothing large enough stands out.
     """
-    count, _, height, width = images.shape
+    count = len(images)
     # Centres of equal parts, as the ends of a volume show little.
     parts = min(count, MOST_SLICES)
     chosen = [int((part + 0.5) * count / parts) for part in range(parts)]
     slices = np.ascontiguousarray(images[chosen, 0])
-    seen = slices
-    if settings.clip_limit >= 0:
-        seen = clahe(slices, settings.clip_limit, tile_grid(height, width, settings.tile_px))
+    seen = equalise(slices, settings.clip_limit, settings.tile_px)
     return np.concatenate([describe(slices), describe(seen)], axis=1)
 
 

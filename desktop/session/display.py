@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.preprocess.channels import COLOURS, LGG_LAYOUT, select_channels
-from core.preprocess.clahe import clahe, tile_grid
 from core.preprocess.intensity import to_uint8
 from core.scan import Scan
 
@@ -101,12 +100,6 @@ def _grey(values: NDArray[np.float32], window: Window) -> NDArray[np.uint8]:
     with np.errstate(over="ignore", invalid="ignore"):
         grey = (values - np.float32(window.low)) * scale + np.float32(0.5)
     return np.asarray(np.nan_to_num(np.clip(grey, 0, 255), nan=0.0).astype(np.uint8), np.uint8)
-
-
-def equalised(volume: NDArray[np.uint8], index: int, clip_limit: float = 2.0, tile_px: int = 32) -> NDArray[np.uint8]:
-    """Slice `index` of an 8-bit (S, H, W) after CLAHE, on the slice's own grid."""
-    _, height, width = volume.shape
-    return np.asarray(clahe(volume[index : index + 1], clip_limit, tile_grid(height, width, tile_px))[0], np.uint8)
 
 
 def eight_bit(voxels: NDArray[Any]) -> NDArray[np.uint8]:

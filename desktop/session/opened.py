@@ -14,6 +14,7 @@ from core.batch.case import load_case
 from core.batch.jobs import Job
 from core.io import read_scan
 from core.measure.dice import dice
+from core.model_card import PreprocessSettings
 from core.overlay import draw_overlay
 from core.scan import Note, Scan, ScanSource
 from core.views import View, first_view, views_of
@@ -40,6 +41,7 @@ class Opened:
         notes: what the reader noticed.
         channel: the one that is shown first: the model's.
         channels: their names.
+        settings: how the model prepares slices.
         ranges: of each channel that was asked for; see `range_of`.
         result: the model's answer, None as long as there is none.
         finding: that at the case's threshold.
@@ -54,6 +56,7 @@ class Opened:
     notes: tuple[Note, ...]
     channel: int
     channels: tuple[str, ...]
+    settings: PreprocessSettings
     ranges: dict[int, Range]
     result: Result | None = None
     finding: Finding | None = None
@@ -111,10 +114,11 @@ def open_case(
     loaded = load_case(Job(source.name, source), series)
     scan, image = loaded.scan, image_id(loaded.scan, series)
     threshold, channel = choice(image)
-    inputs = model.card.preprocessing.channels if model else ("flair",)
-    shown = model_channel(scan, inputs, channel)
+    settings = model.card.preprocessing if model else PreprocessSettings()
+    shown = model_channel(scan, settings.channels, channel)
     notes = tuple(dict.fromkeys((*source.notes, *scan.notes, *loaded.notes)))
-    opened = Opened(scan, image, views_of(scan), loaded.truth, loaded.look, notes, shown, channel_names(scan), {})
+    names, views = channel_names(scan), views_of(scan)
+    opened = Opened(scan, image, views, loaded.truth, loaded.look, notes, shown, names, settings, {})
     opened.range_of(shown)
     if model and (result := kept_result(opened, model, channel, precision, results)):
         opened.take(result, model.card.threshold if threshold is None else threshold)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.model_card import PreprocessSettings
 from core.overlay import draw_overlay
+from core.preprocess.clahe import equalise
 from core.views import View
-from desktop.session.display import Window, apply_window, equalised
+from desktop.session.display import Window, apply_window
 from desktop.session.opened import Opened
 
 
@@ -33,9 +35,10 @@ def grey_slice(opened: Opened, view: View, index: int, channel: int, window: Win
     return apply_window(view.cut(opened.volume(channel), index), window)
 
 
-def clahe_slice(volume: NDArray[np.uint8], view: View, index: int) -> NDArray[np.uint8]:
-    """(H, W) of a slice of a stored 8-bit (S, H, W) after CLAHE."""
-    return equalised(np.ascontiguousarray(view.turn(volume)[index : index + 1]), 0)
+def clahe_slice(volume: NDArray[np.uint8], view: View, index: int, settings: PreprocessSettings) -> NDArray[np.uint8]:
+    """(H, W) of a slice of a stored 8-bit (S, H, W) after a model's CLAHE, on the slice's own grid."""
+    image = np.ascontiguousarray(view.turn(volume)[index : index + 1])
+    return np.asarray(equalise(image, settings.clip_limit, settings.tile_px)[0], np.uint8)
 
 
 def mask_slice(opened: Opened, view: View, index: int, threshold: float | None = None) -> NDArray[np.bool_] | None:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from core.errors import DeviceOutOfMemory, ModelDamaged, UsageError
 from core.inference.devices import DTYPES, choose_device, choose_precision, reduced
 from core.inference.tiling import GRID
-from core.preprocess.clahe import clahe, tile_grid
+from core.preprocess.clahe import equalise
 from core.preprocess.levels import standardise
 
 CUDA_BATCH = 8
@@ -148,13 +148,12 @@ class TorchEngine:
         levels: NDArray[np.float32] | None,
     ) -> Tensor:
         count, channels, height, width = images.shape
-        tiles = tile_grid(height, width, tile_px)
         planes = np.ascontiguousarray(images).reshape(count * channels, height, width)
-        if clip_limit >= 0 and self._device.type == "cpu":
-            planes = clahe(planes, clip_limit, tiles)
+        if self._device.type == "cpu":
+            planes = equalise(planes, clip_limit, tile_px)
         pixels = torch.from_numpy(planes).to(self._device)
-        if clip_limit >= 0 and self._device.type == "cuda":
-            pixels = clahe(pixels, clip_limit, tiles)
+        if self._device.type == "cuda":
+            pixels = equalise(pixels, clip_limit, tile_px)
         batch = pixels.reshape(count, channels, height, width).float() / 255  # (N, C, H, W) in [0, 1]
         multiple = self.grid * shrink
         batch = functional.pad(batch, (0, -width % multiple, 0, -height % multiple), mode="replicate")

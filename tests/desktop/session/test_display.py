@@ -3,7 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.model_card import PreprocessSettings
 from core.scan import Scan
+from core.views import first_view
 from desktop.session.display import (
     Range,
     Window,
@@ -11,11 +13,11 @@ from desktop.session.display import (
     auto_window,
     channel_names,
     eight_bit,
-    equalised,
     length_text,
     model_channel,
     value_range,
 )
+from desktop.session.picture import clahe_slice
 
 
 def scan(voxels: Any, **fields: Any) -> Scan:
@@ -51,12 +53,16 @@ def test_a_wide_channel_is_windowed_as_the_model_sees_it() -> None:
     assert np.abs(shown - eight_bit(volume)[1]).max() <= 2
 
 
-def test_clahe_is_the_models_own() -> None:
+@pytest.mark.parametrize(("limit", "tile", "tiles"), [(2.0, 32, (3, 2)), (4.0, 16, (6, 4))])
+def test_clahe_is_the_models_own(limit: float, tile: int, tiles: tuple[int, int]) -> None:
     import cv2
 
     volume = np.random.default_rng(0).integers(0, 255, (2, 64, 96), np.uint8)
-    expected = cv2.createCLAHE(2.0, (3, 2)).apply(volume[1])
-    assert np.array_equal(equalised(volume, 1), expected)
+    view, settings = first_view(Scan("case", volume[:, None])), PreprocessSettings(clip_limit=limit, tile_px=tile)
+    expected = cv2.createCLAHE(limit, tiles).apply(volume[1])
+    assert np.array_equal(clahe_slice(volume, view, 1, settings), expected)
+    untouched = clahe_slice(volume, view, 1, PreprocessSettings(clip_limit=-1.0))
+    assert np.array_equal(untouched, volume[1])
 
 
 def test_the_shown_channel_is_the_models() -> None:
