@@ -85,12 +85,11 @@ def _print_cases(good: Sequence[Outcome]) -> None:
 
 
 def size_of(result: Mapping[str, Any]) -> str:
-    """All lesions together: millilitres or square millimetres where they are known, else what was counted."""
-    if result["volume_ml"] is not None:
-        return f"{result['volume_ml']:,.2f} ml"
-    if result["area_mm2"] is not None:
-        return f"{result['area_mm2']:,.0f} mm²"
-    return f"{result['voxels']:,} {'px' if result['slices'] == 1 else 'voxels'}"
+    """All lesions together, of a case's manifest."""
+    from core.measure.totals import Totals
+
+    totals = Totals(result["voxels"], result["area_mm2"], result["volume_ml"])
+    return totals.text(lone=result["slices"] == 1)
 
 
 def _print_warnings(report: Report, plan: Plan) -> None:

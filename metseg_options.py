@@ -33,4 +33,3 @@ Patients = Annotated[
 ]
 EachImage = Annotated[bool, typer.Option("--each-image", help="Every image is of another patient.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Fold = Annotated[int | None, typer.Option(help="Number of a fold, from 0.")]

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.unfamiliar import data_folder
+from core.atomic import write_json
 from core.evaluation.evaluate import Settings, evaluate
 from core.inference.predictor import Predictor
-from core.io import find_scans, read_scan, write_json
+from core.io import find_scans, read_scan
 from core.model_store import CARD_FILE, find_model, load_card, shipped_models
 from core.scan import Scan, Segmentation
 

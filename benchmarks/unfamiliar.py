@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.strangers import ct_like, inverted, noise, photograph
+from core.atomic import write_json
 from core.errors import MetsegError
 from core.evaluation.cases import find_cases
 from core.evaluation.folds import load_folds
-from core.io import find_scans, read_scan, write_json
+from core.io import find_scans, read_scan
 from core.model_card import ModelCard
 from core.model_store import find_model, load_card
 from core.phantom import make_phantom

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_text
 from core.batch.results import RESEARCH_ONLY, cannot_write
 from core.demo_style import STYLE
 from core.errors import OutputError
-from core.io.atomic import write_text
+from core.evaluation.pictures import base64_png, brighten
 from core.measure.dice import EMPTY_RULE
 from core.measure.lesions import find_lesions
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR, draw_overlay
@@ -156,7 +156,7 @@ def _legend() -> str:
 
 def _case(case: Shown, models: tuple[DemoModel, ...]) -> str:
     name, index = case.scan.name, case.index
-    picture = _brightened(case.scan.voxels[:, 0], index)
+    picture = brighten(case.scan.voxels[:, 0], index)
     truth = case.truth[index]
     nothing = np.zeros_like(truth)
     figures = [
@@ -176,18 +176,9 @@ Lesions in the whole case, counted as connected pieces: {case.lesions} true; fou
 </section>"""
 
 
-def _brightened(pictures: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-    """A slice with the case's brightest hundredth at white; slices are dark as scanners store them."""
-    white = max(float(np.percentile(pictures, 99)), 1.0)
-    return np.asarray(np.clip(np.rint(pictures[index] * (255.0 / white)), 0, 255), np.uint8)
-
-
 def _figure(picture: NDArray[np.uint8], caption: str, described: str) -> str:
-    import cv2
-
     height, width, _ = picture.shape
-    _, content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    source = "data:image/png;base64," + base64.b64encode(content.tobytes()).decode("ascii")
+    source = f"data:image/png;base64,{base64_png(picture)}"
     return (
         f'<figure><img src="{source}" width="{width}" height="{height}" alt="{escape(described)}">'
         f"<figcaption>{caption}</figcaption></figure>"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.atomic import write_atomic
 from core.errors import ModelDamaged, ModelNotFound
 from core.model_card import ModelCard, WeightsFile
 
@@ -131,6 +132,9 @@ def save_model(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
 
     Returns:
         the card as written.
+
+    Raises:
+        OutputError: a file cannot be written.
     """
     import torch
     from safetensors.torch import save as save_tensors
@@ -143,12 +147,6 @@ def save_model(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
     }
     content = save_tensors(tensors)
     card = replace(card, weights=WeightsFile(WEIGHTS_FILE, hashlib.sha256(content).hexdigest()))
-    _write(folder / WEIGHTS_FILE, content)
-    _write(folder / CARD_FILE, (json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomic(folder / WEIGHTS_FILE, content)
+    write_atomic(folder / CARD_FILE, (json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
     return card
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -30,10 +30,10 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
+from core.atomic import write_json
 from core.errors import BrokenFile, MetsegError, NothingFound, UsageError
 from core.evaluation.folds import Folds, load_folds, save_folds
 from core.evaluation.scores import read_scores
-from core.io.atomic import write_json
 from core.model_store import load_card
 from core.networks import NETWORK_NAMES
 from training.options import Stage, TrainOptions

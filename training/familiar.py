@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_atomic
 from core.errors import InputError
 from core.evaluation.cases import find_cases
 from core.evaluation.folds import Folds, load_folds
 from core.io import read_scan
-from core.io.atomic import write_atomic
 from core.model_card import PreprocessSettings
 from core.model_store import find_model, load_card
 from core.preprocess.channels import LGG_LAYOUT

@@ -13,6 +13,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from core.atomic import write_json
 from core.errors import InputError
 from core.evaluation.cases import LabelledSet, find_cases
 from core.evaluation.copies import print_slices, refuse_shared
@@ -145,9 +146,8 @@ def _build(
     np.save(folder / "images.npy", np.concatenate(images))
     np.save(folder / "truths.npy", np.concatenate(truths))
     np.save(folder / "levels.npy", np.stack(levels))
-    temporary = folder / "index.json.part"
-    temporary.write_text(json.dumps({"patients": patients, "channels": channels}), encoding="utf-8")
-    temporary.replace(folder / "index.json")  # last, so that its presence means that the arrays are whole
+    # Last, so that its presence means that the arrays are whole.
+    write_json(folder / "index.json", {"patients": patients, "channels": channels})
 
 
 def pair_on_grid(

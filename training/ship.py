@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_atomic, write_json
 from core.errors import InputError
 from core.evaluation.calibration import calibrate
 from core.evaluation.compare import common_patients
@@ -23,7 +24,6 @@ from core.evaluation.evaluate import evaluate
 from core.evaluation.join import join_scores
 from core.evaluation.publish import publish
 from core.evaluation.scores import read_scores
-from core.io.atomic import write_atomic, write_json
 from core.model_store import DEFAULT_FILE, SHIPPED, load_card
 from training.epoch_log import minutes_of
 from training.recipe import recipe_of, recipe_scored

@@ -24,12 +24,12 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from core.atomic import write_json
 from core.errors import InputError, NothingFound, OutputError, UsageError
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import Folds, inner_part, load_folds, save_folds
 from core.evaluation.patients import PatientRule, parse_rule
 from core.evaluation.split import RULE
-from core.io import write_json
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
 from core.model_store import save_model
 from core.system import VERSION

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from core.batch.results import RESEARCH_ONLY
+from core.measure.totals import sum_up
 from core.scan import Lesion
 from core.views import View
-from web_gradio.downloads import totals
 from web_gradio.findings import Failure, Finding, Outcome, Step
 
 FILE_COLUMNS = ("file", "slices", "lesions", "size", "note")
@@ -23,13 +23,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def size_of(finding: Finding) -> str:
-    """All lesions together: millilitres or square millimetres where they are known, else what was counted."""
-    known = totals(finding)
-    if known["volume_ml"] is not None:
-        return f"{known['volume_ml']:,.2f} ml"
-    if known["area_mm2"] is not None:
-        return f"{known['area_mm2']:,.0f} mm²"
-    return f"{known['voxels']:,} {'px' if finding.scan.shape[0] == 1 else 'voxels'}"
+    """All lesions together."""
+    return sum_up(finding.result.mask, finding.scan).text(lone=finding.scan.shape[0] == 1)
 
 
 def file_rows(outcomes: Sequence[Outcome]) -> Rows:

@@ -28,6 +28,7 @@ from core.io import (
 )
 from core.io.jpeg_header import is_jpeg
 from core.io.private import private_folder
+from core.io.read import check_place
 from core.model_card import PreprocessSettings
 from core.phantom import make_phantom
 from core.preprocess.channels import select_channels
@@ -209,8 +210,7 @@ def read_truth(files: Sequence[RawFile], scan: Scan, limits: ReadLimits) -> Mask
     parts, shape = [], scan.shape
     for file in sorted(files, key=lambda each: natural_key(each.name)):
         truth = read_scan_bytes(file.content, file.name, limits)
-        if truth.affine is not None and scan.affine is not None and not np.allclose(truth.affine, scan.affine, 0, NEAR):
-            raise PairMismatch("the mask lies elsewhere in space than the scan; bring it onto the scan's grid")
+        check_place(scan.affine, truth.affine, truth.shape)
         voxels = truth.voxels
         parts.append((voxels > (127 if is_jpeg(file.content) else 0)).any(axis=1))
     if len({part.shape[1:] for part in parts}) == 1:

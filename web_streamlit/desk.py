@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -122,7 +122,7 @@ class Desk:
                 probability = decode_probability(found.answer.tiff, found.task.case.scan)
             except InputError as error:
                 run.found.remove(found)
-                run.failed.append(Failure(found.task, error.detail.capitalize() + ".", True))
+                run.failed.append(Failure(found.task, error.detail.capitalize() + "."))
                 continue
             self.found[key] = found
             self._arrays = {known: value for known, value in self._arrays.items() if key[0] not in known}
@@ -134,7 +134,7 @@ class Desk:
             failed = run.failed
             if any(task.case.key not in kept for task in run.tasks):
                 known = {each.task for each in run.found} | {each.task for each in run.failed}
-                failed = failed + [Failure(task, INTERRUPTED, True) for task in run.tasks if task not in known]
+                failed = failed + [Failure(task, INTERRUPTED) for task in run.tasks if task not in known]
             self.failed, self.run = tuple(each for each in failed if each.task.case.key in kept), None
         return ended
 
@@ -212,9 +212,9 @@ class Desk:
         ]
         return rows + [{"case": each.name, "problem": each.sentence} for each in self.reading.refused]
 
-    def tasks(self, cards: Sequence[ModelCard], options: Options, cases: Iterable[Case] | None = None) -> list[Task]:
+    def tasks(self, cards: Sequence[ModelCard], options: Options) -> list[Task]:
         """What is to be asked for the cases that are looked at."""
-        return [Task(case, card, options) for case in cases or self.reading.cases for card in cards]
+        return [Task(case, card, options) for case in self.reading.cases for card in cards]
 
     def _kept(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         if key in self._arrays:

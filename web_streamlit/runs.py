@@ -62,11 +62,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task has no answer; `passing` says whether it may have one next time."""
+    """Why a task has no answer."""
 
     task: Task
     sentence: str
-    passing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +179,13 @@ class Run:
                 self.found.append(await self._patiently(task))
             except (Trouble, InputError) as error:
                 trouble = error if isinstance(error, Trouble) else Trouble(_sentence(error), "refused")
-                passing = trouble.kind != "refused"
-                self.failed.append(Failure(task, trouble.sentence, passing))
+                self.failed.append(Failure(task, trouble.sentence))
                 if trouble.kind == "away":  # nobody is there for the others either
-                    self.failed += [Failure(other, trouble.sentence, passing) for other in self.tasks[index + 1 :]]
+                    self.failed += [Failure(other, trouble.sentence) for other in self.tasks[index + 1 :]]
                     return
             except Exception as error:  # a bug of ours must not leave the page waiting
                 self.failed.append(
-                    Failure(task, f"Something unforeseen went wrong on this page ({type(error).__name__}).", True)
+                    Failure(task, f"Something unforeseen went wrong on this page ({type(error).__name__}).")
                 )
 
     async def _patiently(self, task: Task) -> Found:

@@ -9,6 +9,7 @@ import streamlit as st
 from core.errors import ChannelNeeded, InputError
 from core.io import RawFile
 from core.measure.dice import EMPTY_RULE, dice
+from core.measure.totals import sum_up
 from core.model_card import ModelCard, PreprocessSettings
 from core.views import View, views_of
 from web_streamlit.asking import chosen_channel
@@ -178,10 +179,8 @@ def _numbers(result: Result, view: View, index: int) -> None:
 
 
 def _size(result: Result) -> str:
-    row = batch_row(result)
-    if row["volume_ml"] is not None:
-        return f"{row['volume_ml']:.3g} ml"
-    return f"{row['area_mm2']:.4g} mm²" if row["area_mm2"] is not None else f"{row['voxels']:,} px"
+    scan = result.case.scan
+    return sum_up(result.finding.mask, scan).text(lone=scan.shape[0] == 1)
 
 
 def _plain_picture(images: Images, name: str, view: View, index: int) -> bytes:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_atomic, write_json
 from core.batch.jobs import Job
 from core.batch.request import Request
 from core.batch.results import CASE_KIND, MANIFEST, RESEARCH_ONLY, cannot_write, hash_files
 from core.batch.resume import hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
-from core.io import Origin, read_mask, read_scan, write_mask, write_probability
-from core.io.atomic import write_atomic, write_json
+from core.io import Origin, encode_png, read_mask, read_scan, write_mask, write_probability
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
 from core.scan import Note, Scan, Segmentation
@@ -158,8 +158,6 @@ def _write_results(loaded: Loaded, found: Segmentation, request: Request, folder
 
 
 def _write_overlay(loaded: Loaded, found: Segmentation, request: Request, folder: Path) -> Path:
-    import cv2
-
     from core.batch.sheet import scan_sheet
     from core.preprocess.channels import select_channels
     from core.preprocess.intensity import IntensityRange
@@ -168,11 +166,8 @@ def _write_overlay(loaded: Loaded, found: Segmentation, request: Request, folder
     voxels, _ = select_channels(scan, request.card.preprocessing.channels, request.channel)
     intensity = IntensityRange(**found.manifest["intensity"][0])
     sheet = scan_sheet(scan, voxels[:, 0], intensity, found.mask, loaded.truth)
-    done, content = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))
     path = folder / f"{loaded.job.name}_overlay.png"
-    if not done:
-        raise OutputError("the overlay picture cannot be made", source=loaded.job.name)
-    write_atomic(path, content.tobytes())
+    write_atomic(path, encode_png(sheet))
     return path
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.atomic import write_json
 from core.batch.case import Loaded, load_case, segment_case
 from core.batch.jobs import Job, Plan
 from core.batch.request import Request
@@ -16,7 +17,6 @@ from core.batch.results import MANIFEST, RESEARCH_ONLY, RUN_FILES, RUN_KIND, can
 from core.batch.resume import check_replaceable, finished_earlier
 from core.batch.tables import Outcome, write_tables
 from core.errors import BrokenFile, Cancelled, MetsegError, OutputError
-from core.io.atomic import write_json
 from core.scan import Note
 from core.system import VERSION
 

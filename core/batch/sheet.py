@@ -24,27 +24,6 @@ LABEL_PX = 18
 GAP_PX = 2
 
 
-def overlay_sheet(
-    images: NDArray[np.uint8], mask: NDArray[np.bool_], truth: NDArray[np.bool_] | None = None
-) -> NDArray[np.uint8]:
-    """Draw a case's overlay: a lone slice as it is, a volume as a sheet of its slices with findings, numbered from 1.
-
-    Args:
-        images: (S, H, W) uint8.
-        mask: (S, H, W), what was found.
-        truth: (S, H, W), or None.
-
-    Returns:
-        (height, width, 3) uint8 RGB.
-    """
-    if len(images) == 1:
-        return _tile(images[0], mask[0], None if truth is None else truth[0], LONE_PX)
-    return _sheet(
-        _labelled(_tile(images[index], mask[index], None if truth is None else truth[index], TILE_PX), str(index + 1))
-        for index in choose_slices(mask, truth)
-    )
-
-
 def scan_sheet(
     scan: Scan,
     values: NDArray[Any],
@@ -52,10 +31,11 @@ def scan_sheet(
     mask: NDArray[np.bool_],
     truth: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
-    """The same for a scan as it was read: as the model saw it, in true proportions, with letters where they are known.
+    """Draw a case's overlay: a lone slice as it is, a volume as a sheet of its slices with findings.
 
-    Only the slices that are drawn are brought to 8 bit. Each bears its number in the scan, from 1; where the slices
-    were cut across those of the scan, that in the cut volume.
+    All as the model saw it, in true proportions, with letters where they are known. Only the slices that are drawn are
+    brought to 8 bit. Each bears its number in the scan, from 1; where the slices were cut across those of the scan,
+    that in the cut volume.
 
     Args:
         scan: what was read.
@@ -63,6 +43,9 @@ def scan_sheet(
         intensity: which of its values are black and white.
         mask: (slices, height, width) on the scan's grid.
         truth: the same shape, or None.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
     """
     view = first_view(scan)
     voxels, found = view.turn(values), view.turn(mask)

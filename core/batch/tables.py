@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_json, write_text
 from core.batch.results import CASE_KIND, LESIONS, RESEARCH_ONLY, SUMMARY, read_manifest
 from core.csv_text import csv_text
 from core.errors import MetsegError
-from core.io.atomic import write_json, write_text
 from core.measure.dice import EMPTY_RULE
 from core.scan import Note
 from core.system import VERSION

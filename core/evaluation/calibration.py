@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_json
 from core.errors import InputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Difference, Interval, mean_interval, paired_difference
 from core.evaluation.figures import DECIMALS
@@ -19,7 +20,6 @@ from core.evaluation.join import join_scores
 from core.evaluation.metrics import BINS
 from core.evaluation.scores import RESEARCH_ONLY, read_scores
 from core.evaluation.scoring import LOGIT_BINS, LOGIT_LIMIT, LOGIT_STEP
-from core.io.atomic import write_json
 from core.system import VERSION
 
 KIND = "metseg-calibration"

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_atomic, write_json
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import COMPARED, METRIC
 from core.evaluation.pictures import Scored
 from core.evaluation.scores import RESEARCH_ONLY, TABLE, read_scores, table_name
 from core.evaluation.summary import compare_patients, show, summarise
-from core.io.atomic import write_atomic, write_json
 from core.system import VERSION
 
 COMPARISON = "comparison.json"

@@ -11,8 +11,8 @@ import numpy as np
 
 from core.evaluation.cases import find_cases
 from core.evaluation.copies import print_slices, refuse_shared
-from core.evaluation.folds import Folds, Patient, make_folds, site_of
-from core.evaluation.patients import parse_rule
+from core.evaluation.folds import Folds, Patient, make_folds
+from core.evaluation.patients import parse_rule, site_of
 from core.io import read_mask, read_scan
 
 
@@ -25,7 +25,6 @@ def divide_folder(
     each_image: bool = False,
     channel: int | str | None = None,
     may_share: bool = False,
-    name: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Folds:
     """Divide a set into folds by patient, alike in site and lesion volume.
@@ -38,7 +37,6 @@ def divide_folder(
         each_image: every image is of another patient.
         channel: of nnU-Net's files; see `find_cases`.
         may_share: patients may share images.
-        name: the set's; else the folder's.
         progress: called with (cases done, cases).
 
     Raises:
@@ -57,4 +55,4 @@ def divide_folder(
     if not may_share:
         refuse_shared(prints)
     everyone = [Patient(patient, site_of(patient), voxels[patient]) for patient in labelled.patients]
-    return replace(make_folds(everyone, name or labelled.name, count, seed), patients=rule)
+    return replace(make_folds(everyone, labelled.name, count, seed), patients=rule)

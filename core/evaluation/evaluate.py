@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_json
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.curves import read_curves
 from core.evaluation.folds import load_folds
@@ -19,7 +20,6 @@ from core.evaluation.slices import SliceCounts, count_slices, write_slices
 from core.evaluation.split import Progress, check_content, divide, find_named
 from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan, write_mask
-from core.io.atomic import write_json
 from core.model_card import GridMode, ModelCard
 from core.model_store import find_model, load_card
 from core.system import VERSION

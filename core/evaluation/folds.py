@@ -14,20 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_json
 from core.errors import BrokenFile, InputError, NothingFound
-from core.evaluation.patients import PatientRule, patient_of, site_of
-from core.io.atomic import write_json
-
-__all__ = [
-    "Folds",
-    "Patient",
-    "inner_part",
-    "load_folds",
-    "make_folds",
-    "patient_of",
-    "save_folds",
-    "site_of",
-]
+from core.evaluation.patients import PatientRule
 
 SHIPPED = Path(__file__).parent / "folds"
 

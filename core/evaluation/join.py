@@ -8,10 +8,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_json
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.pictures import MANIFEST, read_manifest
 from core.evaluation.scores import SCORES, build_scores, read_scores, save_scores
-from core.io.atomic import write_json
 
 WORD_END = re.compile(r"[-_. ]")
 COMPUTED = frozenset({"device", "precision"})

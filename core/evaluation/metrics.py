@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from core.measure.dice import EMPTY_RULE
 
@@ -21,33 +20,31 @@ class Metric:
         key: its name in scores.json and the CSV.
         label: for tables.
         unit: "" for plain numbers.
-        better: which way is better; "zero" is nearest to zero, "" neither.
         digits: after the point.
     """
 
     key: str
     label: str
     unit: str
-    better: Literal["high", "low", "zero", ""]
     digits: int
 
 
 METRICS = (
-    Metric("dice", "Dice of the whole volume", "", "high", 3),
-    Metric("tumour_slice_dice", "Dice per slice with lesion", "", "high", 3),
-    Metric("all_slice_dice", "Dice per slice, all slices", "", "high", 3),
-    Metric("lesion_sensitivity", "Lesions found", "share", "high", 3),
-    Metric("false_positives_per_scan", "False lesions per scan", "", "low", 2),
-    Metric("hd95_mm", "HD95 within slices", "mm", "low", 2),
-    Metric("hd95_px", "HD95 within slices", "px", "low", 2),
-    Metric("surface_dice_mm", f"Surface Dice at {TOLERANCE:g} mm", "", "high", 3),
-    Metric("surface_dice_px", f"Surface Dice at {TOLERANCE:g} px", "", "high", 3),
-    Metric("volume_bias_ml", "Volume found minus true", "ml", "zero", 2),
-    Metric("volume_bias_voxels", "Volume found minus true", "voxels", "zero", 0),
-    Metric("false_area_mm2", "False area on an empty slice", "mm²", "low", 1),
-    Metric("false_area_px", "False area on an empty slice", "px", "low", 1),
-    Metric("calibration_error", "Calibration error inside the head", "", "low", 4),
-    Metric("seconds", "Seconds per scan", "s", "low", 2),
+    Metric("dice", "Dice of the whole volume", "", 3),
+    Metric("tumour_slice_dice", "Dice per slice with lesion", "", 3),
+    Metric("all_slice_dice", "Dice per slice, all slices", "", 3),
+    Metric("lesion_sensitivity", "Lesions found", "share", 3),
+    Metric("false_positives_per_scan", "False lesions per scan", "", 2),
+    Metric("hd95_mm", "HD95 within slices", "mm", 2),
+    Metric("hd95_px", "HD95 within slices", "px", 2),
+    Metric("surface_dice_mm", f"Surface Dice at {TOLERANCE:g} mm", "", 3),
+    Metric("surface_dice_px", f"Surface Dice at {TOLERANCE:g} px", "", 3),
+    Metric("volume_bias_ml", "Volume found minus true", "ml", 2),
+    Metric("volume_bias_voxels", "Volume found minus true", "voxels", 0),
+    Metric("false_area_mm2", "False area on an empty slice", "mm²", 1),
+    Metric("false_area_px", "False area on an empty slice", "px", 1),
+    Metric("calibration_error", "Calibration error inside the head", "", 4),
+    Metric("seconds", "Seconds per scan", "s", 2),
 )
 METRIC = {metric.key: metric for metric in METRICS}
 COMPARED = tuple(metric for metric in METRICS if metric.key != "seconds")

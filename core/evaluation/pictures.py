@@ -16,7 +16,7 @@ from core.errors import MetsegError
 from core.evaluation.cases import find_cases
 from core.evaluation.head import find_head
 from core.evaluation.patients import PatientRule
-from core.io import read_mask, read_scan
+from core.io import encode_png, read_mask, read_scan
 from core.io.names import stem_of
 from core.overlay import draw_overlay
 from core.preprocess.channels import select_channels
@@ -143,7 +143,7 @@ def _draw(
             for caption, mask in zip(captions, masks, strict=True)
         ),
     ]
-    encoded = tuple((caption, encode_png(drawn[box])) for caption, drawn in figures)
+    encoded = tuple((caption, base64_png(drawn[box])) for caption, drawn in figures)
     return int(amount[index]), index + 1, len(truth), encoded
 
 
@@ -155,17 +155,14 @@ def seen_picture(scan: Scan, inputs: Sequence[str], channel: int | str | None) -
 
 
 def brighten(volume: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-    """A slice (H, W) with its volume's brightest two hundredths at white; slices are dark as scanners store them."""
+    """A slice (H, W) with its volume's brightest hundredth at white; slices are dark as scanners store them."""
     white = max(float(np.percentile(volume, 99)), 1.0)
     return np.asarray(np.clip(np.rint(volume[index] * (255.0 / white)), 0, 255), np.uint8)
 
 
-def encode_png(picture: NDArray[np.uint8]) -> str:
+def base64_png(picture: NDArray[np.uint8]) -> str:
     """(H, W, 3) uint8 RGB as a PNG in base64."""
-    import cv2
-
-    content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
-    return base64.b64encode(content.tobytes()).decode("ascii")
+    return base64.b64encode(encode_png(picture)).decode("ascii")
 
 
 def _mask_file(folder: Path, image: Path) -> Path:

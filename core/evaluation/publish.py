@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_json
 from core.errors import InputError
-from core.io.atomic import write_json
 from core.model_card import ModelCard
 from core.model_store import CARD_FILE, load_card, load_network
 from core.unfamiliar.reference import REFERENCE_FILE

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_atomic
 from core.evaluation.metrics import COMPARED, METRIC, METRICS, PROTOCOL, Metric
 from core.evaluation.pictures import Scored, Shown, show_patients
 from core.evaluation.report_charts import (
@@ -26,7 +27,6 @@ from core.evaluation.report_charts import (
 from core.evaluation.report_style import STYLE
 from core.evaluation.scores import RESEARCH_ONLY, left_out_sentences, lesions_sentence, settings_sentence
 from core.evaluation.summary import show
-from core.io.atomic import write_atomic
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR
 
 REPORT = "report.html"

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.atomic import write_atomic, write_json
 from core.csv_text import csv_text
 from core.errors import BrokenFile, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
 from core.evaluation.summary import show, summarise
-from core.io.atomic import write_atomic, write_json
 from core.measure.dice import EMPTY_RULE
 from core.system import VERSION
 

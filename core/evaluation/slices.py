@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from core.atomic import write_atomic, write_json
 from core.csv_text import csv_text
 from core.errors import BrokenFile, InputError, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, paired_difference
 from core.evaluation.scores import RESEARCH_ONLY
 from core.evaluation.scoring import CaseScores
-from core.io.atomic import write_atomic, write_json
 from core.system import VERSION
 
 SLICES = "slices.csv"

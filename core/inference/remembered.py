@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 
+from core.atomic import write_json
+from core.errors import OutputError
 from core.system import cache_folder
 
 FILE = "choices.json"
@@ -19,16 +19,8 @@ def recall(key: str) -> str | None:
 
 def keep(key: str, value: str) -> None:
     """Keep `value` under `key`, or go on without where the folder cannot be written."""
-    with suppress(OSError, RuntimeError):
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({**_read(), key: value}, indent=1, sort_keys=True)
-        with NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False, encoding="utf-8") as file:
-            file.write(content)
-        try:
-            Path(file.name).replace(folder / FILE)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
+    with suppress(OutputError, RuntimeError):  # the latter where there is no home folder
+        write_json(cache_folder() / FILE, {**_read(), key: value})
 
 
 def _read() -> dict[str, str]:

@@ -1,16 +1,14 @@
 """Reading scans and truth, writing masks. Formats are told by content; limits are checked before memory is taken."""
 
-from core.io.atomic import write_atomic, write_json
 from core.io.encode import encode_png, encode_tiff, mask_values
 from core.io.find import find_scans, masks_without_image, natural_key
 from core.io.interface import Origin, RawFile
 from core.io.limits import ReadLimits
-from core.io.names import file_stem, stem_of
+from core.io.names import stem_of
 from core.io.read import missing_masks, read_mask, read_scan, read_scan_bytes
-from core.io.write import Form, encode_mask, encode_probability, write_mask, write_probability
+from core.io.write import encode_mask, encode_probability, write_mask, write_probability
 
 __all__ = [
-    "Form",
     "Origin",
     "RawFile",
     "ReadLimits",
@@ -18,7 +16,6 @@ __all__ = [
     "encode_png",
     "encode_probability",
     "encode_tiff",
-    "file_stem",
     "find_scans",
     "mask_values",
     "masks_without_image",
@@ -28,8 +25,6 @@ __all__ = [
     "read_scan",
     "read_scan_bytes",
     "stem_of",
-    "write_atomic",
-    "write_json",
     "write_mask",
     "write_probability",
 ]

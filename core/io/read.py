@@ -118,13 +118,24 @@ def _check_pair(image: Described, slices: int, mask: Described) -> None:
             f"the mask is {size.slices} × {size.height} × {size.width} and its image {slices} × "
             f"{expected.height} × {expected.width} (slices × height × width); they must be equal"
         )
-    if image.affine is not None and mask.affine is not None:
-        corners = np.array(
-            [(c, r, s, 1.0) for c in (0, size.width) for r in (0, size.height) for s in (0, size.slices)]
-        )
-        apart = np.linalg.norm(corners @ (image.affine - mask.affine).T, axis=1).max()
-        if apart > SAME_PLACE * np.linalg.norm(image.affine[:3, :3], axis=0).min():
-            raise PairMismatch("the mask lies elsewhere in space than its image; bring it onto the image's grid")
+    check_place(image.affine, mask.affine, (size.slices, size.height, size.width))
+
+
+def check_place(
+    image: NDArray[np.float64] | None, mask: NDArray[np.float64] | None, shape: tuple[int, int, int]
+) -> None:
+    """Hold the place of a mask against that of its image, both (slices, height, width), where both are known.
+
+    Raises:
+        PairMismatch: a corner lies farther off than half of the smallest spacing.
+    """
+    if image is None or mask is None:
+        return
+    slices, height, width = shape
+    corners = np.array([(c, r, s, 1.0) for c in (0, width) for r in (0, height) for s in (0, slices)])
+    apart = np.linalg.norm(corners @ (image - mask).T, axis=1).max()
+    if apart > SAME_PLACE * np.linalg.norm(image[:3, :3], axis=0).min():
+        raise PairMismatch("the mask lies elsewhere in space than its image; bring it onto the image's grid")
 
 
 def source_of(path: Path) -> ScanSource:

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_atomic
 from core.errors import OutputError
-from core.io.atomic import write_atomic
 from core.io.interface import Origin, RawFile, Writer
 from core.scan import Scan
 

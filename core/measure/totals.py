@@ -24,6 +24,18 @@ class Totals:
     area_mm2: float | None
     volume_ml: float | None
 
+    def text(self, lone: bool) -> str:
+        """The size in words: millilitres or square millimetres where they are known, else what was counted.
+
+        Args:
+            lone: of a lone slice, in which pixels are counted.
+        """
+        if self.volume_ml is not None:
+            return f"{self.volume_ml:,.2f} ml"
+        if self.area_mm2 is not None:
+            return f"{self.area_mm2:,.0f} mm²"
+        return f"{self.voxels:,} {'px' if lone else 'voxels'}"
+
 
 def sum_up(mask: NDArray[np.bool_], scan: Scan) -> Totals:
     """The size of a mask (slices, height, width) on its scan's grid, as far as the scan says how large a voxel is."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_atomic
 from core.errors import OutputError
 from core.phantom.stack import make_phantom
 
@@ -41,7 +42,7 @@ def write_phantom_case(seed: int, folder: Path, slices: int = 8, size: int = 256
         for path in case.glob(f"{scan.name}_*.tif"):
             if path.name not in ours:
                 path.unlink()
-    except OSError as error:
+    except (OSError, OutputError) as error:
         raise OutputError(
             "the synthetic pictures cannot be written there; choose a folder with room that you may write to",
             source=case.name,
@@ -57,6 +58,4 @@ def _write(path: Path, picture: NDArray[Any]) -> None:
     encoded = content.getvalue()
     if path.is_file() and path.read_bytes() == encoded:
         return
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(encoded)
-    temporary.replace(path)
+    write_atomic(path, encoded)

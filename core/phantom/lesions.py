@@ -11,7 +11,6 @@ from core.phantom.fields import Floats, SmoothField, smooth_field, step
 
 MOST_LESIONS = 4
 _GAP_MM = 9.0
-_SLAB_MM = 0.75
 
 
 @dataclass(frozen=True, slots=True)

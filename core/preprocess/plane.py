@@ -73,14 +73,6 @@ class Plane:
             order[place] = spatial[axis]
         return self._flipped(volume.transpose(order))
 
-    def from_plane(self, volume: NDArray[Any]) -> NDArray[Any]:
-        """Turn what `to_plane` gave back to how it is stored, as a view of it."""
-        spatial = _spatial(volume)
-        order = list(range(volume.ndim))
-        for place, axis in zip(spatial, self.axes, strict=True):
-            order[spatial[axis]] = place
-        return self._flipped(volume).transpose(order)
-
     def turned(self, spacing_mm: Spacing) -> Spacing:
         """The scan's spacing between slices, rows and columns of the plane."""
         slices, rows, columns = self.axes

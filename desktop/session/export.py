@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_atomic, write_json, write_text
 from core.batch.jobs import refuse_overlap, unique_names
 from core.batch.results import RESEARCH_ONLY, cannot_write
 from core.batch.tables import lesions_csv
 from core.csv_text import csv_text
 from core.errors import Cancelled, InputError, MetsegError, OutputError
-from core.io import Origin, RawFile, encode_mask, read_mask, read_scan, write_atomic
-from core.io.atomic import write_json, write_text
+from core.io import Origin, RawFile, encode_mask, read_mask, read_scan
 from core.measure.dice import dice
 from core.scan import Lesion, Scan, ScanSource
 from core.system import VERSION

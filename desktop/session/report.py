@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_text
 from core.batch.results import RESEARCH_ONLY
-from core.io.atomic import write_text
 from core.measure.dice import EMPTY_RULE
 from core.overlay import draw_overlay
 from core.scan import Scan

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atomic import write_atomic
 from core.errors import OutputError
-from core.io import write_atomic
 from core.measure.lesions import find_lesions
 from core.model_card import ModelCard
 from core.scan import Lesion, Note, Scan

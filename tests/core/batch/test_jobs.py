@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from core.atomic import write_json
 from core.batch.jobs import NAME_LIMIT, plan_jobs, refuse_overlap, safe_name, unique_names
 from core.batch.results import CASE_KIND
 from core.errors import NothingFound, UsageError
-from core.io.atomic import write_json
 
 
 def names(inputs: list[Path], out: Path) -> list[str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.batch.sheet import COLUMNS, EMPTY_SLICES, LONE_PX, MOST_SLICES, choose_slices, overlay_sheet, scan_sheet
+from core.batch.sheet import COLUMNS, EMPTY_SLICES, LONE_PX, MOST_SLICES, choose_slices, scan_sheet
 from core.overlay import draw_overlay
 from core.preprocess.intensity import IntensityRange
 from core.scan import Scan
@@ -12,6 +12,10 @@ from core.scan import Scan
 def volume(slices: int, height: int = 32, width: int = 32) -> tuple[np.ndarray, np.ndarray]:
     images = np.full((slices, height, width), 90, np.uint8)
     return images, np.zeros((slices, height, width), np.bool_)
+
+
+def sheet_of(images: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return scan_sheet(Scan("case", images[:, None]), images, IntensityRange(0, 255, False), mask)
 
 
 def test_slices_with_lesion_in_mask_or_truth_are_shown_in_order() -> None:
@@ -41,13 +45,13 @@ def test_many_slices_are_thinned_but_the_first_and_last_stay() -> None:
 def test_a_lone_slice_is_drawn_as_every_face_draws_it() -> None:
     images, mask = volume(1)
     mask[0, 5:9, 6:12] = True
-    np.testing.assert_array_equal(overlay_sheet(images, mask), draw_overlay(images[0], mask[0]))
+    np.testing.assert_array_equal(sheet_of(images, mask), draw_overlay(images[0], mask[0]))
 
 
 def test_a_large_picture_is_shrunk_and_a_single_pixel_of_lesion_still_shows() -> None:
     images, mask = volume(1, 3000, 1500)
     mask[0, 1717, 333] = True
-    sheet = overlay_sheet(images, mask)
+    sheet = sheet_of(images, mask)
     assert sheet.shape == (LONE_PX, LONE_PX // 2, 3)
     coloured = np.argwhere((sheet != sheet[..., :1]).any(axis=2))
     assert len(coloured)
@@ -58,7 +62,7 @@ def test_a_large_picture_is_shrunk_and_a_single_pixel_of_lesion_still_shows() ->
 def test_a_sheet_has_room_for_each_slice(found: int) -> None:
     images, mask = volume(12)
     mask[:found, 4:8, 4:8] = True
-    sheet = overlay_sheet(images, mask)
+    sheet = sheet_of(images, mask)
     amber = (sheet[..., 0].astype(int) - sheet[..., 2]) > 40
     # Each slice's lesion is drawn once: 16 pixels of it in every tile.
     assert amber.sum() == 16 * found
@@ -68,7 +72,7 @@ def test_a_sheet_has_room_for_each_slice(found: int) -> None:
 def test_tiny_pictures_are_drawn_too(shape: tuple[int, int]) -> None:
     images, mask = volume(3, *shape)
     mask[1] = True
-    assert overlay_sheet(images, mask).dtype == np.uint8
+    assert sheet_of(images, mask).dtype == np.uint8
 
 
 @pytest.mark.parametrize("column_mm", [0.001, 1e-30, 1e30])

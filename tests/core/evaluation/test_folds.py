@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BrokenFile, InputError, NothingFound
-from core.evaluation.folds import (
-    Folds,
-    Patient,
-    inner_part,
-    load_folds,
-    make_folds,
-    patient_of,
-    save_folds,
-    site_of,
-)
+from core.evaluation.folds import Folds, Patient, inner_part, load_folds, make_folds, save_folds
+from core.evaluation.patients import patient_of, site_of
 
 PATIENTS = st.lists(
     st.tuples(st.sampled_from(["CS", "DU", "HT", ""]), st.integers(0, 100_000)), min_size=5, max_size=80

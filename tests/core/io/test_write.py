@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from core.atomic import write_atomic
 from core.errors import OutputError
-from core.io import find_scans, read_mask, read_scan, read_scan_bytes, write_atomic, write_mask, write_probability
+from core.io import find_scans, read_mask, read_scan, read_scan_bytes, write_mask, write_probability
 from core.scan import Scan, ScanSource
 
 
