@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import Cancelled, kind_and_place
+from core.errors import Cancelled, DeviceLost, kind_and_place
 from core.inference import Predictor
 from core.inference.case import Case
 
@@ -88,6 +88,7 @@ class InferenceThread:
         self._jobs: list[Job] = []
         self._at_hand: list[Loading | Job] = []
         self._beat: float | None = None
+        self._lost = False
         self._turns = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
@@ -103,9 +104,10 @@ class InferenceThread:
 
     @property
     def stalled(self) -> bool:
-        """Whether it has been in one call for longer than it should, or is gone."""
+        """Whether it has been in one call for longer than it should, or it or its device is gone."""
         beat = self._beat
-        return not self._thread.is_alive() or (beat is not None and time.monotonic() - beat > self._stall_seconds)
+        hangs = beat is not None and time.monotonic() - beat > self._stall_seconds
+        return hangs or self._lost or not self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -217,6 +219,7 @@ class InferenceThread:
         except Cancelled:
             return True  # they are struck off before the next turn
         except Exception as error:
+            self._lost = self._lost or isinstance(error, DeviceLost)
             if len(jobs) == 1:
                 self._jobs.remove(jobs[0])
                 jobs[0].promise.fail(error)

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.rows import Row, not_measured
 from benchmarks.subjects import Subject, missing_device, mosaic
 from benchmarks.timing import Effort, measure_in_turns
+from core.errors import DeviceOutOfMemory
 from core.inference.engines.torch_engine import TorchEngine
 from core.inference.predictor import WINDOW
 from core.inference.tiling import cut, plan_tiles, stitch
@@ -89,8 +90,12 @@ def tiling_rows(subject: Subject, device: str, effort: Effort, *, side: int, win
     pictures = engine.prepare(mosaic(side)[:, None], 2.0, 32)  # (1, 1, H, W) in [0, 1]
     methods = tiling_methods()
     works = {name: partial(method, engine, pictures, window) for name, method in methods.items()}
-    timings = measure_in_turns(works, device, effort)
-    answers = {name: work() for name, work in works.items()}
+    try:
+        timings = measure_in_turns(works, device, effort)
+        answers = {name: work() for name, work in works.items()}
+    except DeviceOutOfMemory as error:
+        yield not_measured("tiling", EXACT, device, error.detail)
+        return
     base = Row("tiling", "", device, "fp32", 1, (side, side))
     rows = {name: replace(base, what=name, timing=timing) for name, timing in timings.items()}
     for name, row in rows.items():

@@ -26,7 +26,8 @@ from benchmarks.subjects import PRECISIONS, Subject, missing_device, shipped_sub
 from benchmarks.timing import Effort
 
 SCHEMA = 1
-TILING_TOLERANCES = {"float32": 1e-5, "float64": 1e-10}
+TILING_TOLERANCE = 1e-10
+"""Of float64, in which a halo that is too small would show and rounding does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,15 @@ def _claims(exact: dict[str, Any]) -> dict[str, bool | None]:
     claims: dict[str, bool | None] = {
         "CLAHE equals OpenCV in every pixel": None if clahe is None else clahe["most"] == 0
     }
-    for precision, tolerance in TILING_TOLERANCES.items():
-        claim = f"tiled {precision} logits are within {tolerance:g} of the whole picture's"
-        claims[claim] = None if tiling is None else all(entry[precision] <= tolerance for entry in tiling)
+    # Another shape may have another kernel, and either answer is off by float32's own error.
+    close = "tiled float32 logits are as close to the whole picture's as float32 lets them"
+    claims[close] = (
+        None
+        if tiling is None
+        else all(entry["float32"] <= max(1e-5, 2 * entry["error_of_float32"]) for entry in tiling)
+    )
+    exact = f"tiled float64 logits are within {TILING_TOLERANCE:g} of the whole picture's"
+    claims[exact] = None if tiling is None else all(entry["float64"] <= TILING_TOLERANCE for entry in tiling)
     return claims
 
 

@@ -27,8 +27,8 @@ def network_call(
     batch: int,
     side: int = SIDE,
     settings: PreprocessSettings = PLAIN,
-) -> Callable[[], Any]:
-    """A call of the network as `Predictor` makes it: channels last, autocast, the check for finite logits included.
+) -> tuple[TorchEngine, Callable[[], Any]]:
+    """An engine and a call of its network as `Predictor` makes it: channels last, autocast, checked for finite logits.
 
     Args:
         network: as `core.networks` builds it.
@@ -40,7 +40,7 @@ def network_call(
     """
     engine = TorchEngine(network, device, precision, batch=batch)
     pictures = show(engine, phantom_slices(batch, side), settings)  # (N, 1, h, w)
-    return lambda: engine.forward(pictures)
+    return engine, lambda: engine.forward(pictures)
 
 
 def depths(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -79,7 +79,9 @@ def _measured(row: Row, network: nn.Module, effort: Effort, settings: Preprocess
     assert row.batch is not None
     assert row.size is not None
     try:
-        call = network_call(network, row.device, row.precision, row.batch, row.size[0], settings)
-        return replace(row, timing=measure(call, row.device, effort).per(row.batch))
+        engine, call = network_call(network, row.device, row.precision, row.batch, row.size[0], settings)
+        timing = measure(call, row.device, effort).per(row.batch)
+        halved = f"memory holds {engine.batch} a call" if engine.batch < row.batch else row.note
+        return replace(row, timing=timing, note=halved)
     except DeviceOutOfMemory as error:
         return replace(row, note=error.detail)

@@ -50,6 +50,6 @@ def test_latency_of_a_network(
 ) -> None:
     benchmark.group = f"{device}, {precision}, batch {batch}, {SIDE}×{SIDE}"
     settings = subject.preprocessing
-    call = network_call(build(subject)[shallower_by], device, precision, batch, settings=settings)
+    _, call = network_call(build(subject)[shallower_by], device, precision, batch, settings=settings)
     assert call().shape == (batch, 1, SIDE // settings.shrink, SIDE // settings.shrink)
     clock(call, device, batch, precision=precision)

@@ -18,7 +18,8 @@ MetsegError
 │   └── ModelDamaged           missing file, wrong hash, keys that do not fit
 ├── DeviceError
 │   ├── DeviceUnavailable
-│   └── DeviceOutOfMemory      even for one window
+│   ├── DeviceOutOfMemory      even for one window
+│   └── DeviceLost             it failed, and computes nothing more for this process
 ├── OutputError                a result cannot be written, or would overwrite something
 └── Cancelled                  somebody asked to stop
 """
@@ -146,6 +147,10 @@ class DeviceUnavailable(DeviceError):
 
 class DeviceOutOfMemory(DeviceError):
     code = "device-out-of-memory"
+
+
+class DeviceLost(DeviceError):
+    code = "device-lost"
 
 
 class OutputError(MetsegError):

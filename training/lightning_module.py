@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -45,7 +46,7 @@ class SegmentationTask(pl.LightningModule):
         self.network = build_network(options.network, pairs.images.shape[1], options.filters)
         self.network.to(memory_format=torch.channels_last)
         self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(options.average), use_buffers=True
+            self.network, multi_avg_fn=_moving_average(options.average), use_buffers=True
         ).requires_grad_(False)
         self.loss = LOSSES[options.loss]
         self._counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(2, np.int64))
@@ -98,9 +99,8 @@ class SegmentationTask(pl.LightningModule):
         self.average.update_parameters(self.network)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=1.0, weight_decay=self.options.weight_decay, fused=self.device.type == "cuda"
-        )
+        # Not fused: Lightning does not clip the gradients of a fused optimiser in mixed precision.
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=1.0, weight_decay=self.options.weight_decay)
         steps = steps_per_epoch(len(self.lesions), len(self.others), self.options.empties, self.options.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate(step / steps, self.options.course)
@@ -135,6 +135,20 @@ class SegmentationTask(pl.LightningModule):
                 arrays = (self.pairs.images[part], self.pairs.truths[part], self.pairs.levels[part])
                 chunks.append((*map(torch.from_numpy, arrays), patient))
         return DataLoader(chunks, batch_size=None)  # type: ignore[arg-type]
+
+
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """How `AveragedModel` takes a step: an exponential mean of what is averaged, and the latest of what is counted."""
+    exponential = get_ema_multi_avg_fn(decay)
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
+        if averaged[0].is_floating_point():
+            exponential(averaged, current, steps)
+        else:
+            torch._foreach_copy_(averaged, current)
+
+    return update
 
 
 def learning_rate(epoch: float, stages: tuple[Stage, ...], rise: float = 0.2) -> float:

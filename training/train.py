@@ -307,7 +307,7 @@ def _trainer(options: TrainOptions, callbacks: Sequence[Callback], watched: bool
     epochs = sum(stage.epochs for stage in options.course)
     precision = options.precision
     if precision == "auto":
-        precision = "bf16-mixed" if _bf16_helps() else "32-true"
+        precision = "bf16-mixed" if _bf16_helps(options.device) else "32-true"
     # Without a measure to go by, the one checkpoint kept is the latest.
     checkpoint = ModelCheckpoint(
         options.out,
@@ -335,9 +335,9 @@ def _trainer(options: TrainOptions, callbacks: Sequence[Callback], watched: bool
     )
 
 
-def _bf16_helps() -> bool:
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+def _bf16_helps(device: str) -> bool:
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     capability = torch.cpu.get_capabilities()
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
 

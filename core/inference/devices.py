@@ -27,7 +27,8 @@ def choose_device(asked: str = "auto") -> torch.device:
         DeviceUnavailable: this machine has no such device.
     """
     if asked == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        first = torch.device("cuda:0")
+        return first if torch.cuda.is_available() and _answers(first) else torch.device("cpu")
     if asked == "cpu":
         return torch.device("cpu")
     match = re.fullmatch(r"cuda(?::([0-9]{1,3}))?", asked)
@@ -38,7 +39,21 @@ def choose_device(asked: str = "auto") -> torch.device:
     index, count = int(match[1] or 0), torch.cuda.device_count()
     if index >= count:
         raise DeviceUnavailable(f"there is no CUDA device {index}; the last one here is {count - 1}")
-    return torch.device("cuda", index)
+    device = torch.device("cuda", index)
+    if not _answers(device):
+        raise DeviceUnavailable(
+            f"CUDA device {index} does not compute, because another program fills its memory or this torch is too new "
+            "for it; choose cpu"
+        )
+    return device
+
+
+def _answers(device: torch.device) -> bool:
+    """Whether a device that is there computes; torch also counts cards that it has no kernels for."""
+    try:
+        return torch.ones(1, device=device).add_(1).item() == 2
+    except RuntimeError:
+        return False
 
 
 def choose_precision(asked: str, device: torch.device, network: nn.Module, channels: int, identity: str) -> Precision:

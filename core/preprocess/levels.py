@@ -56,7 +56,8 @@ def standardise(pictures: Tensor, levels: Tensor) -> Tensor:
         pictures: (N, C, H, W) float in [0, 1].
         levels: (N, C, 2) float, of each channel the centre and the spread, in grey levels.
     """
-    centre, spread = (levels[..., None, None] / 255).unbind(2)  # (N, C, 1, 1) each
+    # By a tensor, so that CUDA divides as the CPU does.
+    centre, spread = (levels[..., None, None] / levels.new_full((), 255.0)).unbind(2)  # (N, C, 1, 1) each
     return ((pictures - centre) / spread).clamp(*BOUNDS)
 
 

@@ -40,13 +40,15 @@ class Worker:
 
     def do(self, request: dict[str, Any]) -> None:
         """One job, to its end, whatever that is."""
-        from core.errors import Cancelled, MetsegError
+        from core.errors import Cancelled, DeviceLost, MetsegError
 
         job = int(request["job"])
         try:
             self._segment(job, request)
         except Cancelled:
             self._tell(job, "cancelled")
+        except DeviceLost as error:
+            raise SystemExit(error.detail) from error  # the next job begins a process to which the device may answer
         except MetsegError as error:
             self._tell(job, "failed", code=error.code, detail=error.detail)
         except Exception as error:

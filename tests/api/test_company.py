@@ -18,7 +18,7 @@ import pytest
 
 from api import segmenting
 from api.answers import Answer
-from core.errors import DeviceOutOfMemory, ModelDamaged
+from core.errors import DeviceLost, DeviceOutOfMemory, ModelDamaged
 from core.inference import Predictor
 from core.model_card import PreprocessSettings
 
@@ -154,6 +154,21 @@ def test_inference_that_dies_costs_its_batch_and_recovers(
     assert server.post(kit.golden).status_code == 200
     assert server.client.get("/health/ready").status_code == 200
     assert "PLANTED" not in answer.text + caplog.text
+
+
+def test_a_server_whose_device_failed_says_that_it_is_not_ready(
+    start: Callable[..., Any], kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start()
+
+    def fails(cases: Any, cancelled: Any = None) -> None:
+        raise DeviceLost("the device failed")
+
+    monkeypatch.setattr(server.predictor, "advance", fails)
+    answer = server.post(kit.golden)
+    assert (answer.status_code, answer.json()["code"]) == (503, "device-lost")
+    for after in (server.client.get("/health/ready"), server.post(kit.golden)):
+        assert (after.status_code, after.json()["code"]) == (503, "stalled")
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(

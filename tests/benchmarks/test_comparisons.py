@@ -26,6 +26,7 @@ from benchmarks.subjects import (
 )
 from benchmarks.timing import Effort
 from core import model_store
+from core.inference.engines.torch_engine import TorchEngine
 from core.preprocess.clahe import clahe
 
 ONCE = Effort(warm_up=0, least=1, most=1, seconds=0.0)
@@ -98,6 +99,29 @@ def test_tiling_rows_tell_times_as_multiples_of_monai_and_how_masks_differ() -> 
     assert all(row.timing for row in rows.values())
     assert rows[EXACT].ratio_to == MONAI
     assert "from the whole picture logits differ by up to" in rows[MONAI].note
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that holds one picture of 96² at a time."""
+    plain = TorchEngine._forward
+
+    def forward(engine: TorchEngine, images: torch.Tensor) -> torch.Tensor:
+        if max(engine.batch, len(images)) * images.shape[-1] * images.shape[-2] > 96 * 96:
+            raise torch.OutOfMemoryError
+        return plain(engine, images)
+
+    monkeypatch.setattr(TorchEngine, "_forward", forward)
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_what_memory_does_not_hold_is_said_in_the_rows() -> None:
+    (row,) = tiling_rows(TINY, "cpu", ONCE, side=128, window=96)
+    assert (row.timing, row.what) == (None, EXACT)
+    assert "memory" in row.note
+    rows = list(latency_rows([TINY], "cpu", ONCE, batches=(1, 4), side=96))
+    assert all(row.timing for row in rows)
+    assert {(row.batch, row.note) for row in rows} == {(1, ""), (4, "memory holds 1 a call")}
 
 
 def test_precisions_are_compared_by_their_masks() -> None:

@@ -6,16 +6,20 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from torch.optim.swa_utils import AveragedModel
 
 from core.errors import UsageError
 from core.model_card import PreprocessSettings
 from core.model_store import load_network
-from training.lightning_module import learning_rate
+from training.lightning_module import SegmentationTask, _moving_average, learning_rate
 from training.options import Stage, TrainOptions
-from training.train import train
+from training.pairs import Pairs
+from training.train import _bf16_helps, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -52,6 +56,44 @@ def test_the_learning_rate_rises_and_falls_once_a_stage(epoch: float, rate: floa
 def test_what_is_done_is_counted_by_what_an_epoch_costs() -> None:
     options = TrainOptions(Path(), Path(), "nested-unet", stages=STAGES)
     assert [options.share_done(epochs) for epochs in (0, 5, 10, 12.5, 15)] == pytest.approx([0, 1 / 6, 1 / 3, 2 / 3, 1])
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_cuda_gets_an_optimizer_whose_gradients_lightning_clips_in_any_precision(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """Lightning refuses to clip those of a fused one in mixed precision, and knows it only at the first step."""
+    monkeypatch.setattr(SegmentationTask, "device", torch.device("cuda"))
+    slices = np.zeros((4, 1, 64, 64), np.uint8)
+    pairs = Pairs(slices, slices[:, 0], np.ones((4, 1, 2), np.float32), np.array(["one"] * 4), ("flair",), "")
+    (optimizer,), _ = SegmentationTask(options, pairs, ("one",), ()).configure_optimizers()
+    plugin = MixedPrecision("bf16-mixed", "cuda") if precision == "bf16-mixed" else Precision()
+    plugin.clip_gradients(optimizer, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("device", "cuda", "native", "helps"),
+    [("auto", True, True, True), ("auto", True, False, False), ("cuda", True, True, True), ("cpu", True, True, False),
+     ("auto", False, True, False)],
+)  # fmt: skip
+def test_bf16_is_chosen_where_the_device_that_learns_has_it(
+    monkeypatch: pytest.MonkeyPatch, device: str, cuda: bool, native: bool, helps: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert _bf16_helps(device) is helps
+
+
+def test_what_is_counted_is_no_average(options: TrainOptions) -> None:
+    average = torch.nn.BatchNorm2d(2)
+    network = copy.deepcopy(average)
+    mean = AveragedModel(average, multi_avg_fn=_moving_average(0.9), use_buffers=True)
+    for step in range(20):
+        network(torch.full((2, 2, 3, 3), float(step)))
+        mean.update_parameters(network)
+    assert mean.module.num_batches_tracked == network.num_batches_tracked == 20
+    assert (mean.module.running_mean < network.running_mean).all()
 
 
 def test_the_model_is_the_moving_average_of_the_weights(options: TrainOptions) -> None:

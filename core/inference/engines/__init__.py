@@ -56,6 +56,7 @@ class Engine(Protocol):
 
         Raises:
             DeviceOutOfMemory: memory does not even hold one window.
+            DeviceLost: the device failed.
             ModelDamaged: a logit is not finite in float32 either.
         """
         ...

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from core.errors import DeviceOutOfMemory, ModelDamaged, UsageError
+from core.errors import DeviceLost, DeviceOutOfMemory, ModelDamaged, UsageError
 from core.inference.devices import DTYPES, choose_device, choose_precision, reduced
 from core.inference.tiling import GRID
 from core.preprocess.clahe import equalise
@@ -102,7 +102,8 @@ class TorchEngine:
     @torch.inference_mode()
     def probability(self, logits: Tensor) -> NDArray[np.float32]:
         """See `Engine.probability`."""
-        probability: NDArray[np.float32] = logits[:, 0].sigmoid().cpu().numpy()
+        with _loss_said():
+            probability: NDArray[np.float32] = logits[:, 0].sigmoid().cpu().numpy()
         return probability
 
     def take_fallbacks(self) -> dict[str, int]:
@@ -132,7 +133,8 @@ class TorchEngine:
     def _attempt(self, step: Callable[[Any], Tensor], part: Any) -> Tensor | None:
         # None is returned after the handler has ended, for the error holds on to the tensors of the failed call.
         try:
-            return step(part)
+            with _loss_said():
+                return step(part)
         except torch.OutOfMemoryError:
             pass
         if self._device.type == "cuda":
@@ -154,7 +156,9 @@ class TorchEngine:
         pixels = torch.from_numpy(planes).to(self._device)
         if self._device.type == "cuda":
             pixels = equalise(pixels, clip_limit, tile_px)
-        batch = pixels.reshape(count, channels, height, width).float() / 255  # (N, C, H, W) in [0, 1]
+        batch = pixels.reshape(count, channels, height, width).float()
+        # By a tensor, as CUDA multiplies by the inverse of a number, which differs from the CPU's answer in a last bit.
+        batch = batch / batch.new_full((), 255.0)  # (N, C, H, W) in [0, 1]
         multiple = self.grid * shrink
         batch = functional.pad(batch, (0, -width % multiple, 0, -height % multiple), mode="replicate")
         if shrink > 1:
@@ -200,6 +204,15 @@ class TorchEngine:
             yield
         except torch.OutOfMemoryError as error:
             raise DeviceOutOfMemory("the device's memory does not hold the network; choose another device") from error
+
+
+@contextmanager
+def _loss_said() -> Iterator[None]:
+    """A kernel that failed, or a laptop that slept, leaves CUDA unusable to the process; it must begin anew."""
+    try:
+        yield
+    except torch.AcceleratorError as error:
+        raise DeviceLost("the device failed and computes nothing more; start metseg again, or choose cpu") from error
 
 
 def _finite(logits: Tensor) -> bool:

@@ -47,10 +47,26 @@ def test_without_cuda_auto_is_the_cpu_and_cuda_is_refused_in_words(monkeypatch: 
 def test_with_cuda_auto_is_the_first_device_and_one_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(devices, "_answers", lambda device: True)
     assert str(choose_device("auto")) == str(choose_device("cuda")) == "cuda:0"
     assert str(choose_device("cuda:1")) == "cuda:1"
     with pytest.raises(DeviceUnavailable, match="no CUDA device 2; the last one here is 1"):
         choose_device("cuda:2")
+
+
+def test_a_card_that_does_not_compute_is_left_alone_by_auto_and_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    def no_kernel(*_: Any, **__: Any) -> Any:
+        raise torch.AcceleratorError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(torch, "ones", no_kernel)
+    assert choose_device("auto") == CPU
+    with pytest.raises(DeviceUnavailable, match="CUDA device 0 does not compute"):
+        choose_device("cuda")
 
 
 @pytest.mark.parametrize("asked", ["", "gpu", "cuda:", "cuda:-1", "cuda:one", "CPU ", "mps", "cuda:1234"])

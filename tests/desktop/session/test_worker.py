@@ -1,3 +1,4 @@
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -5,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from core.batch.jobs import plan_jobs
 from core.batch.request import make_request
 from core.batch.run import run_batch
+from core.errors import DeviceLost
+from core.inference import Predictor
 from core.io import find_scans, read_scan
 from core.model_store import load_card
 from desktop.session.results import find, load_result, result_key
@@ -111,9 +115,21 @@ def test_the_process_takes_the_shown_case_first_and_comes_back_when_it_was_kille
         segmenter.close()
 
 
-def test_a_cancelled_job_is_not_begun(scans: Path, tiny_model: Path, tmp_path: Path) -> None:
-    import io
+def test_a_process_whose_device_failed_ends_so_that_the_next_case_begins_another(
+    scans: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise DeviceLost("the device failed")
 
+    monkeypatch.setattr(Predictor, "segment", fails)
+    source = find_scans(scans)[0]
+    request = {"job": 1, "name": source.name, "paths": [str(path) for path in source.paths], "model": str(tiny_model)}
+    request |= {"device": "cpu", "precision": "fp32", "channel": None, "series": None, "results": str(tmp_path / "new")}
+    with pytest.raises(SystemExit):
+        Worker(io.StringIO()).do(request)
+
+
+def test_a_cancelled_job_is_not_begun(scans: Path, tiny_model: Path, tmp_path: Path) -> None:
     out = io.StringIO()
     worker = Worker(out)
     worker.cancel(1)

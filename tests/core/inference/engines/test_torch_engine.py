@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from core.errors import DeviceOutOfMemory, ModelDamaged, UsageError
+from core.errors import DeviceLost, DeviceOutOfMemory, ModelDamaged, UsageError
 from core.inference.devices import reduced
 from core.inference.engines.torch_engine import CUDA_BATCH, TorchEngine
 from core.networks import NETWORK_NAMES, build_network
@@ -149,6 +149,15 @@ def test_memory_that_does_not_hold_one_window_is_said() -> None:
     engine = TorchEngine(TooLittleMemory(0), "cpu", "fp32", batch=4)
     with pytest.raises(DeviceOutOfMemory, match="smaller window"):
         engine.forward(noise(1))
+
+
+def test_a_device_that_failed_is_said() -> None:
+    class Failed(Standin):
+        def forward(self, images: Tensor) -> Tensor:
+            raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    with pytest.raises(DeviceLost, match="start metseg again"):
+        TorchEngine(Failed(), "cpu", "fp32").forward(noise(1))
 
 
 def test_memory_that_does_not_hold_the_network_is_said() -> None:
