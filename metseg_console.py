@@ -50,9 +50,9 @@ def counted(number: int, noun: str) -> str:
 
 def print_report(report: Report, plan: Plan, out: Path) -> None:
     """The table of a run, what to be wary of, what failed, and where the results are."""
-    from core.batch.results import RESEARCH_ONLY
     from core.batch.tables import dice_totals
     from core.errors import MetsegError
+    from core.system import RESEARCH_ONLY
 
     good = [outcome for outcome in report.outcomes if outcome.manifest]
     if good:
@@ -119,8 +119,8 @@ def _some(names: Iterable[str]) -> str:
 
 def print_demo(result: DemoResult) -> None:
     """Each case's Dice with each model, where the page is, and how to go on."""
-    from core.batch.results import RESEARCH_ONLY
     from core.measure.dice import EMPTY_RULE
+    from core.system import RESEARCH_ONLY
 
     models = result.models
     rows = [(case.name, *(f"{model.dice[case.name]:.3f}" for model in models)) for case in result.cases]

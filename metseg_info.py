@@ -18,10 +18,9 @@ def gather_info(check: bool) -> dict[str, Any]:
     import dataclasses
     import platform
 
-    from core.batch.results import RESEARCH_ONLY
     from core.errors import MetsegError
     from core.model_store import SHIPPED, load_card, shipped_models
-    from core.system import VERSION, cache_folder, check_torch, list_devices
+    from core.system import RESEARCH_ONLY, VERSION, cache_folder, check_torch, list_devices
 
     models: list[dict[str, Any]] = []
     for index, name in enumerate(shipped_models()):

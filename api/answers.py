@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from api.negotiation import DICOM, FORMS, JSON, NIFTI, PNG, TIFF, ZIP, View
 from api.schemas import FoundLesion, MaskOut, ModelUsed, Prediction, Shape, Totals, Warned
-from core.batch.results import RESEARCH_ONLY
 from core.batch.sheet import scan_sheet
 from core.io import Origin, encode_mask, encode_png, encode_probability, encode_tiff, mask_values
 from core.measure.totals import sum_up
@@ -23,6 +22,7 @@ from core.overlay import draw_overlay
 from core.preprocess.channels import select_channels
 from core.preprocess.intensity import IntensityRange, to_uint8_by
 from core.scan import Note, Scan, Segmentation
+from core.system import RESEARCH_ONLY
 
 MaskForm = Literal["png", "rle", "none"]
 SUFFIXES = {PNG: "png", TIFF: "tif", NIFTI: "nii.gz", DICOM: "dcm"}

@@ -24,10 +24,9 @@ from api.room import Room, require_key
 from api.routes import models, predict, service
 from api.settings import Settings
 from api.warm_up import warm_up
-from core.batch.results import RESEARCH_ONLY
 from core.errors import MetsegError
 from core.inference import Predictor
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 STOP_SECONDS = 5.0
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.atomic import write_text
-from core.batch.results import RESEARCH_ONLY, cannot_write
+from core.batch.results import cannot_write
 from core.demo_style import STYLE
 from core.errors import OutputError
 from core.evaluation.pictures import base64_png, brighten
@@ -19,6 +19,7 @@ from core.measure.dice import EMPTY_RULE
 from core.measure.lesions import find_lesions
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR, draw_overlay
 from core.scan import Scan
+from core.system import RESEARCH_ONLY
 
 if TYPE_CHECKING:
     from core.demo import DemoModel, DemoResult

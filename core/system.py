@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 VERSION = "0.1.0"
+RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or treatment."
 # The instruction sets that decide how fast, and in which precision, a network runs: x86 first, then ARM.
 TELLING_FEATURES = (
     *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"),

@@ -34,10 +34,12 @@ class Stage:
     peak: float
 
 
-# Windows of 192 pixels of the grid hold most of a head. Half the resolution costs a quarter and teaches nearly all; the
-# full one finds outlines and faint tumours: see docs/recipe.md. The nested network's epochs take twice as long.
+# Windows of 192 pixels of the grid hold most of a head. Half the resolution costs a quarter and teaches nearly all; two
+# cycles at the full one find outlines and faint tumours: see docs/recipe.md. The nested network's epochs take twice as
+# long.
 HALF, FULL = Stage(36, 2, 96, 1.5e-3), Stage(8, 1, 192, 8e-4)
-STAGES = {"attention-unet": (HALF, FULL), "nested-unet": (replace(HALF, epochs=24), replace(FULL, epochs=6))}
+SHORT_HALF, SHORT_FULL = replace(HALF, epochs=24), replace(FULL, epochs=6)
+STAGES = {"attention-unet": (HALF, FULL, FULL), "nested-unet": (SHORT_HALF, SHORT_FULL, SHORT_FULL)}
 
 
 @dataclass(frozen=True, slots=True)

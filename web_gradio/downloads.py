@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.batch.results import LESIONS, RESEARCH_ONLY
+from core.batch.results import LESIONS
 from core.batch.sheet import scan_sheet
 from core.batch.tables import lesions_csv
 from core.io import Origin, encode_png, write_mask
 from core.measure.totals import sum_up
 from core.preprocess.channels import select_channels
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 from web_gradio.findings import Failure, Finding, Outcome
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core.batch.results import RESEARCH_ONLY
 from core.errors import UsageError
 from core.io.private import private_folder
+from core.system import RESEARCH_ONLY
 from web_gradio.offline import Seal, refuse_addresses, seal_environment
 from web_gradio.room import UPLOADS, Room, open_room
 from web_gradio.settings import USER, Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from core.batch.results import RESEARCH_ONLY
 from core.measure.totals import sum_up
 from core.scan import Lesion
+from core.system import RESEARCH_ONLY
 from core.views import View
 from web_gradio.findings import Failure, Finding, Outcome, Step
 

@@ -6,9 +6,9 @@ import os
 
 import streamlit as st
 
-from core.batch.results import RESEARCH_ONLY
 from core.errors import UsageError
 from core.io import encode_png
+from core.system import RESEARCH_ONLY
 from web_streamlit.asking import ask, connect, show_run
 from web_streamlit.batch_table import show_batch
 from web_streamlit.desk import Desk

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.batch.results import RESEARCH_ONLY
 from core.batch.sheet import scan_sheet
 from core.batch.tables import lesions_csv
 from core.csv_text import csv_text
@@ -20,7 +19,7 @@ from core.io import Origin, encode_mask, encode_png
 from core.measure.dice import EMPTY_RULE, dice
 from core.preprocess.channels import select_channels
 from core.scan import Note
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 from core.unfamiliar.judge import UNFAMILIAR
 from web_streamlit.cases import Case
 from web_streamlit.findings import Finding, Images, totals

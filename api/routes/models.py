@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from api.openapi import problems
 from api.room import TheRoom
 from api.schemas import ModelEntry, ModelList
-from core.batch.results import RESEARCH_ONLY
+from core.system import RESEARCH_ONLY
 
 router = APIRouter(prefix="/models", tags=["models"])
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from core.atomic import write_atomic, write_json
 from core.batch.jobs import Job
 from core.batch.request import Request
-from core.batch.results import CASE_KIND, MANIFEST, RESEARCH_ONLY, cannot_write, hash_files
+from core.batch.results import CASE_KIND, MANIFEST, cannot_write, hash_files
 from core.batch.resume import hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
 from core.io import Origin, encode_png, read_mask, read_scan, write_mask, write_probability
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
 from core.scan import Note, Scan, Segmentation
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 if TYPE_CHECKING:
     from core.inference.predictor import Predictor

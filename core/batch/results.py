@@ -16,7 +16,6 @@ LESIONS = "lesions.csv"
 RUN_FILES = (MANIFEST, SUMMARY, LESIONS)
 CASE_KIND = "metseg-case"
 RUN_KIND = "metseg-run"
-RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or treatment."
 MANIFEST_LIMIT = 256 << 20
 READ_BLOCK = 1 << 20
 

@@ -13,12 +13,12 @@ from core.atomic import write_json
 from core.batch.case import Loaded, load_case, segment_case
 from core.batch.jobs import Job, Plan
 from core.batch.request import Request
-from core.batch.results import MANIFEST, RESEARCH_ONLY, RUN_FILES, RUN_KIND, cannot_write, made_by_metseg
+from core.batch.results import MANIFEST, RUN_FILES, RUN_KIND, cannot_write, made_by_metseg
 from core.batch.resume import check_replaceable, finished_earlier
 from core.batch.tables import Outcome, write_tables
 from core.errors import BrokenFile, Cancelled, MetsegError, OutputError
 from core.scan import Note
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 if TYPE_CHECKING:
     from core.inference.predictor import Predictor

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from core.atomic import write_json, write_text
-from core.batch.results import CASE_KIND, LESIONS, RESEARCH_ONLY, SUMMARY, read_manifest
+from core.batch.results import CASE_KIND, LESIONS, SUMMARY, read_manifest
 from core.csv_text import csv_text
 from core.errors import MetsegError
 from core.measure.dice import EMPTY_RULE
 from core.scan import Note
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 LESION_COLUMNS = (
     "case", "lesion", "voxels", "volume_ml", "area_mm2", "longest_diameter_px", "longest_diameter_mm",

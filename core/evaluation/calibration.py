@@ -18,9 +18,9 @@ from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Difference, Interv
 from core.evaluation.figures import DECIMALS
 from core.evaluation.join import join_scores
 from core.evaluation.metrics import BINS
-from core.evaluation.scores import RESEARCH_ONLY, read_scores
+from core.evaluation.scores import read_scores
 from core.evaluation.scoring import LOGIT_BINS, LOGIT_LIMIT, LOGIT_STEP
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 KIND = "metseg-calibration"
 RANGE = (0.2, 5.0)

@@ -11,9 +11,9 @@ from core.errors import InputError, OutputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import COMPARED, METRIC
 from core.evaluation.pictures import Scored
-from core.evaluation.scores import RESEARCH_ONLY, TABLE, read_scores, table_name
+from core.evaluation.scores import TABLE, read_scores, table_name
 from core.evaluation.summary import compare_patients, show, summarise
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 COMPARISON = "comparison.json"
 KIND = "metseg-comparison"

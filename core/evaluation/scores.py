@@ -17,13 +17,12 @@ from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
 from core.evaluation.summary import show, summarise
 from core.measure.dice import EMPTY_RULE
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 SCORES = "scores.json"
 PATIENTS = "patients.csv"
 TABLE = "table.md"
 KIND = "metseg-evaluation"
-RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or treatment."
 HELD_OUT = {
     "yes": "No scored patient is among those whom the model learnt from.",
     "no": "NOT HELD OUT: the model learnt from patients who are scored here, so these figures flatter it.",

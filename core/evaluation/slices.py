@@ -19,14 +19,13 @@ from core.atomic import write_atomic, write_json
 from core.csv_text import csv_text
 from core.errors import BrokenFile, InputError, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, paired_difference
-from core.evaluation.scores import RESEARCH_ONLY
+from core.evaluation.figures import DECIMALS
 from core.evaluation.scoring import CaseScores
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 
 SLICES = "slices.csv"
 COLUMNS = ("patient", "slice", "true", "found", "both")
 KIND = "metseg-leak"
-DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.phantom.fields import Floats, SmoothField, smooth_field, step
-from core.phantom.folds import furrows, midline, sylvian
+from core.phantom.furrows import furrows, midline, sylvian
 from core.phantom.ventricles import ventricles
 
 # How bright, relative to the tissue's median.

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from core.atomic import write_atomic, write_json, write_text
 from core.batch.jobs import refuse_overlap, unique_names
-from core.batch.results import RESEARCH_ONLY, cannot_write
+from core.batch.results import cannot_write
 from core.batch.tables import lesions_csv
 from core.csv_text import csv_text
 from core.errors import Cancelled, InputError, MetsegError, OutputError
 from core.io import Origin, RawFile, encode_mask, read_mask, read_scan
 from core.measure.dice import dice
 from core.scan import Lesion, Scan, ScanSource
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 from desktop.session.report import Page, picture_of, write_page
 from desktop.session.results import PackedMask, image_id, lesions_in, mask_hash, unpack_mask
 from desktop.session.verdicts import Event

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.atomic import write_text
-from core.batch.results import RESEARCH_ONLY
 from core.measure.dice import EMPTY_RULE
 from core.overlay import draw_overlay
 from core.scan import Scan
-from core.system import VERSION
+from core.system import RESEARCH_ONLY, VERSION
 from core.views import first_view
 from desktop.session.display import apply_window, model_channel, value_range
 from desktop.session.results import best_slice

@@ -13,17 +13,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from core.batch.results import RESEARCH_ONLY as OF_THE_BATCH
 from core.errors import Cancelled, InputError, NothingFound, OutputError, UsageError
 from core.evaluation.evaluate import Settings, evaluate
 from core.evaluation.folds import Folds, save_folds
 from core.evaluation.join import redo_tables
-from core.evaluation.scores import RESEARCH_ONLY, read_scores, table_markdown
+from core.evaluation.scores import read_scores, table_markdown
 from core.evaluation.slices import read_slices
 from core.inference.predictor import Predictor
 from core.io import find_scans, read_mask, read_scan
 from core.measure.dice import dice
 from core.model_card import PreprocessSettings
+from core.system import RESEARCH_ONLY
 
 NAMES = tuple(f"TCGA_{('CS', 'DU')[number % 2]}_{4000 + number}" for number in range(6))
 FOLDS = Folds("six", "three folds", (NAMES[:2], NAMES[2:4], NAMES[4:]))
@@ -93,7 +93,6 @@ def test_what_is_written_can_be_read_and_says_the_same(done: tuple[Path, dict[st
     table = (out / "table.md").read_text()
     assert f"| Dice of the whole volume | {scores['figures']['dice']['mean']:.3f} |" in table
     assert RESEARCH_ONLY in table
-    assert RESEARCH_ONLY == OF_THE_BATCH
     for name in ("scores.json", "patients.csv", "table.md", "report.html"):
         assert str(out.parent) not in (out / name).read_text()
 
