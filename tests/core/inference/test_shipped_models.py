@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from core.inference import Predictor, TorchEngine
+from core.inference import Predictor
+from core.inference.engines.torch_engine import TorchEngine
 from core.inference.tiling import cut, plan_tiles, stitch
 from core.io import find_scans, read_mask, read_scan
 from core.model_store import find_model, load_network, shipped_models
