@@ -41,7 +41,7 @@ LONG = 1000
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scans") / "long.tif"
-    path.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (LONG, 128, 128), np.uint8)))
+    path.write_bytes(encode_tiff(np.random.default_rng(6).integers(0, 255, (LONG, 192, 192), np.uint8)))
     return path
 
 
