@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,20 @@ def room(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Room:
 
 
 @pytest.fixture(scope="module")
-def steps(room: Room) -> list[Any]:
+def steps(room: Room) -> Iterator[list[Any]]:
     """What the page does, in the order in which it was wired."""
-    return list(build_app(room).fns.values())
+    loops, new_event_loop = [], asyncio.new_event_loop
+
+    def noted() -> asyncio.AbstractEventLoop:
+        loops.append(new_event_loop())
+        return loops[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", noted)
+        app = build_app(room)
+    yield list(app.fns.values())
+    for loop in loops:  # Gradio makes them where none runs, and leaves them open
+        loop.close()
 
 
 @pytest.fixture
