@@ -128,13 +128,11 @@ def _claims(exact: dict[str, Any]) -> dict[str, bool | None]:
     }
     # Another shape may have another kernel, and either answer is off by float32's own error.
     close = "tiled float32 logits are as close to the whole picture's as float32 lets them"
-    claims[close] = (
-        None
-        if tiling is None
-        else all(entry["float32"] <= max(1e-5, 2 * entry["error_of_float32"]) for entry in tiling)
-    )
     exact = f"tiled float64 logits are within {TILING_TOLERANCE:g} of the whole picture's"
-    claims[exact] = None if tiling is None else all(entry["float64"] <= TILING_TOLERANCE for entry in tiling)
+    claims |= {close: None, exact: None}
+    if tiling is not None:
+        claims[close] = all(entry["float32"] <= max(1e-5, 2 * entry["error_of_float32"]) for entry in tiling)
+        claims[exact] = all(entry["float64"] <= TILING_TOLERANCE for entry in tiling)
     return claims
 
 

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from core.errors import DeviceUnavailable
+from core.inference.devices import choose_device
 from core.inference.engines import Batch, Engine
 from core.model_card import PreprocessSettings
 from core.model_store import find_model, load_card, load_network, shipped_models
@@ -120,9 +122,8 @@ def mosaic(height: int, width: int | None = None) -> NDArray[np.uint8]:
 
 def missing_device(device: str) -> str | None:
     """Why nothing can be measured on a device, or None where it is there."""
-    if device == "cpu":
-        return None
-    if not torch.cuda.is_available():
-        return "no CUDA device can be used here"
-    number = int(device.partition(":")[2] or 0)
-    return None if number < torch.cuda.device_count() else f"there is no CUDA device {number} here"
+    try:
+        choose_device(device)
+    except DeviceUnavailable as error:
+        return error.detail.partition(";")[0]
+    return None

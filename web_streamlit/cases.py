@@ -40,8 +40,6 @@ Mask = NDArray[np.bool_]
 LONGEST_NAME = 80
 NO_CHOICE: Mapping[str, str] = MappingProxyType({})
 DEEPEST = 4
-NEAR = 0.01
-"""Millimetres, or millimetres per voxel, by which a mask may lie beside its scan."""
 UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 BUNDLED = {"Head 1": 1, "Head 2": 2, "Head 3": 3}
 """The first seeds there are, so that nobody can have picked what a model does well on."""

@@ -26,6 +26,7 @@ from benchmarks.subjects import (
 )
 from benchmarks.timing import Effort
 from core import model_store
+from core.inference import devices
 from core.inference.engines.torch_engine import TorchEngine
 from core.preprocess.clahe import clahe
 
@@ -179,5 +180,8 @@ def test_devices_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -
     assert missing_device("cuda") == "no CUDA device can be used here"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(devices, "_answers", lambda device: True)
     assert missing_device("cuda:0") is None
-    assert missing_device("cuda:1") == "there is no CUDA device 1 here"
+    assert missing_device("cuda:1") == "there is no CUDA device 1"
+    monkeypatch.setattr(devices, "_answers", lambda device: False)
+    assert "does not compute" in missing_device("cuda:0")
