@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A script's "$FOLDER" that was never set: as a path it would mean all of the working folder.
         console.complain("metseg: an argument is empty; fill it or leave it out")
         return WRONG_USAGE
-    from core.errors import Cancelled, DeviceUnavailable, MetsegError, ModelNotFound, UsageError
+    from core.errors import Cancelled, DeviceUnavailable, MetsegError, ModelNotFound, UsageError, unforeseen
 
     try:
         app(args=arguments, prog_name="metseg")
@@ -149,25 +148,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.complain(f"metseg: {error}")
         return STOPPED
     except MetsegError as error:
-        _show_traceback()
+        console.show_traceback()
         console.complain(f"metseg: {error}")
         return WRONG_USAGE if isinstance(error, UsageError | ModelNotFound | DeviceUnavailable) else FAILED
     except Exception as error:
-        _show_traceback()
-        first_line = str(error).partition("\n")[0]
-        console.complain(
-            f"metseg: something unforeseen went wrong ({type(error).__name__}: {first_line}); "
-            "METSEG_DEBUG=1 shows where, please report it"
-        )
+        console.show_traceback()
+        console.complain(f"metseg: {unforeseen(error)}; METSEG_DEBUG=1 shows where, please report it")
         return 1
     return 0
-
-
-def _show_traceback(error: BaseException | None = None) -> None:
-    if os.environ.get("METSEG_DEBUG"):
-        import traceback
-
-        traceback.print_exception(error or sys.exception())
 
 
 @app.command()
@@ -203,7 +191,7 @@ def segment(
     console.print_report(report, plan, out)
     for outcome in report.failed:
         if not isinstance(outcome.error, MetsegError):
-            _show_traceback(outcome.error)
+            console.show_traceback(outcome.error)
     if report.stopped:
         raise typer.Exit(STOPPED)
     if report.failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,14 @@ MOST_NAMES = 5
 def clean(text: object) -> str:
     """Text of other origin (file names, messages) without anything that a terminal would obey."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def show_traceback(error: BaseException | None = None) -> None:
+    """Where an error came from, the one being handled unless told otherwise, for whoever asked by METSEG_DEBUG=1."""
+    if os.environ.get("METSEG_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error or sys.exception())
 
 
 def complain(text: object) -> None:

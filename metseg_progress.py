@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from metseg_console import clean, complain, counted, milliseconds, sentence_of
+from metseg_console import clean, complain, counted, milliseconds, sentence_of, show_traceback
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from core.batch.run import Event
     from core.batch.tables import Outcome
     from core.demo import DemoStep
-    from core.errors import MetsegError
     from training.experiment import Run
 
 
@@ -149,9 +148,15 @@ class TrainProgress(_Progress):
         """Take a step: the bar goes by the course's computing, for epochs differ in what they cost."""
         self._show(f"epoch {epoch}/{epochs}", share, 1.0)
 
-    def fail(self, run: Run, error: MetsegError) -> None:
+    def fail(self, run: Run, error: Exception) -> None:
         """Take that a run cannot be done."""
-        self._say(f"{run.name}: failed: {error.detail}")
+        from core.errors import MetsegError, unforeseen
+
+        if isinstance(error, MetsegError):
+            self._say(f"{run.name}: failed: {error.detail}")
+        else:
+            self._say(f"{run.name}: failed: {unforeseen(error)}")
+            show_traceback(error)
         self.failed.append(run.name)
 
 

@@ -47,8 +47,8 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Slices in a step; 8.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
     threads: Annotated[int | None, typer.Option(help="Of the processor; else torch decides.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder for the prepared pairs.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where OUT holds an unfinished run.")] = False,
 ) -> None:

@@ -161,6 +161,12 @@ class Cancelled(MetsegError):
     code = "cancelled"
 
 
+def unforeseen(error: BaseException) -> str:
+    """An error that nobody foresaw, for a person at this machine: its kind and the first line of its message."""
+    first_line = str(error).partition("\n")[0]
+    return f"something unforeseen went wrong ({type(error).__name__}{': ' if first_line else ''}{first_line})"
+
+
 def kind_and_place(error: BaseException) -> str:
     """What a log may tell of an error that nobody foresaw: its kind, and the line that it came from.
 

@@ -60,7 +60,7 @@ def test_an_experiment_is_worked_off_and_shown(
     file = tmp_path / "quick.toml"
     file.write_text(
         'name = "quick"\nscore = "fold"\nnetworks = ["nested-unet"]\nfolds = [0]\n'
-        '[base]\nfolds = ""\ninner = 0.0\nfilters = [2, 3]\nbatch = 2\nprecision = "32-true"\nthreads = 1\n'
+        '[base]\nfolds = ""\ninner = 0.0\nfilters = [2, 3]\nbatch = 2\nprecision = "fp32"\nthreads = 1\n'
         'stages = [{ epochs = 1, shrink = 2, window = 32, peak = 1e-2 }]\n"preprocessing.size" = 64\n',
         encoding="utf-8",
     )

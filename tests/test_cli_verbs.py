@@ -188,13 +188,13 @@ def test_train_without_options_uses_the_rooms_own(
 def test_train_hands_on_every_option(tmp_path: Path, options: list[Any]) -> None:
     line = (
         f"train {tmp_path} --network attention-unet --out {tmp_path / 'run'} --folds new --fold 3 --epochs 2,1,3 "
-        f"--filters 2,3,4,5,6 --batch 5 --seed 9 --threads 1 --device cpu --precision 32-true --cache {tmp_path / 'c'} "
+        f"--filters 2,3,4,5,6 --batch 5 --seed 9 --threads 1 --device cpu --precision fp32 --cache {tmp_path / 'c'} "
         "--restart"
     )
     assert metseg.main(line.split()) == 0
     (given,) = options
     assert (given.folds, given.fold, given.filters, given.batch, given.seed) == (None, 3, (2, 3, 4, 5, 6), 5, 9)
-    assert (given.threads, given.device, given.precision, given.resume) == (1, "cpu", "32-true", False)
+    assert (given.threads, given.device, given.precision, given.resume) == (1, "cpu", "fp32", False)
     assert [(stage.epochs, stage.shrink) for stage in given.course] == [(2, 2), (1, 1), (3, 1)]
     assert given.cache == tmp_path / "c"
     assert metseg.main([*line.split(), "--all"]) == 0

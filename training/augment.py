@@ -1,6 +1,7 @@
 """Random changes of training batches, on whatever device the batch lies on.
 
-Every draw comes from one CPU generator, so that a run takes the same course on any device and after any interruption.
+Every draw comes from one CPU generator, so that a run takes the same course on any device and after any interruption;
+only the noise of every pixel is drawn on the device, from a seed that this generator gives.
 """
 
 from __future__ import annotations
@@ -130,5 +131,12 @@ def _intensity(pictures: Tensor, settings: AugmentSettings, generator: torch.Gen
     strength = torch.rand((count, 1, 1, 1), generator=generator).to(device) * settings.bias
     pictures = pictures * torch.exp(draw(settings.gain)) + draw(settings.offset) + field * strength
     sigma = torch.rand((count, 1, 1, 1), generator=generator) * settings.noise
-    noise = torch.randn(pictures.shape, generator=generator) * sigma
-    return pictures + noise.to(device)
+    return pictures + _noise(pictures.shape, device, generator) * sigma.to(device)
+
+
+def _noise(shape: torch.Size, device: torch.device, generator: torch.Generator) -> Tensor:
+    """Normal draws, made where they are needed: copied from the CPU, a large batch's would take longer than a step."""
+    if device.type == "cpu":
+        return torch.randn(shape, generator=generator)
+    seed = int(torch.randint(1 << 62, (1,), generator=generator))
+    return torch.randn(shape, generator=torch.Generator(device).manual_seed(seed), device=device)

@@ -31,9 +31,13 @@ class EpochLog(Callback):
         self.report, self.moving = report, moving
         self.epochs = sum(stage.epochs for stage in options.course)
         self.started = self.epoch_started = time.monotonic()
+        self.rate = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
         self.started = self.epoch_started = time.monotonic()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]  # afterwards it is the next step's
 
     def on_train_batch_end(self, trainer: pl.Trainer, _: pl.LightningModule, *step: Any) -> None:
         if self.moving:
@@ -52,10 +56,12 @@ class EpochLog(Callback):
         row = {
             "epoch": trainer.current_epoch,
             "seconds": round(now - self.epoch_started, 1),
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": self.rate,
             **{name: round(value, 6) for name, value in figures.items() if name in COLUMNS},
         }
         self.epoch_started = now
+        if trainer.logger:
+            trainer.logger.log_metrics({"learning_rate": self.rate}, trainer.global_step)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = not self.path.is_file()
         with self.path.open("a", encoding="utf-8", newline="") as file:

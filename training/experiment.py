@@ -31,8 +31,8 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 
 from core.atomic import write_json
-from core.errors import BrokenFile, MetsegError, NothingFound, UsageError
-from core.evaluation.folds import Folds, load_folds, save_folds
+from core.errors import BrokenFile, NothingFound, UsageError
+from core.evaluation.folds import Folds, inner_name, load_folds, save_folds
 from core.evaluation.scores import read_scores
 from core.model_store import load_card
 from core.networks import NETWORK_NAMES
@@ -179,7 +179,7 @@ def run_experiment(
     report: Report | None = None,
     moving: Moving | None = None,
     end: Callable[[Run, dict[str, Any]], None] | None = None,
-    fail: Callable[[Run, MetsegError], None] | None = None,
+    fail: Callable[[Run, Exception], None] | None = None,
 ) -> int:
     """Work off the runs that are not done and that nobody else works on.
 
@@ -207,7 +207,7 @@ def run_experiment(
                 begin(run)
             try:
                 scores = work_off(run, experiment.score, report, moving)
-            except MetsegError as error:
+            except Exception as error:  # whatever it is, the other runs can be done
                 if not fail:
                     raise
                 fail(run, error)
@@ -237,7 +237,7 @@ def work_off(run: Run, score: Score, report: Report | None = None, moving: Movin
         folds, watched = load_folds(who), card.data["watched"]
         if not watched:  # a share of few patients
             raise UsageError(NOBODY, source=run.name)
-        name, rule = f"the inner part of {folds.name}, fold {fold}", f"inner part of {card.data['split']}"
+        name, rule = inner_name(folds.name, fold), f"inner part of {card.data['split']}"
         who, fold = options.out / "watched.json", None
         save_folds(Folds(name, rule, (tuple(watched),), folds.patients), who)
     values = evaluate(
@@ -253,6 +253,7 @@ def work_off(run: Run, score: Score, report: Report | None = None, moving: Movin
     )
     values["run"] = {
         "score": score,
+        "inner": options.inner,
         "recipe": card.recipe,
         "preprocessing": dataclasses.asdict(card.preprocessing),
         "minutes": minutes_of(options.out),

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from core.networks import build_network
 from core.preprocess.levels import standardise
 from training.augment import augment
-from training.batches import Batch, EpochBatches, steps_per_epoch
+from training.batches import EpochBatches, SliceSource, steps_per_epoch
 from training.losses import LOSSES
 from training.options import Stage, TrainOptions
 from training.pairs import Pairs
@@ -49,6 +49,7 @@ class SegmentationTask(pl.LightningModule):
             self.network, multi_avg_fn=_moving_average(options.average), use_buffers=True
         ).requires_grad_(False)
         self.loss = LOSSES[options.loss]
+        self.source: SliceSource | None = None
         self._counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(2, np.int64))
 
     @property
@@ -64,15 +65,18 @@ class SegmentationTask(pl.LightningModule):
     def train_dataloader(self) -> EpochBatches:
         """The current epoch's batches; Lightning asks anew before each epoch."""
         options = self.options
-        return EpochBatches(
-            self.pairs, self.lesions, self.others, options.batch, options.empties, options.seed, self.current_epoch
-        )
+        return EpochBatches(self.lesions, self.others, options.batch, options.empties, options.seed, self.current_epoch)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        images, truths, levels, seed = batch
-        return images.to(device), truths.to(device), levels.to(device), seed
+    def transfer_batch_to_device(
+        self, batch: tuple[NDArray[np.int64], Any], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, Tensor, Tensor, Any]:
+        """The slices that a batch names, and what is told of them: a step's seed, or whose they are."""
+        chosen, told = batch
+        if self.source is None:
+            self.source = SliceSource(self.pairs, device)
+        return *self.source.take(chosen), told
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor, int], _: int) -> Tensor:
         """Loss of a batch; with deep supervision the mean over the heads."""
         images, truths, levels, seed = batch
         generator = torch.Generator().manual_seed(seed)
@@ -126,15 +130,13 @@ class SegmentationTask(pl.LightningModule):
             self.log("inner_dice", float(np.mean(scores)))
             self.log("inner_dice_median", float(np.median(scores)))
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor, str]]:
+    def val_dataloader(self) -> DataLoader[tuple[NDArray[np.int64], str]]:
         """Whole slices of the inner part's patients, a patient's in chunks."""
         chunks = []
         for patient in self.watch:
             slices = self.pairs.of([patient])
-            for part in np.array_split(slices, max(len(slices) // 8, 1)):
-                arrays = (self.pairs.images[part], self.pairs.truths[part], self.pairs.levels[part])
-                chunks.append((*map(torch.from_numpy, arrays), patient))
-        return DataLoader(chunks, batch_size=None)  # type: ignore[arg-type]
+            chunks += [(part, patient) for part in np.array_split(slices, max(len(slices) // 8, 1))]
+        return DataLoader(chunks, batch_size=None, collate_fn=tuple)  # type: ignore[arg-type]
 
 
 def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:

@@ -13,9 +13,6 @@ from core.networks import NETWORK_NAMES
 from training.augment import AugmentSettings
 from training.losses import LOSSES
 
-DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -67,7 +64,7 @@ class TrainOptions:
         weight_decay: AdamW's.
         neighbours: for the model's card, see `core.inference.evidence`; nothing is learnt by it.
         seed: of everything that is drawn.
-        device, precision: one of `DEVICES` and of `PRECISIONS`, which are Lightning's words.
+        device, precision: see `training.machine.choose_machine`.
         threads: of torch; 0 leaves its own choice.
         cache: folder for the preprocessed set.
         preprocessing: goes into the model's card, with the last stage's `shrink`.
@@ -119,6 +116,7 @@ class TrainOptions:
             "batch": self.batch,
             "empties": self.empties,
             "average": self.average,
+            "weight_decay": self.weight_decay,
             "augmentation": asdict(self.augmentation),
             "seed": self.seed,
         }
@@ -145,8 +143,6 @@ class TrainOptions:
         """What must hold, each with the sentence that says so."""
         yield f"the network must be one of {', '.join(NETWORK_NAMES)}", self.network in NETWORK_NAMES
         yield f"the loss must be one of {', '.join(LOSSES)}", self.loss in LOSSES
-        yield f"the device must be one of {', '.join(DEVICES)}", self.device in DEVICES
-        yield f"the precision must be one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS
         levels = isinstance(self.filters, tuple) and 2 <= len(self.filters) <= 8
         yield "the filters must be 2 to 8 whole numbers from 1", levels and all(map(is_count, self.filters))
         yield "the batch must be a whole number from 1", is_count(self.batch)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from core.errors import InputError
+from core.evaluation.folds import inner_name, load_folds
 from core.model_card import ModelCard
 from training.options import TrainOptions
 
@@ -26,17 +28,32 @@ def recipe_scored(scores: Mapping[str, Any]) -> list[Any]:
 
 def is_made_by(scores: Mapping[str, Any], options: TrainOptions) -> bool:
     """Whether scores are of the run that options ask for."""
+    run = scores.get("run", {})
+    if run.get("inner", options.inner) != options.inner or not _of_the_folds(scores, options):
+        return False
     preprocessing = replace(options.preprocessing, shrink=options.course[-1].shrink)
-    scored = scores.get("run", {}).get("preprocessing") or {}
+    scored = run.get("preprocessing") or {}
     if len(named := scored.get("channels", ())) == len(preprocessing.channels):
         preprocessing = replace(preprocessing, channels=tuple(named))  # a set may have names of its own for them
     asked = _plain(options.recipe, asdict(preprocessing), options.network, options.filters, options.neighbours)
     return asked == recipe_scored(scores)
 
 
+def _of_the_folds(scores: Mapping[str, Any], options: TrainOptions) -> bool:
+    """Whether scores are of a fold file of the same name, or of an inner part of its folds."""
+    if not options.folds:
+        return True  # divided by the run itself
+    try:
+        name = load_folds(options.folds).name
+    except InputError:
+        return False
+    return scores["split"][0]["folds"] in (name, inner_name(name, options.fold))
+
+
 def _plain(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
-    """As JSON has it, without changes of batches of no strength: an older run does not name those that came later."""
+    """As JSON has it, with what an older run did not name yet: no change of batches has a strength, all decay alike."""
     changes = recipe.get("augmentation", {})
-    felt = {**recipe, "augmentation": {name: strength for name, strength in changes.items() if strength}}
+    felt = {"weight_decay": TrainOptions.weight_decay, **recipe}
+    felt["augmentation"] = {name: strength for name, strength in changes.items() if strength}
     plain: list[Any] = json.loads(json.dumps([felt, *rest]))
     return plain

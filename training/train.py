@@ -35,6 +35,7 @@ from core.model_store import save_model
 from core.system import VERSION
 from training.epoch_log import LOGS, EpochLog, last_figures
 from training.lightning_module import SegmentationTask
+from training.machine import Machine, choose_machine
 from training.options import TrainOptions
 from training.pairs import Pairs, load_pairs
 from training.report import Moving, Report
@@ -49,7 +50,7 @@ MANIFEST = "manifest.json"
 FOLDS = "folds.json"
 LAST = "last.ckpt"
 LOCK = "training.lock"
-BESIDE_THE_POINT = ("data", "out", "cache", "threads", "resume")
+BESIDE_THE_POINT = ("data", "out", "cache", "threads", "device", "resume")
 """Options that a run may be resumed with others of."""
 MODEL = "model"
 
@@ -107,9 +108,11 @@ def train(
         NothingFound: no pairs, or no slice with lesion to learn from.
         InputError: the fold file knows no patient of the set.
         OutputError: `out` holds a run of other options, or another training works in it.
-        UsageError: the size of the grid does not suit the network.
+        UsageError: the size of the grid does not suit the network, or there is no such device or precision.
+        DeviceUnavailable: this machine has no such device.
         KeyboardInterrupt: somebody pressed Ctrl+C; the run can go on.
     """
+    machine = choose_machine(options.device, options.precision)
     if options.threads:
         torch.set_num_threads(options.threads)
     folds = _folds(options)
@@ -128,11 +131,12 @@ def train(
     if division.left_out and tell:
         tell(f"{len(division.left_out)} of this set's patients are not in the fold file and are left out")
     with _alone_in(options.out):
-        return _run(options, pairs, folds, rule, division, [EpochLog(options, report, moving), *callbacks])
+        return _run(options, machine, pairs, folds, rule, division, [EpochLog(options, report, moving), *callbacks])
 
 
 def _run(
     options: TrainOptions,
+    machine: Machine,
     pairs: Pairs,
     folds: Folds | None,
     rule: PatientRule,
@@ -141,7 +145,7 @@ def _run(
 ) -> TrainResult:
     if not options.resume:
         _begin_anew(options.out)
-    _claim(options, pairs, division)
+    _claim(options, machine, pairs, division)
     if folds:
         save_folds(dataclasses.replace(folds, patients=rule), options.out / FOLDS)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the report tells
@@ -153,14 +157,14 @@ def _run(
     if not len(task.lesions):
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = options.out / LAST
-    trainer = _trainer(options, callbacks, bool(division.watch))
+    trainer = _trainer(options, machine, callbacks, bool(division.watch))
     with warnings.catch_warnings(), _interruptible(trainer):
         # Lightning advises worker processes; the batches are slices of a mapped array and need none.
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(task, ckpt_path=str(last) if options.resume and last.is_file() else None, weights_only=True)
     figures = last_figures(options.out)
     folder = options.out / MODEL
-    save_model(folder, _card(options, pairs, division, rule, figures), task.average.module)
+    save_model(folder, _card(options, machine, pairs, division, rule, figures), task.average.module)
     return TrainResult(folder, figures)
 
 
@@ -249,11 +253,12 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(dataclasses.asdict(value), default=str))
 
 
-def _claim(options: TrainOptions, pairs: Pairs, division: Division) -> None:
+def _claim(options: TrainOptions, machine: Machine, pairs: Pairs, division: Division) -> None:
     """Write the run's manifest, or check that the one that is there is of the same run."""
     ours = _plain(options)
     for name in BESIDE_THE_POINT:
         del ours[name]
+    ours["precision"] = machine.precision  # half of a course in another one would be another course
     ours["course"] = [dataclasses.asdict(stage) for stage in options.course]
     ours["set"] = pairs.key
     ours["split"] = {name: list(getattr(division, name)) for name in ("learn", "watch", "held")}
@@ -262,14 +267,16 @@ def _claim(options: TrainOptions, pairs: Pairs, division: Division) -> None:
     if (options.out / LAST).is_file() and path.is_file():
         # What an older version did not know yet was not asked for.
         theirs = _filled(json.loads(path.read_text(encoding="utf-8"))["run"], _plain(_defaults(options)))
-        if options.resume and theirs != ours:
-            changed = sorted(key for key in ours if theirs.get(key) != ours[key])
+        if theirs["precision"] == "auto":
+            theirs["precision"] = machine.precision  # an older version did not say what it came to
+        changed = sorted(key for key in ours if theirs.get(key) != ours[key])
+        if options.resume and changed:
             raise OutputError(
                 f"this folder holds a run of other options ({', '.join(changed)}); take another --out",
                 source=str(options.out),
             )
     options.out.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"run": ours, "versions": _versions()}, indent=2)
+    write_json(path, {"run": ours, "made_with": _made_with(machine)}, indent=2)
 
 
 def _defaults(options: TrainOptions) -> TrainOptions:
@@ -285,9 +292,15 @@ def _filled(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
-def _versions() -> dict[str, str]:
+def _made_with(machine: Machine) -> dict[str, str]:
     packages = ("torch", "lightning", "numpy", "opencv-python-headless")
-    return {"metseg": VERSION, "python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {
+        "metseg": VERSION,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "device": machine.device.type,
+        "precision": machine.precision,
+    }
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
@@ -303,11 +316,8 @@ class _AtomicCheckpoints(TorchCheckpointIO):
         part.replace(path)
 
 
-def _trainer(options: TrainOptions, callbacks: Sequence[Callback], watched: bool) -> pl.Trainer:
+def _trainer(options: TrainOptions, machine: Machine, callbacks: Sequence[Callback], watched: bool) -> pl.Trainer:
     epochs = sum(stage.epochs for stage in options.course)
-    precision = options.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if _bf16_helps(options.device) else "32-true"
     # Without a measure to go by, the one checkpoint kept is the latest.
     checkpoint = ModelCheckpoint(
         options.out,
@@ -318,9 +328,7 @@ def _trainer(options: TrainOptions, callbacks: Sequence[Callback], watched: bool
     )
     return pl.Trainer(
         max_epochs=epochs,
-        accelerator=options.device,
-        devices=1,
-        precision=precision,  # type: ignore[arg-type]
+        **machine.for_lightning,
         logger=TensorBoardLogger(options.out, name="", version=LOGS),
         plugins=[_AtomicCheckpoints()],
         callbacks=[checkpoint, *callbacks],
@@ -335,15 +343,13 @@ def _trainer(options: TrainOptions, callbacks: Sequence[Callback], watched: bool
     )
 
 
-def _bf16_helps(device: str) -> bool:
-    if device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capability = torch.cpu.get_capabilities()
-    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
-
-
 def _card(
-    options: TrainOptions, pairs: Pairs, division: Division, rule: PatientRule, figures: dict[str, float]
+    options: TrainOptions,
+    machine: Machine,
+    pairs: Pairs,
+    division: Division,
+    rule: PatientRule,
+    figures: dict[str, float],
 ) -> ModelCard:
     preprocessing = dataclasses.replace(
         options.preprocessing, channels=pairs.channels, shrink=options.course[-1].shrink
@@ -364,7 +370,7 @@ def _card(
             "held_out": list(division.held),
             "split": division.rule,
             RULE: rule.to_json(),
-            "made_with": _versions(),
+            "made_with": _made_with(machine),
         },
         recipe=options.recipe,
         metrics={"last_epoch": figures},

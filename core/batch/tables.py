@@ -11,7 +11,7 @@ from typing import Any
 from core.atomic import write_json, write_text
 from core.batch.results import CASE_KIND, LESIONS, SUMMARY, read_manifest
 from core.csv_text import csv_text
-from core.errors import MetsegError
+from core.errors import MetsegError, unforeseen
 from core.measure.dice import EMPTY_RULE
 from core.scan import Note
 from core.system import RESEARCH_ONLY, VERSION
@@ -59,9 +59,7 @@ def failure(outcome: Outcome) -> dict[str, str]:
     error = outcome.error
     if isinstance(error, MetsegError):
         return {"name": outcome.name, "code": error.code, "message": error.detail, "source": error.source or ""}
-    kind = type(error).__name__
-    first_line = str(error).partition("\n")[0]
-    message = f"something unforeseen went wrong ({kind}{': ' if first_line else ''}{first_line})"
+    message = "" if error is None else unforeseen(error)
     return {"name": outcome.name, "code": "unexpected", "message": message, "source": ""}
 
 

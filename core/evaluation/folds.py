@@ -98,6 +98,11 @@ def inner_part(patients: Iterable[str], share: float, seed: int = 0) -> tuple[st
     return tuple(sorted(random.Random(seed).sample(pool, round(share * len(pool)))))  # noqa: S311 - as above
 
 
+def inner_name(folds: str, fold: int | None) -> str:
+    """What an inner part of a fold's training patients is called where it is scored."""
+    return f"the inner part of {folds}, fold {fold}"
+
+
 def load_folds(folds: str | Path) -> Folds:
     """Read a fold file, or the shipped one of that name.
 

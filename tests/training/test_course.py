@@ -13,13 +13,15 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from torch.optim.swa_utils import AveragedModel
 
-from core.errors import UsageError
+from core.errors import DeviceUnavailable, UsageError
 from core.model_card import PreprocessSettings
 from core.model_store import load_network
+from training.batches import SliceSource
 from training.lightning_module import SegmentationTask, _moving_average, learning_rate
+from training.machine import choose_machine
 from training.options import Stage, TrainOptions
 from training.pairs import Pairs
-from training.train import _bf16_helps, train
+from training.train import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -31,7 +33,7 @@ STAGES = (Stage(10, 2, 32, 1e-2), Stage(5, 1, 64, 4e-3))
 def options(discs: Path, small_preprocessing: PreprocessSettings, tmp_path: Path) -> TrainOptions:
     return TrainOptions(
         data=discs, out=tmp_path / "run", network="nested-unet", filters=(4, 6, 8), folds=None, inner=0.0,
-        stages=(Stage(1, 2, 32, 1e-2),), batch=4, average=0.9, precision="32-true", device="cpu", threads=1,
+        stages=(Stage(1, 2, 32, 1e-2),), batch=4, average=0.9, precision="fp32", device="cpu", threads=1,
         cache=tmp_path / "cache", preprocessing=small_preprocessing,
     )  # fmt: skip
 
@@ -72,17 +74,49 @@ def test_cuda_gets_an_optimizer_whose_gradients_lightning_clips_in_any_precision
 
 
 @pytest.mark.parametrize(
-    ("device", "cuda", "native", "helps"),
-    [("auto", True, True, True), ("auto", True, False, False), ("cuda", True, True, True), ("cpu", True, True, False),
-     ("auto", False, True, False)],
+    ("device", "cuda", "native", "precision"),
+    [("auto", True, True, "bf16"), ("auto", True, False, "fp32"), ("cuda:1", True, True, "bf16"),
+     ("cpu", True, True, "fp32"), ("auto", False, True, "fp32")],
 )  # fmt: skip
 def test_bf16_is_chosen_where_the_device_that_learns_has_it(
-    monkeypatch: pytest.MonkeyPatch, device: str, cuda: bool, native: bool, helps: bool
+    monkeypatch: pytest.MonkeyPatch, device: str, cuda: bool, native: bool, precision: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("core.inference.devices._answers", lambda device: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert _bf16_helps(device) is helps
+    chosen = choose_machine(device, "auto")
+    assert chosen.precision == precision
+    assert chosen.for_lightning["devices"] == {"auto": [0] if cuda else 1, "cuda:1": [1], "cpu": 1}[device]
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "words"),
+    [("mps", "auto", "the device must be"), ("cpu", "bf16-mixed", "the precision must be"), ("cpu", "fp16", "CUDA"),
+     ("cuda:9", "auto", "CUDA device")],
+)  # fmt: skip
+def test_what_cannot_be_computed_on_is_said_before_anything_is_read(
+    options: TrainOptions, device: str, precision: str, words: str
+) -> None:
+    with pytest.raises((UsageError, DeviceUnavailable), match=words):
+        train(replace(options, device=device, precision=precision))
+    assert not options.out.exists()
+
+
+def test_slices_kept_on_the_device_are_those_that_are_read() -> None:
+    draw = np.random.default_rng(0)
+    images, truths = draw.integers(0, 256, (9, 2, 8, 8), np.uint8), draw.integers(0, 2, (9, 8, 8), np.uint8)
+    pairs = Pairs(images, truths, draw.random((9, 2, 2), np.float32), np.array(["one"] * 9), ("t1", "flair"), "")
+    whole = sum(array.nbytes for array in (pairs.images, pairs.truths, pairs.levels))
+    chosen, device = np.array([7, 0, 3]), torch.device("cpu")
+    held, read = SliceSource(pairs, device, whole), SliceSource(pairs, device, whole - 1)
+    expected = (images[chosen], truths[chosen], pairs.levels[chosen])
+    images[:] = 0  # what is held was copied; what is read is read anew
+    for taken, wanted in zip(held.take(chosen), expected, strict=True):
+        assert (taken.numpy() == wanted).all()
+    assert not read.take(chosen)[0].any()
+    assert (read.take(chosen)[1].numpy() == expected[1]).all()
 
 
 def test_what_is_counted_is_no_average(options: TrainOptions) -> None:
@@ -144,8 +178,6 @@ def test_every_head_of_the_nested_network_learns(options: TrainOptions) -> None:
         ({"threads": -1}, "threads"),
         ({"filters": (16,)}, "filters"),
         ({"filters": 5}, "filters"),
-        ({"device": "foo"}, "device"),
-        ({"precision": "foo"}, "precision"),
         ({"neighbours": 0.5}, "neighbours"),
         ({"stages": (Stage(0, 2, 32, 1e-2),)}, "epochs"),
         ({"stages": (Stage(1, 2, 32, 0.0),)}, "peak"),

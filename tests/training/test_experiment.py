@@ -33,7 +33,7 @@ folds = ""
 inner = 0.25
 filters = [4, 6]
 batch = 4
-precision = "32-true"
+precision = "fp32"
 threads = 1
 "preprocessing.size" = 64
 stages = [{ epochs = 1, shrink = 2, window = 32, peak = 1e-2 }]
@@ -202,5 +202,25 @@ def test_a_run_that_cannot_be_done_does_not_stop_the_others_and_an_edited_file_i
     assert [(run.done, run.outdated) for run in experiment.runs] == [(False, False), (True, False)]
     with pytest.raises(UsageError):
         run_experiment(experiment)
-    edited = read(text.replace("epochs = 1", "epochs = 2"))
-    assert [run.outdated for run in edited.runs] == [False, True]
+    for before, after in (
+        ("epochs = 1", "epochs = 2"), ("batch = 4", "batch = 4\nweight_decay = 0.5"), ("inner = 0.25", "inner = 0.5"),
+        ('folds = ""', 'folds = "lgg"'),
+    ):  # fmt: skip
+        assert [run.outdated for run in read(text.replace(before, after)).runs] == [False, True], after
+
+
+def test_an_error_that_nobody_foresaw_does_not_stop_the_other_runs_either(read, monkeypatch):
+    from core.evaluation import evaluate as judging
+
+    experiment, real, failed = read(), judging.evaluate, []
+
+    def evaluate(*given, name, **options):
+        if name.startswith("dice-ce"):
+            raise RuntimeError("a bug")
+        return real(*given, name=name, **options)
+
+    monkeypatch.setattr(judging, "evaluate", evaluate)
+    assert run_experiment(experiment, fail=lambda run, error: failed.append((run.name, str(error)))) == 1
+    assert failed == [("dice-ce-attention-unet-f0", "a bug")]
+    with pytest.raises(RuntimeError):
+        run_experiment(experiment)

@@ -27,7 +27,7 @@ def options(discs, small_preprocessing, tmp_path, monkeypatch):
     monkeypatch.setattr(ship, "RESULTS", tmp_path / "results")
     return TrainOptions(
         data=discs, out=tmp_path / "run", network="attention-unet", filters=(2, 3), folds=ship.FOLDS, inner=0.0,
-        stages=(Stage(1, 2, 32, 1e-2),), batch=4, threads=1, precision="32-true", cache=tmp_path / "cache",
+        stages=(Stage(1, 2, 32, 1e-2),), batch=4, threads=1, precision="fp32", cache=tmp_path / "cache",
         preprocessing=small_preprocessing,
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ def options(discs, small_preprocessing, tmp_path_factory) -> TrainOptions:
         stages=(Stage(3, 2, 32, 1e-2), Stage(2, 1, 48, 5e-3)),
         batch=4,
         average=0.8,
-        precision="32-true",
+        precision="fp32",
         device="cpu",
         threads=1,
         cache=folder / "cache",
