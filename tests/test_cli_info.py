@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,87 @@ def test_a_models_card_is_shown_as_a_page_and_as_json(capsys: pytest.CaptureFixt
     card = json.loads((tiny_model / "card.json").read_text(encoding="utf-8"))
     assert metseg.main(["info", str(tiny_model)]) == 0
     page = capsys.readouterr().out
-    assert page.splitlines()[:2] == [f"{card['name']} {card['version']}", card["summary"]]
+    first, second, *_ = page.splitlines()
+    assert first == f"{card['name']}, version {card['version']}"
+    assert card["summary"] in second
     assert card["weights"]["sha256"] in page
     assert metseg.main(["info", str(tiny_model), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"folder": str(tiny_model), **card}
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_shipped_models_page_begins_with_how_good_it_is_and_fits_the_terminal(
+    name: str, columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert metseg.main(["info", name, "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert metseg.main(["info", name]) == 0
+    page = capsys.readouterr().out
+    assert max(len(line) for line in page.splitlines() if card["folder"] not in line) <= columns
+    assert "Dice of the whole volume" in page[:300]
+    figures, folds, patients = card["metrics"]["figures"], card["metrics"]["folds"], card["data"]["patients"]
+    assert "{mean:.3f} ({low:.3f} to {high:.3f}), median {median:.3f}\n".format(**figures["dice"]) in page
+    assert "{mean:.2f} ({low:.2f} to {high:.2f}), ".format(**figures["false_positives_per_scan"]) in page
+    assert f"{len(folds['scored'])} of {folds['name']}: " in page
+    assert f"{len(patients)}, named in card.json" in page
+    assert not [patient for patient in patients if patient in page]
+    words = " ".join(page.split())
+    assert "epochs at half resolution, windows of 96 pixels, learning rate up to 0.0015" in words
+    assert "turned by up to 20°, resized by up to 25 %," in words
+    assert all(sentence in words for sentence in card["limits"])
+    assert "watched" not in page  # nobody was
+
+
+def page_of(model: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """What stands beside each label."""
+    assert metseg.main(["info", str(model)]) == 0
+    lines = [line.strip().partition("  ") for line in capsys.readouterr().out.splitlines()]
+    return {label: text.strip() for label, _, text in lines}
+
+
+def test_the_page_of_a_fresh_model_says_what_is_known_and_nothing_empty(
+    capsys: pytest.CaptureFixture[str], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    augmentation = {"rotation": 20.0, "gamma": 0.0}
+    recipe = {"stages": [{"epochs": 1, "shrink": 4, "window": 48, "peak": 1e-3}], "augmentation": augmentation}
+    data = {"patients": ["Anna", "Berta"], "watched": [], "held_out": ["Carl"], "patient_rule": {}}
+    model = make_model(tmp_path / "fresh", data=data, recipe=recipe, metrics={"last_epoch": {"loss": 0.161564}})
+    page = page_of(model, capsys)
+    assert page["last epoch"] == "loss 0.1616"
+    assert page["patients"] == "2, named in card.json"
+    assert page["left out"] == "1, never looked at"
+    assert page["stages"] == "1 epoch at 1/4 of the resolution, windows of 48 pixels, learning rate up to 0.001"
+    assert page["augmentation"] == "turned by up to 20°"
+    assert not {"watched", "patients told by", "Limits", "licence", "temperature"} & set(page)
+    assert not [title for title in page if title.startswith("How good it is")]
+
+
+def test_what_somebody_added_to_a_card_is_shown_and_what_is_of_another_kind_stands_as_it_is(
+    capsys: pytest.CaptureFixture[str], make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    stage = {"epochs": 2, "shrink": 1, "window": 64, "peak": 0.5, "warm_up": 3}
+    figures = {"dice": {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 9}, "hd95_px": {"mean": None}, "iou": 0.33333}
+    figures["surface_dice_px"] = {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 7}
+    model = make_model(
+        tmp_path / "own",
+        data={"patients": "all of ours", "scanner": {"maker": "X", "tesla": [1.5, 3.0]}, "split": ["by", "hand"]},
+        recipe={"stages": [stage], "loss": "my-loss", "batch": "some", "augmentation": {"elastic": 2}},
+        metrics={"figures": figures, "folds": "five", "rated_by": [str(number) for number in range(40)]},
+    )
+    page = page_of(model, capsys)
+    assert page["Dice of the whole volume"] == "0.500 (0.250 to 0.750)"
+    assert page["Surface Dice at 2 px"] == "0.500 (0.250 to 0.750), patients 7"
+    assert (page["iou"], page["folds"]) == ("0.3333", "five")
+    assert page["rated by"] == "40 entries, see card.json"
+    assert (page["patients"], page["scanner"]) == ("all of ours", "maker X, tesla 1.5, 3")
+    assert page["stages"].endswith("learning rate up to 0.5, warm up 3")
+    assert (page["loss"], page["batch"], page["augmentation"]) == ("my-loss", "some", "elastic 2")
+    strange = make_model(tmp_path / "strange", data=["Anna"], recipe="none", metrics={"figures": 3, "measured": 1})
+    assert metseg.main(["info", str(strange)]) == 0
+    told = capsys.readouterr().out
+    assert [text for text in ("Anna", "none", "3", "1") if f"  {text}\n" not in told] == []
 
 
 def test_a_model_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ def divide(
     if not scored:
         raise NothingFound("none of the fold's patients is in this set; check --folds and --patients")
     listed = _patients(card, "patients")
-    overlap = _refuse_learnt(chosen, listed, allow_learnt)
+    overlap = _refuse_learnt(chosen, listed, card, allow_learnt)
     # Another name says nothing: it may be another way to write one that was learnt from.
     known = _named_alike(card, rule) and chosen <= _patients(card, "held_out") | _patients(card, "watched")
     rest = tuple(case for case in labelled.cases if case.patient in listed - chosen)
@@ -122,7 +122,7 @@ def check_content(
         listed = _patients(card, "patients") if _named_alike(card, rule) else set()
         # What the model did not learn from may lie there too, where its card tells.
         there = [case for case in find_cases(learnt, rule, channel).cases if not listed or case.patient in listed]
-        if _refuse_learnt(split.patients, {case.patient for case in there}, allow_learnt):
+        if _refuse_learnt(split.patients, {case.patient for case in there}, card, allow_learnt):
             held_out = "no"
         others += tuple(case for case in there if case.patient not in split.patients)
     check = {"learnt_patients_at_hand": len({case.patient for case in others}), "shared": False}
@@ -168,14 +168,20 @@ def _patients(card: ModelCard, part: str) -> set[str]:
     return set(names) if RULE in card.data else {patient_of(name) for name in names}
 
 
-def _refuse_learnt(scored: Iterable[str], learnt: set[str], allow: bool) -> list[str]:
+def _refuse_learnt(scored: Iterable[str], learnt: set[str], card: ModelCard, allow: bool) -> list[str]:
     """The scored patients who were learnt from; an InputError where there are any and this is not allowed."""
     chosen = set(scored)
     overlap = sorted(chosen & learnt)
     if overlap and not allow:
+        better = (
+            "choose its held-out fold with --folds and --fold"
+            if _patients(card, "held_out")
+            else "it has no held-out fold: score other patients, or train a model that has one with "
+            f"`metseg train DATA --network {card.network.name} --fold K --out DIR`"
+        )
         raise InputError(
             f"the model learnt from {len(overlap)} of the {len(chosen)} patients to score, so the figures would "
-            "flatter it; choose its held-out fold with --folds and --fold, or say --allow-learnt to have them marked",
+            f"flatter it; {better}, or say --allow-learnt to have them marked",
             source=overlap[0],
         )
     return overlap

@@ -8,14 +8,22 @@ import pytest
 from core.errors import InputError
 from core.evaluation.calibration import calibrate
 from core.evaluation.evaluate import evaluate
-from core.evaluation.folds import Folds, save_folds
+from core.evaluation.folds import Folds, load_folds, save_folds
 from core.evaluation.scores import read_scores
-from core.model_store import load_card
+from core.model_store import SHIPPED, load_card, shipped_models
 from training import ship
 from training.options import Stage, TrainOptions
 from training.train import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_shipped_card_names_the_folds_of_its_patients(name):
+    card = load_card(SHIPPED / name)
+    told = card.metrics["folds"]
+    folds = load_folds(told["name"])
+    assert {patient for fold in told["scored"] for patient in folds.test(fold)} == set(card.data["patients"])
 
 
 @pytest.fixture
@@ -44,6 +52,7 @@ def test_the_first_model_is_shipped_and_an_equal_one_is_not(run, discs, tmp_path
     scores = read_scores(tmp_path / "results" / "small.json")
     assert (card.version, card.licence, card.preprocessing.reference_mm) == ("1", ship.LICENCE, ship.REFERENCE_MM)
     assert card.metrics["figures"]["dice"]["mean"] == scores["figures"]["dice"]["mean"]
+    assert card.metrics["folds"] == {"name": "discs", "scored": [0]}
     assert scores["run"]["minutes"] >= 0
     assert (tmp_path / "shipped" / "default.txt").read_text() == "small\n"
     before = (tmp_path / "shipped" / "small" / "card.json").read_bytes()
@@ -86,6 +95,7 @@ def test_a_model_of_everybody_quotes_the_folds_of_its_recipe_and_is_calibrated_b
     assert card.weights == load_card(everybody.model).weights
     assert card.metrics["measured"].startswith("out of fold")
     assert card.metrics["figures"]["dice"]["n"] == len(card.data["patients"])
+    assert card.metrics["folds"] == {"name": "discs", "scored": [0, 1]}
     assert card.temperature != 1.0
     assert card.metrics["calibration_error_with_temperature"]["mean"] > 0
     doubtful = calibrate(sorted(results.iterdir()))

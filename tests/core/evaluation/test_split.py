@@ -50,6 +50,20 @@ def test_patients_are_told_as_they_were_when_the_model_learnt(model: Model, visi
     assert scores["held_out"] == "no"
 
 
+def test_a_refusal_advises_the_held_out_fold_only_where_the_model_has_one(
+    model: Model, visits: Path, tmp_path: Path
+) -> None:
+    rule = {"pattern": VISITS}
+    with pytest.raises(InputError, match="choose its held-out fold with --folds and --fold, or"):
+        evaluate(model(patients=["P01"], held_out=["P02"], patient_rule=rule), visits, tmp_path / "out", settings=CPU)
+    save_folds(Folds("visits", "", (("P01",), ("P02",))), tmp_path / "folds.json")
+    everybody = model(patients=["P01", "P02"], held_out=[], patient_rule=rule)
+    with pytest.raises(InputError, match="metseg train DATA --network nested-unet --fold K --out DIR") as told:
+        evaluate(everybody, visits, tmp_path / "out", folds=tmp_path / "folds.json", fold=0, patients=VISITS)
+    assert "it has no held-out fold: score other patients" in told.value.detail
+    assert "choose" not in told.value.detail
+
+
 def test_names_told_by_another_rule_do_not_say_who_is_new(
     model: Model, visits: Path, tmp_path: Path, write: Write
 ) -> None:
