@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -124,30 +126,49 @@ def _build(
     folder: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    images, truths, levels, patients, prints = [], [], [], [], []
+    patients: list[str] = []
+    levels, prints = [], []
     channels = (labelled.channel,) if labelled.channel else settings.channels
     if labelled.channel_chosen:
         channel = None
-    for done, case in enumerate(labelled.cases, start=1):
-        scan = read_scan(case.source)
-        if done == 1 and channel is not None:
-            channels = (channel_name(scan, channel),)
-        image, truth, scale = pair_on_grid(scan, read_mask(case.source), settings, channel)
-        images.append(image)
-        truths.append(truth)
-        levels += [scale] * len(image)
-        patients += [case.patient] * len(image)
-        prints.append(print_slices(scan, case.patient))
-        if progress:
-            progress(done, len(labelled.cases))
-    if not may_share:
-        refuse_shared(prints)  # a patient under two names would be learnt from and scored
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "images.npy", np.concatenate(images))
-    np.save(folder / "truths.npy", np.concatenate(truths))
-    np.save(folder / "levels.npy", np.stack(levels))
-    # Last, so that its presence means that the arrays are whole.
-    write_json(folder / "index.json", {"patients": patients, "channels": channels})
+    try:
+        for done, case in enumerate(labelled.cases, start=1):
+            scan = read_scan(case.source)
+            if done == 1 and channel is not None:
+                channels = (channel_name(scan, channel),)
+            image, truth, scale = pair_on_grid(scan, read_mask(case.source), settings, channel)
+            _append(folder / "images.npy", image, len(patients))
+            _append(folder / "truths.npy", truth, len(patients))
+            levels += [scale] * len(image)
+            patients += [case.patient] * len(image)
+            prints.append(print_slices(scan, case.patient))
+            if progress:
+                progress(done, len(labelled.cases))
+        if not may_share:
+            refuse_shared(prints)  # a patient under two names would be learnt from and scored
+        np.save(folder / "levels.npy", np.stack(levels))
+        # Last, so that its presence means that the arrays are whole.
+        write_json(folder / "index.json", {"patients": patients, "channels": channels})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _append(path: Path, part: NDArray[np.uint8], before: int) -> None:
+    """Add slices to an array on disk, so that a set need not fit into memory.
+
+    Args:
+        path: of the .npy file.
+        part: (slices, …), the rest alike in every part.
+        before: slices that the file holds already; with 0 it is begun anew.
+    """
+    with path.open("r+b" if before else "wb") as file:
+        # NumPy leaves room in the header for any number of slices, so that it can be written over.
+        about = {"descr": part.dtype.str, "fortran_order": False, "shape": (before + len(part), *part.shape[1:])}
+        np.lib.format.write_array_header_1_0(file, about)
+        file.seek(0, os.SEEK_END)
+        file.write(part.tobytes())
 
 
 def pair_on_grid(

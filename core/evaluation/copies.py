@@ -3,7 +3,9 @@
 Each slice leaves two prints of 48 × 48: of the whole picture, which bears changes of brightness, and of the part that
 holds the head, which bears other margins. Both are freed from slow changes of brightness and evened in contrast, so
 that what counts is fine structure, which no two people share. Renamed, re-saved, resized and re-windowed copies are
-found; so is a single copied slice. Another scan of the same patient is another picture, and is not.
+found, also when they are mirrored or turned by quarters; so is a single copied slice. Not found is a copy that was
+turned by a few degrees (of 375 slices of the LGG set, 93 % are found after 2 degrees, 29 % after 3, 4 % after 5) or
+cut along another axis. Another scan of the same patient is another picture, and is not found either.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ from core.scan import Scan
 
 SIDE = 48
 ALIKE = 0.9
-"""Correlation from which two prints are of one slice. Between the 88 patients of the LGG set it reaches 0.82; a JPEG
-copy of quality 90 keeps 0.94 for 99 of 100 slices, a lossless one 1."""
+"""Correlation from which two prints are of one slice. Between the 88 patients of the LGG set it reaches 0.82 as they
+are, 0.82 when one of the two is mirrored, and 0.68 when it is turned by a quarter. A head is nearly its own mirror
+image: one patient's slices reach 0.93 so, but are never held against each other. A JPEG copy of quality 90 keeps 0.94
+for 99 of 100 slices, a lossless one 1."""
 
 LEAST_CONTENT = 0.03
 LEAST_SIDE = 8
@@ -42,7 +46,8 @@ class SlicePrints:
         patient: whose it is.
         case: its name.
         slices: (n,) index of each print's slice.
-        prints: (2, n, SIDE²) float16 of unit length: of the whole picture, of its content.
+        prints: (2, 4, n, SIDE²/4) float16: of the whole picture, of its content; each print has unit length and is kept
+            in four parts, see `_fold`.
     """
 
     patient: str
@@ -61,6 +66,7 @@ class SharedSlices:
         slices: the pair that is most alike, counted from 1.
         count: slices of the first case that the second has too.
         likeness: correlation of that pair's prints.
+        turned: they are alike only when one of them is mirrored or turned by quarters.
     """
 
     patients: tuple[str, str]
@@ -68,6 +74,7 @@ class SharedSlices:
     slices: tuple[int, int]
     count: int
     likeness: float
+    turned: bool
 
 
 def print_slices(scan: Scan, patient: str) -> SlicePrints:
@@ -82,7 +89,7 @@ def print_slices(scan: Scan, patient: str) -> SlicePrints:
         if pair is not None:
             kept.append(index)
             prints.append(pair)
-    stacked = np.stack(prints, axis=1) if prints else np.zeros((2, 0, SIDE * SIDE))
+    stacked = np.stack(prints, axis=2) if prints else np.zeros((2, 4, 0, SIDE * SIDE // 4))
     return SlicePrints(patient, scan.name, np.asarray(kept, np.int64), stacked.astype(np.float16))
 
 
@@ -93,39 +100,22 @@ def find_shared(some: Sequence[SlicePrints], others: Sequence[SlicePrints] | Non
         some: cases.
         others: what to hold them against; None holds them against each other.
     """
-    within = others is None
     right = some if others is None else others
-    found: dict[tuple[int, int], SharedSlices] = {}
-    owner = np.repeat(np.arange(len(right)), [len(one.slices) for one in right])
-    if not len(owner):
-        return ()
-    bank = np.concatenate([one.prints for one in right], axis=1)  # (2, N, SIDE²)
-    slices = np.concatenate([one.slices for one in right])
-    for start in range(0, len(owner), ROWS_AT_ONCE):
-        block = bank[:, start : start + ROWS_AT_ONCE].astype(np.float32)
-        owners, numbers = owner[start : start + ROWS_AT_ONCE], slices[start : start + ROWS_AT_ONCE]
+    lengths = np.array([len(one.slices) for one in right], np.int64)
+    blocks = np.cumsum(lengths) // ROWS_AT_ONCE  # of whole cases
+    found = []
+    for block in np.unique(blocks):
+        numbers = np.flatnonzero(blocks == block).tolist()
+        owners = np.repeat(numbers, lengths[numbers])
+        held = np.concatenate([right[number].prints for number in numbers], axis=2).astype(np.float32)
         for index, one in enumerate(some):
-            if not len(one.slices):
-                continue
-            mine = one.prints.astype(np.float32)
-            likeness = np.maximum(mine[0] @ block[0].T, mine[1] @ block[1].T)  # (n, block)
-            for number in np.unique(owners[(likeness >= ALIKE).any(axis=0)]).tolist():
-                other = right[number]
-                if other.patient == one.patient or (within and number <= index):
-                    continue
-                part = likeness[:, owners == number]
-                row, column = np.unravel_index(int(part.argmax()), part.shape)
-                pair = SharedSlices(
-                    (one.patient, other.patient),
-                    (one.case, other.case),
-                    (int(one.slices[row]) + 1, int(numbers[owners == number][column]) + 1),
-                    int((part >= ALIKE).any(axis=1).sum()),
-                    min(float(part.max()), 1.0),
-                )
-                before = found.get((index, number))
-                if before is None or pair.likeness > before.likeness:
-                    found[index, number] = pair
-    return tuple(sorted(found.values(), key=lambda pair: -pair.likeness))
+            # Among themselves, each pair is met once.
+            start = np.searchsorted(owners, index, side="right") if others is None else 0
+            likeness = _compare(one.prints.astype(np.float32), held[:, :, start:])
+            for number in np.unique(owners[start:][(likeness >= ALIKE).any(axis=0)]).tolist():
+                if right[number].patient != one.patient:
+                    found.append(_describe(one, right[number], likeness[:, owners[start:] == number]))
+    return tuple(sorted(found, key=lambda pair: -pair.likeness))
 
 
 def refuse_shared(some: Sequence[SlicePrints], others: Sequence[SlicePrints] | None = None) -> None:
@@ -140,9 +130,10 @@ def refuse_shared(some: Sequence[SlicePrints], others: Sequence[SlicePrints] | N
     worst = max(shared, key=lambda pair: (pair.count, pair.likeness))
     more = f", and {len(shared) - 1} more pairs of cases do so" if len(shared) > 1 else ""
     one, other = worst.slices
+    turned = ", mirrored or turned" if worst.turned else ""
     raise InputError(
-        f"two patients share images ({worst.count} alike; slice {one} of the first is slice {other} of the second)"
-        f"{more}; give them one patient's name with --patients, or take the copy out",
+        f"two patients share images ({worst.count} alike; slice {one} of the first is slice {other} of the second"
+        f"{turned}){more}; give them one patient's name with --patients, or take the copy out",
         source=f"{worst.cases[0]} and {worst.cases[1]}",
     )
 
@@ -169,8 +160,43 @@ def read_prints(
     return tuple(prints)
 
 
+def _compare(some: Floats, others: Floats) -> Floats:
+    """Likeness of slices in whichever of the square's eight symmetries it is highest.
+
+    Args:
+        some: (2, 4, n, SIDE²/4) prints.
+        others: (2, 4, m, SIDE²/4) prints.
+
+    Returns:
+        (n, m), the higher one of both prints.
+    """
+    half = SIDE // 2
+    transposed = some.reshape(2, 4, -1, half, half).swapaxes(-1, -2)[:, [0, 2, 1, 3]].reshape(some.shape)
+    best = np.full((some.shape[2], others.shape[2]), -1, np.float32)
+    for prints in (some, transposed):
+        even, rows, columns, both = (prints @ others.swapaxes(-1, -2)).swapaxes(0, 1)  # (2, n, m) each
+        # Upside down, rows and both change their signs; left for right, columns and both do.
+        likeness = np.maximum(even + rows + np.abs(columns + both), even - rows + np.abs(columns - both))
+        best = np.maximum(best, likeness.max(axis=0))
+    return best
+
+
+def _describe(one: SlicePrints, other: SlicePrints, likeness: Floats) -> SharedSlices:
+    """What two cases share, by the likeness (n, m) of their slices."""
+    row, column = (int(value) for value in np.unravel_index(int(likeness.argmax()), likeness.shape))
+    as_they_are = (one.prints[:, :, row].astype(np.float32) * other.prints[:, :, column]).sum(axis=(1, 2)).max()
+    return SharedSlices(
+        (one.patient, other.patient),
+        (one.case, other.case),
+        (int(one.slices[row]) + 1, int(other.slices[column]) + 1),
+        int((likeness >= ALIKE).any(axis=1).sum()),
+        min(float(likeness.max()), 1.0),
+        bool(as_they_are < ALIKE),
+    )
+
+
 def _print(picture: NDArray[Any]) -> Floats | None:
-    """(2, SIDE²) of a picture (H, W), or None where it shows nothing."""
+    """(2, 4, SIDE²/4) of a picture (H, W), or None where it shows nothing."""
     import cv2
 
     values = np.nan_to_num(picture.astype(np.float32), posinf=0.0, neginf=0.0)
@@ -190,7 +216,7 @@ def _print(picture: NDArray[Any]) -> Floats | None:
 
 
 def _structure(values: Floats) -> Floats | None:
-    """A picture's fine structure on a grid of SIDE × SIDE, flat, of unit length."""
+    """A picture's fine structure on a grid of SIDE × SIDE, folded, of unit length."""
     import cv2
 
     small = cv2.resize(values, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -201,4 +227,18 @@ def _structure(values: Floats) -> Floats | None:
     strength = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 3))
     even = fine / (strength + 0.25 * spread)
     even -= even.mean()
-    return np.asarray(even / np.linalg.norm(even), np.float32).ravel()
+    return _fold(np.asarray(even / np.linalg.norm(even), np.float32))
+
+
+def _fold(square: Floats) -> Floats:
+    """Sums and differences of what lies opposite in a square, so that mirroring it changes no more than signs.
+
+    Returns:
+        (4, SIDE²/4): what is even, odd in the rows' direction, odd in the columns', odd in both. The products of two
+        squares' parts add up to the squares' own.
+    """
+    half = SIDE // 2
+    near, far = square[:half], square[: half - 1 : -1]
+    folded = np.stack((near + far, near - far))
+    near, far = folded[..., :half], folded[..., : half - 1 : -1]
+    return np.concatenate((near + far, near - far)).reshape(4, -1) * np.float32(0.5)

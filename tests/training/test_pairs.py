@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import astuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import tifffile
 
 from core.errors import InputError, NothingFound
 from core.evaluation.patients import parse_rule
-from core.io import find_scans, read_scan
+from core.io import find_scans, read_mask, read_scan
 from core.model_card import PreprocessSettings
 from core.preprocess.clahe import clahe
 from core.preprocess.levels import find_levels
@@ -85,6 +86,54 @@ def test_a_patient_under_two_names_is_refused_by_content(discs, small_preprocess
         shutil.copy(mask, stranger / f"{stranger.name}_{number}_mask.tif")
     with pytest.raises(InputError, match="two patients share images"):
         load_pairs(tmp_path / "set", small_preprocessing, tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_the_arrays_are_those_of_all_cases_one_after_another(discs, small_preprocessing, tmp_path):
+    key = load_pairs(discs, small_preprocessing, tmp_path).key
+    pairs = [pair_on_grid(read_scan(case), read_mask(case), small_preprocessing) for case in find_scans(discs)]
+    images, truths, levels = zip(*pairs, strict=True)
+    each_slice = [level for level, image in zip(levels, images, strict=True) for _ in image]
+    for name, whole in (("images", np.concatenate(images)), ("truths", np.concatenate(truths)), ("levels", each_slice)):
+        np.save(tmp_path / "expected.npy", whole)
+        assert (tmp_path / key / f"{name}.npy").read_bytes() == (tmp_path / "expected.npy").read_bytes(), name
+
+
+def test_what_a_killed_build_left_is_built_anew(discs, small_preprocessing, tmp_path):
+    first = load_pairs(discs, small_preprocessing, tmp_path / "whole")
+    left = tmp_path / "killed" / first.key
+    left.mkdir(parents=True)
+    for name in ("images.npy", "truths.npy"):
+        whole = (tmp_path / "whole" / first.key / name).read_bytes()
+        (left / name).write_bytes(whole[: len(whole) // 2])
+    again = load_pairs(discs, small_preprocessing, tmp_path / "killed")
+    assert again.key == first.key
+    np.testing.assert_array_equal(again.images, first.images)
+    np.testing.assert_array_equal(again.truths, first.truths)
+
+
+def test_a_build_that_is_broken_off_leaves_nothing_that_passes_for_whole(discs, small_preprocessing, tmp_path):
+    def stop(done, total):
+        if done == total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_pairs(discs, small_preprocessing, tmp_path, progress=stop)
+    assert not list(tmp_path.rglob("*.npy"))
+    assert load_pairs(discs, small_preprocessing, tmp_path).images.shape == (60, 1, 64, 64)
+
+
+def test_memory_does_not_hold_the_set(discs, tmp_path):
+    tracemalloc.start()
+    try:
+        # What counts is the most that is held after the last case.
+        pairs = load_pairs(
+            discs, PreprocessSettings(size=256), tmp_path, progress=lambda done, total: tracemalloc.reset_peak()
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < pairs.images.nbytes + pairs.truths.nbytes
 
 
 def test_an_expression_tells_patients(discs, small_preprocessing, tmp_path):

@@ -85,6 +85,51 @@ def test_a_copy_saved_anew_is_found(
     assert told.value.source in ("other and TCGA_DU_4003_19990101", "TCGA_DU_4003_19990101 and other")
 
 
+SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "left for right": lambda image: image[:, ::-1],
+    "upside down": lambda image: image[::-1],
+    "half a turn": lambda image: image[::-1, ::-1],
+    "a quarter turn": lambda image: np.rot90(image),
+    "three quarters": lambda image: np.rot90(image, 3),
+    "transposed": lambda image: image.T,
+    "transposed at the other diagonal": lambda image: np.rot90(image, 2).T,
+}
+
+
+@pytest.mark.parametrize("saved", ["as it was", "jpeg", "larger"])
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_a_copy_mirrored_or_turned_is_found(
+    heads: Path, draw: Callable[..., tuple[np.ndarray, np.ndarray]], symmetry: str, saved: str
+) -> None:
+    images, truth = draw(3)
+    other = heads / "other"
+    other.mkdir()
+    for number, picture in enumerate(images):
+        image = np.ascontiguousarray(SYMMETRIES[symmetry](picture[:, 4:]))  # of two unequal sides
+        if saved == "larger":
+            image = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(other / f"{number}.{'jpg' if saved == 'jpeg' else 'png'}"), image)
+        cv2.imwrite(str(other / f"{number}_mask.png"), np.full(image.shape, 255 * truth[number].any(), np.uint8))
+    with pytest.raises(
+        InputError, match=r"3 alike; slice (.) of the first is slice \1 of the second, mirrored"
+    ) as told:
+        refuse(heads)
+    assert told.value.source in ("other and TCGA_DU_4003_19990101", "TCGA_DU_4003_19990101 and other")
+
+
+def test_a_copy_as_it_was_is_not_called_mirrored_even_of_a_symmetric_head(
+    draw: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> None:
+    images, _ = draw(3)
+    symmetric = np.concatenate([images[:, :, :32], images[:, :, 31::-1]], axis=2)[:, None]
+    one, other = (print_slices(scan(symmetric, name), name) for name in "ab")
+    (shared,) = find_shared([one], [other])
+    assert not shared.turned
+    (shared,) = find_shared([one], [print_slices(scan(symmetric[:, :, ::-1], "b"), "b")])
+    assert shared.turned
+    assert shared.likeness > 0.99
+
+
 def test_one_patients_own_cases_may_be_alike(heads: Path, write: WRITE) -> None:
     write(heads, "TCGA_CS_4000_20020202", 0)
     refuse(heads)
@@ -125,6 +170,7 @@ def test_many_slices_are_compared_in_blocks(heads: Path, write: WRITE, monkeypat
     monkeypatch.setattr("core.evaluation.copies.ROWS_AT_ONCE", 2)
     (cut,) = find_shared(prints)
     assert cut.cases == whole[0].cases
+    assert cut.count == whole[0].count == 3
     assert cut.likeness == pytest.approx(whole[0].likeness, abs=1e-6)
 
 
@@ -136,3 +182,9 @@ def test_real_patients_are_told_apart_and_a_renamed_one_is_found(lgg_root: Path)
     (shared,) = find_shared([*prints, copy])
     assert shared.count == len(copy.slices) > 5
     assert shared.cases == (cases[0].source.name, "copy")
+    for turn in (lambda voxels: voxels[..., ::-1], lambda voxels: np.rot90(voxels, axes=(2, 3))):
+        original = read_scan(cases[0].source)
+        copy = print_slices(replace(original, name="copy", voxels=turn(original.voxels)), "somebody else")
+        (shared,) = find_shared([*prints, copy])
+        assert shared.count == len(copy.slices)
+        assert shared.turned
