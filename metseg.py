@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import metseg_card as card_page
 import metseg_console as console
 import metseg_faces as faces
 import metseg_info as information
@@ -255,7 +256,7 @@ def info(
         if as_json:
             _print_json({"folder": str(folder), **card})
         else:
-            information.print_card(card, folder)
+            card_page.print_card(card, folder)
         return
     known = information.gather_info(check)
     if as_json:
