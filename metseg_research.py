@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from metseg_options import (
     Threshold,
     Values,
 )
+
+if TYPE_CHECKING:
+    from training.experiment import Experiment
 
 
 def train(
@@ -239,6 +242,8 @@ def experiment(
         console.complain("Stopped; the same command goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None
     console.print_experiment(queue)
+    if queue.score == "fold":
+        _print_joined(queue)
     for run in queue.runs:
         if run.outdated:
             console.complain(
@@ -246,6 +251,53 @@ def experiment(
             )
     if show.failed:
         raise typer.Exit(FAILED)
+
+
+def _print_joined(queue: Experiment) -> None:
+    """The Dice over all folds that are done of each change and network, and differences over the same patients."""
+    from core.errors import InputError
+    from core.evaluation.compare import build_comparison, common_patients
+    from core.evaluation.join import join_scores
+    from core.evaluation.scores import read_scores
+
+    parts: dict[str, list[Values]] = {}
+    for run in queue.runs:
+        if run.done:
+            parts.setdefault(run.name.rpartition("-f")[0], []).append(read_scores(run.result))
+    rows, differences = [], []
+    firsts: dict[frozenset[str], Values] = {}
+    for name, folds_done in parts.items():
+        if len(folds_done) < 2:
+            continue
+        try:
+            scores = join_scores(folds_done, name)
+            dice = scores["figures"]["dice"]
+            counts = str(len(folds_done)), str(dice["n"])
+            rows.append((name, *counts, *_dice_cells(dice, "mean"), f"{dice['median']:.3f}"))
+            first = firsts.setdefault(frozenset(row["patient"] for row in scores["patients"]), scores)
+            if first is not scores:
+                (pair,) = build_comparison(common_patients([first, scores]))["pairs"]
+                dice = pair["paired"]["dice"]
+                cells = *_dice_cells(dice, "difference"), f"{dice['share_above_zero']:.1%}"
+                differences.append((f"{name} − {first['name']}", str(dice["n"]), *cells))
+        except InputError as error:
+            console.complain(f"{name}: {error}")
+    if rows:
+        print()
+        titles = ("all folds that are done", "folds", "patients", "Dice", "95 % interval", "median")
+        console.print_table(titles, rows)
+    if differences:
+        print()
+        titles = ("difference, patient by patient", "patients", "Dice", "95 % interval", "resamples above 0")
+        console.print_table(titles, differences)
+
+
+def _dice_cells(value: Values, key: str) -> tuple[str, str]:
+    from core.evaluation.metrics import METRIC
+    from core.evaluation.summary import show
+
+    middle, low, high = (show(value[part], METRIC["dice"], signed=key == "difference") for part in (key, "low", "high"))
+    return middle, f"{low} to {high}"
 
 
 def _check_new(out: Path, overwrite: bool) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import metseg
-from core.phantom import write_phantom_case
+from core.evaluation.bootstrap import mean_interval, paired_difference
+from core.phantom import make_phantom, write_phantom_case
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +72,117 @@ def test_an_experiment_is_worked_off_and_shown(
     assert "1 runs, 1 of them to do" in captured.err
     dice = json.loads(Path("results/quick/plain-nested-unet-f0.json").read_text())["figures"]["dice"]["mean"]
     assert f"{dice:.3f}" in captured.out
+    run = Path("runs/quick/plain-nested-unet-f0")
+    trained = (run / "last.ckpt").stat().st_mtime_ns, (run / "model/model.safetensors").read_bytes()
+    again = ["--results", "again", *places[2:]]
+    assert metseg.main(["experiment", str(file), "--data", str(data), *again]) == 0
+    assert f"{dice:.3f}" in capsys.readouterr().out
+    # Scored again, not trained again.
+    assert ((run / "last.ckpt").stat().st_mtime_ns, (run / "model/model.safetensors").read_bytes()) == trained
     shutil.rmtree("runs")
     assert metseg.main(["experiment", str(file), "--data", str(data), *places]) == 0
     assert "0 of them to do" in capsys.readouterr().err
+
+
+def write_result(place: Path, patients: range, shift: int, **changes: int) -> list[float]:
+    """The scores of one run, of lesions that are found so many pixels beside where they are; their Dice."""
+    from core.evaluation.scores import build_scores
+    from core.evaluation.scoring import score_case, score_patient
+
+    rows = []
+    for patient in patients:
+        _, truth = make_phantom(patient, slices=2, size=64)
+        found = np.roll(truth, shift, axis=2)
+        case = score_case(
+            f"p{patient:02}", truth, found, found.astype("f4"), truth | True, spacing_mm=(None, None, None)
+        )
+        rows.append({**score_patient(f"p{patient:02}", [case]), **changes})
+    about = {
+        "name": place.stem, "models": [{"network": "unet", "filters": [2], "weights_sha256": place.stem}],
+        "data": {"name": "set"}, "split": [{"folds": "x", "fold": 0, "rule": "", "absent": 0}], "held_out": "yes",
+        "settings": {}, "content_check": [], "training": None, "limits": [], "run": {"recipe": {"weight_decay": 0.01}},
+    }  # fmt: skip
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(build_scores(about, rows)), encoding="utf-8")
+    return [row["dice"] for row in rows]
+
+
+def write_queue(folder: Path, score: str = "fold") -> list[str]:
+    """The command that works off three folds of four changes; no run can be done, for there are no scans."""
+    pytest.importorskip("lightning", reason="the extra [train] is not installed")
+    (folder / "queue.toml").write_text(
+        f'name = "queue"\nscore = "{score}"\nnetworks = ["nested-unet"]\nfolds = [0, 1, 2]\n'
+        '[base]\nfolds = ""\n[changes.plain]\n[changes.other]\n[changes.more]\n[changes.lone]\n',
+        encoding="utf-8",
+    )
+    return [
+        "experiment", str(folder / "queue.toml"), "--data", str(folder / "none"), "--results", str(folder),
+        "--runs", str(folder / "runs"), "--cache", str(folder / "cache"),
+    ]  # fmt: skip
+
+
+def test_an_experiment_ends_with_the_figures_over_its_folds_and_their_differences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, results = write_queue(tmp_path), tmp_path / "queue"
+    done = {
+        "plain": (range(5), range(5, 9)), "other": (range(5), range(5, 9)),
+        "more": (range(5), range(5, 9), range(9, 12)), "lone": (range(5),),
+    }  # fmt: skip
+    dice = {
+        change: np.concatenate(
+            [
+                write_result(results / f"{change}-nested-unet-f{fold}.json", patients, shift)
+                for fold, patients in enumerate(folds)
+            ]
+        )
+        for shift, (change, folds) in enumerate(done.items(), start=1)
+    }
+    assert metseg.main(command) == 3  # the other runs fail for want of scans
+    page = capsys.readouterr().out
+    joined = page[page.index("all folds that are done") :]
+    for change, folds, patients in (("plain", 2, 9), ("other", 2, 9), ("more", 3, 12)):
+        words = next(line.split() for line in joined.splitlines() if line.startswith(f"{change}-nested-unet "))
+        low, high = mean_interval(dice[change]).low, mean_interval(dice[change]).high
+        mean, median = np.mean(dice[change]), np.median(dice[change])
+        told = f"{folds} {patients} {mean:.3f} {low:.3f} to {high:.3f} {median:.3f}"
+        assert words[1:] == told.split()
+    assert "lone" not in joined
+    # Only these two have the same patients.
+    (line,) = (line for line in joined.splitlines() if "−" in line.split())
+    found = paired_difference(dice["plain"], dice["other"])
+    numbers = " ".join(f"{value:+.3f}" for value in (found.mean, found.low, found.high)).replace("-", "−").split()
+    assert line.split() == [
+        "other-nested-unet", "−", "plain-nested-unet", "9", *numbers[:2], "to", numbers[2], "0.0%",
+    ]  # fmt: skip
+
+
+def test_folds_that_cannot_be_held_together_are_named_and_the_others_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, results = write_queue(tmp_path), tmp_path / "queue"
+    for fold, patients in enumerate((range(3), range(3, 6))):
+        write_result(results / f"plain-nested-unet-f{fold}.json", patients, 1)
+        write_result(results / f"other-nested-unet-f{fold}.json", patients, 2, true_voxels=1)
+        write_result(results / f"more-nested-unet-f{fold}.json", range(3), 1)
+    assert metseg.main(command) == 3
+    captured = capsys.readouterr()
+    joined = captured.out[captured.out.index("all folds that are done") :]
+    assert [line.split()[0] for line in joined.splitlines()[2:]] == ["plain-nested-unet", "other-nested-unet"]
+    assert "other-nested-unet: p00: the evaluations do not agree about the truth" in captured.err
+    assert "more-nested-unet: p00: 3 patients stand in more than one of these scores" in captured.err
+
+
+def test_parts_that_were_watched_while_training_are_not_joined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = write_queue(tmp_path, "inner")
+    for fold, patients in enumerate((range(3), range(3, 6))):
+        write_result(tmp_path / "queue" / f"plain-nested-unet-f{fold}.json", patients, 1)
+    assert metseg.main(command) == 3
+    page = capsys.readouterr().out
+    assert "plain-nested-unet-f1" in page
+    assert "all folds" not in page
 
 
 def test_the_leak_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from core.atomic import write_json
@@ -64,7 +65,7 @@ def redo_tables(
 
 
 def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """One evaluation from several of disjoint patients.
+    """One evaluation from several of disjoint patients, with the mean of their trainings' curves, see `mean_curves`.
 
     Raises:
         InputError: a patient stands in two of them, or their settings differ.
@@ -95,10 +96,32 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
         "settings": {**first["settings"], **dict.fromkeys(sorted(differing), "several")},
         "left_out": [entry for part in parts for entry in part.get("left_out", ())],
         "content_check": [entry for part in parts for entry in part["content_check"]],
-        "training": None,
+        "training": mean_curves(parts),
         "limits": list(dict.fromkeys(sentence for part in parts for sentence in part["limits"])),
     }
     return build_scores(about, rows)
+
+
+def mean_curves(parts: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float]]] | None:
+    """The mean of the trainings behind several evaluations: of each curve that all have, at each epoch that all have.
+
+    A model counts once, however many of the evaluations are of it.
+
+    Returns:
+        by name the points [epoch, value]; None where one has no curves, or they share none.
+    """
+    trainings = {
+        model["weights_sha256"]: {name: dict(points) for name, points in (part["training"] or {}).items()}
+        for part in parts
+        for model in part["models"]
+    }.values()
+    curves: dict[str, list[list[float]]] = {}
+    for name in next(iter(trainings), {}):
+        tables = [training.get(name, {}) for training in trainings]
+        epochs = [epoch for epoch in tables[0] if all(epoch in table for table in tables)]
+        if epochs:
+            curves[name] = [[epoch, round(fmean(table[epoch] for table in tables), 6)] for epoch in epochs]
+    return curves or None
 
 
 def common_name(names: Sequence[str]) -> str:

@@ -170,9 +170,12 @@ def _label(metric: Metric) -> str:
     return escape(f"{metric.label}, {metric.unit}" if metric.unit else metric.label)
 
 
-def _row(metric: Metric, cells: Sequence[str]) -> str:
+def _row(metric: Metric, cells: Sequence[str], heads: Sequence[str] = ()) -> str:
+    """A measure's row; with heads, each cell can name its column where the table is stacked."""
     style = ' class="headline"' if metric.key == "dice" else ""
-    return f'<tr{style}><th scope="row">{_label(metric)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    named = [f' data-head="{escape(head)}"' for head in heads] or [""] * len(cells)
+    line = "".join(f"<td{name}>{cell}</td>" for name, cell in zip(named, cells, strict=True))
+    return f'<tr{style}><th scope="row">{_label(metric)}</th>{line}</tr>'
 
 
 def _heads(names: Sequence[str]) -> str:
@@ -232,13 +235,13 @@ def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, An
             difference = _number(f"{key}.difference", value["difference"], metric, signed=True)
             cells.append(f'{difference} <span class="range">({_range(key, value, metric, signed=True)})</span>')
             cells.append(f'<span data-key="{key}.share_above_zero">{value["share_above_zero"]:.1%}</span>')
-        rows.append(_row(metric, cells))
+        rows.append(_row(metric, cells, heads[1:]))
     return f"""<section><h2>All measures</h2>
 <p class="small">Means over the same {evaluations[0]["totals"]["patients"]} patients, with their 95 % intervals;
 differences are taken patient by patient. A measure that is not defined for a patient in one evaluation is left out for
 this patient in all. Above 0: the share of bootstrap resamples in which the difference is.</p>
-<div class="scroll"><table><thead><tr>{_heads(heads)}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>
-</section>"""
+<div class="scroll"><table class="stacked"><thead><tr>{_heads(heads)}</tr></thead>
+<tbody>{"".join(rows)}</tbody></table></div></section>"""
 
 
 def _chart(title: str, words: str, chart: str, key: str = "") -> str:
@@ -302,10 +305,24 @@ def _pictures(shown: Sequence[Shown], names: Sequence[str]) -> str:
 def _training(evaluations: Sequence[Scores]) -> str:
     curves = list(dict.fromkeys(curve for scores in evaluations for curve in scores["training"] or {}))
     key = legend([str(scores["name"]) for scores in evaluations])
-    charts = "".join(_chart(curve.capitalize(), "", training_chart(curve, evaluations), key) for curve in curves)
+    charts = "".join(
+        _chart(curve.capitalize(), _means_sentence(curve, evaluations), training_chart(curve, evaluations), key)
+        for curve in curves
+    )
     if not charts:
         return ""
     return f'<section><h2>Course of the training</h2><div class="charts">{charts}</div></section>'
+
+
+def _means_sentence(curve: str, evaluations: Sequence[Scores]) -> str:
+    """Whose curve is a mean, see `core.evaluation.join.mean_curves`; empty where every curve is of one training."""
+    counts = {
+        str(scores["name"]): len({model["weights_sha256"] for model in scores["models"]})
+        for scores in evaluations
+        if curve in (scores["training"] or {})
+    }
+    told = [f"{name}: mean of {count} trainings" for name, count in counts.items() if count > 1]
+    return f"{'; '.join(told)}, at the epochs that all of them have." if told else ""
 
 
 def _patients(evaluations: Sequence[Scores]) -> str:

@@ -4,13 +4,13 @@ STYLE = """\
 :root {
   color-scheme: light dark;
   --paper: #f7f7f4; --ink: #1c2024; --quiet: #5b636b; --line: #d9dad5; --card: #ffffff; --faint: #ecece7;
-  --warn-paper: #fff3d6; --warn-ink: #5a4300;
+  --shade: #0003; --warn-paper: #fff3d6; --warn-ink: #5a4300;
   --s0: #0b6e8f; --s1: #b85c00; --s2: #5f4bb6; --s3: #2f7d4f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --paper: #121416; --ink: #e8eaec; --quiet: #9aa3ab; --line: #2c3135; --card: #1a1d20; --faint: #24292d;
-    --warn-paper: #33290f; --warn-ink: #f4dd9f;
+    --shade: #fff4; --warn-paper: #33290f; --warn-ink: #f4dd9f;
     --s0: #6cc7e6; --s1: #f2a65a; --s2: #b3a4ff; --s3: #7fd1a0;
   }
 }
@@ -68,12 +68,15 @@ svg .limit { stroke-dasharray: 5 4; opacity: .75; }
 .legend svg { width: 14px; height: 14px; }
 .legend i { width: .95rem; height: .95rem; border-radius: 3px; }
 .legend .ring { border: 3px solid; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+/* The right edge is shaded where more lies beyond it; at the table's end the paper covers the shade. */
+.scroll { overflow-x: auto; background:
+  linear-gradient(to left, var(--paper) 50%, transparent) right / 2rem 100% no-repeat local,
+  linear-gradient(to left, var(--shade), transparent) right / 1rem 100% no-repeat; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .42rem 1.4rem .42rem 0; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
-th:first-child { text-align: left; }
+th:first-child { position: sticky; left: 0; background: var(--paper); text-align: left; }
 th { font-weight: 500; }
 thead th { color: var(--quiet); font-size: .88rem; }
 td .range { color: var(--quiet); font-size: .88rem; }
@@ -96,14 +99,23 @@ li { margin: .3rem 0; }
 @media (max-width: 480px) {
   body { padding: 1.4rem 1rem 3rem; }
   th, td { padding-right: .9rem; font-size: .9rem; }
-  tbody th:first-child { white-space: normal; min-width: 8.2rem; line-height: 1.3; }
+  th:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 8.2rem; line-height: 1.3; }
+  .stacked, .stacked :is(tbody, tr, th) { display: block; }
+  .stacked thead { display: none; }
+  .stacked tr { padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .stacked :is(th, td) { padding: .1rem 0; border: 0; }
+  .stacked th { font-weight: 600; }
+  .stacked td { display: flow-root; white-space: normal; }
+  .stacked td .range { white-space: nowrap; }
+  .stacked td::before { content: attr(data-head); float: left; padding-right: .8rem; overflow-wrap: anywhere;
+    color: var(--quiet); font-weight: 400; }
   .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
   .tile { padding: .7rem .8rem; }
   .tile .figure { font-size: 1.45rem; }
   .chart { padding: .8rem .7rem .5rem; }
   svg text { font-size: 13px; }
   .legend svg text { font-size: 11px; }
-  figure.picture:last-child:nth-child(odd) { grid-column: 1 / -1; }
+  :is(.tile, figure.picture):last-child:nth-child(odd) { grid-column: 1 / -1; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; }
 }

@@ -162,6 +162,15 @@ def test_the_experiments_of_the_docs_can_be_run(file, tmp_path):
     assert experiment.runs
 
 
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_the_committed_results_are_of_the_options_that_the_experiments_have(file, tmp_path):
+    results = file.parents[1] / "results"
+    experiment = read_experiment(file, tmp_path, tmp_path / "runs", results, tmp_path / "cache")
+    done = [run for run in experiment.runs if run.done]
+    assert bool(done) == (results / file.stem).is_dir()
+    assert [run.name for run in done if run.outdated] == []
+
+
 @pytest.fixture
 def neighbours(discs, tmp_path):
     """The set, with slices of a patient as alike as neighbours are."""

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from core.errors import BrokenFile, InputError, NothingFound, OutputError, UsageError
 from core.evaluation.charts import ticks
-from core.evaluation.compare import compare, comparison_markdown
+from core.evaluation.compare import build_comparison, common_patients, compare, comparison_markdown
 from core.evaluation.curves import read_curves
-from core.evaluation.join import common_name, redo_tables
+from core.evaluation.join import common_name, join_scores, redo_tables
 from core.evaluation.metrics import METRIC, METRICS
 from core.evaluation.pictures import choose_patients
 from core.evaluation.report import report_html
@@ -156,6 +156,55 @@ def test_joined_scores_name_their_folds_and_are_called_by_what_their_names_share
     assert "Scored: folds 0, 1, 2 of lgg (3 of its patients are not at hand)." in page
     assert page.count("<dd>by hand</dd>") == 1
     assert redo_tables([tmp_path / "0"])["name"] == "plain-unet-f0"
+
+
+def make_fold(fold: int, training: Any, weights: str | None = None) -> dict[str, Any]:
+    scores = make_scores(f"unet-f{fold}", fold, 3, training=training)
+    scores["models"] = [{**scores["models"][0], "weights_sha256": weights or str(fold)}]
+    return {**scores, "patients": [{**row, "patient": f"{row['patient']}-{fold}"} for row in scores["patients"]]}
+
+
+def test_joined_scores_carry_the_mean_of_the_trainings_curves(tmp_path: Path) -> None:
+    watched = "Dice of watched patients"
+    curves = (
+        {"loss": [[1, 0.9], [2, 0.6], [3, 0.1]], watched: [[2, 0.5]]},
+        {"loss": [[1, 0.6], [2, 0.3]]},
+        {watched: [[2, 0.25]], "loss": [[1, 0.3], [2, 0.3], [3, 0.2]]},
+    )
+    parts = [make_fold(fold, training) for fold, training in enumerate(curves)]
+    whole = join_scores(parts, "unet")
+    assert whole["training"] == {"loss": [[1, 0.6], [2, 0.4]]}
+    save_scores(whole, tmp_path)
+    page = report_html([read_scores(tmp_path)])
+    assert "unet: mean of 3 trainings, at the epochs that all of them have." in page
+    assert "epoch 2: 0.4000" in page
+    # A part that is a join itself weighs as many trainings as it is of.
+    pair = join_scores(parts[:2], "unet")
+    assert pair["training"] == {"loss": [[1, 0.75], [2, 0.45]]}
+    assert join_scores([pair, parts[2]], "unet")["training"] == whole["training"]
+    # One model that scored two sets was trained once.
+    twice = join_scores([make_fold(fold, curves[0], "same") for fold in range(2)], "unet")
+    assert twice["training"] == curves[0]
+    assert "trainings" not in report_html([twice])
+
+
+@pytest.mark.parametrize("lacking", [None, {}, {"loss": [[7, 0.5]]}, {"Dice of watched patients": [[1, 0.5]]}])
+def test_joined_scores_have_no_curve_that_one_part_lacks(lacking: Any) -> None:
+    parts = [make_fold(0, {"loss": [[1, 0.9], [2, 0.6]]}), make_fold(1, lacking)]
+    whole = join_scores(parts, "unet")
+    assert whole["training"] is None
+    assert "Course of the training" not in report_html([whole])
+
+
+def test_a_comparison_names_the_column_beside_each_of_its_cells() -> None:
+    evaluations = common_patients([make_scores(name, seed) for seed, name in enumerate(("one", "<two>", "three"))])
+    page = report_html(evaluations, comparison=build_comparison(evaluations))
+    (table,) = re.findall(r'<table class="stacked">.*?</table>', page, flags=re.DOTALL)
+    heads, *rows = [list(row) for row in ElementTree.fromstring(table).iter("tr")]  # noqa: S314
+    assert [cell.text for cell in heads[2:5]] == ["one", "<two>", "three"]
+    assert len(rows) > 5
+    for row in rows:
+        assert [cell.get("data-head") for cell in row[1:]] == [head.text for head in heads[1:]]
 
 
 @pytest.mark.parametrize(

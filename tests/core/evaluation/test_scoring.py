@@ -1,4 +1,4 @@
-"""Measures of a patient against slow counts by hand, scipy and MONAI."""
+"""Measures of a patient against slow counts by hand, and against MONAI."""
 
 from __future__ import annotations
 
