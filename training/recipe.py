@@ -51,7 +51,7 @@ def _of_the_folds(scores: Mapping[str, Any], options: TrainOptions) -> bool:
 
 
 def _plain(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
-    """As JSON has it, with what an older run did not name yet: a decay of 0.01, and changes of batches of no strength."""
+    """As JSON has it, with what an older run did not name: a decay of 0.01, and changes of batches of no strength."""
     changes = recipe.get("augmentation", {})
     felt = {"weight_decay": 0.01, **recipe}
     felt["augmentation"] = {name: strength for name, strength in changes.items() if strength}
