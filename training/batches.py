@@ -32,7 +32,7 @@ class SliceSource:
     """
 
     def __init__(self, pairs: Pairs, device: torch.device, room: int | None = None) -> None:
-        self.pairs, self.device = pairs, device
+        self.device = device
         self._arrays = (pairs.images, pairs.truths, pairs.levels)
         if room is None:
             room = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 0
