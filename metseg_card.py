@@ -234,6 +234,7 @@ TRAINED: dict[str, Words] = {
     "loss": lambda loss: LOSSES[loss],
     "batch": lambda batch: counted(batch, "slice"),
     "empties": lambda share: f"{share:g} without lesion for each slice with, in every epoch",
+    "ends": lambda count: "" if count == 1 else f"the mean of those at the ends of the last {count} stages",
     "average": lambda share: f"moving average of all steps, {share:g} of which is kept at each",
     "augmentation": _augmentation,
 }

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from core.networks import build_network
@@ -45,9 +46,9 @@ class SegmentationTask(pl.LightningModule):
         self.lesions, self.others = slices[has_lesion], slices[~has_lesion]
         self.network = build_network(options.network, pairs.images.shape[1], options.filters)
         self.network.to(memory_format=torch.channels_last)
-        self.average = AveragedModel(
-            self.network, multi_avg_fn=_moving_average(options.average), use_buffers=True
-        ).requires_grad_(False)
+        self.average = _mean_of(self.network, get_ema_multi_avg_fn(options.average))
+        self.kept = _mean_of(self.network, get_swa_multi_avg_fn())
+        self.ends = tuple(accumulate(stage.epochs for stage in options.course))[-options.ends :]
         self.loss = LOSSES[options.loss]
         self.source: SliceSource | None = None
         self._counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(2, np.int64))
@@ -102,6 +103,10 @@ class SegmentationTask(pl.LightningModule):
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.network)
 
+    def on_train_epoch_end(self) -> None:
+        if self.current_epoch + 1 in self.ends:
+            self.kept.update_parameters(self.average.module)
+
     def configure_optimizers(self) -> Any:
         # Not fused: Lightning does not clip the gradients of a fused optimiser in mixed precision.
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=1.0, weight_decay=self.options.weight_decay)
@@ -139,18 +144,17 @@ class SegmentationTask(pl.LightningModule):
         return DataLoader(chunks, batch_size=None, collate_fn=tuple)  # type: ignore[arg-type]
 
 
-def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
-    """How `AveragedModel` takes a step: an exponential mean of what is averaged, and the latest of what is counted."""
-    exponential = get_ema_multi_avg_fn(decay)
+def _mean_of(network: nn.Module, step: Callable[..., None]) -> AveragedModel:
+    """A mean of a network's weights over its updates; of what is counted, the latest."""
 
     @torch.no_grad()
     def update(averaged: list[Tensor], current: list[Tensor], steps: Tensor | int) -> None:
         if averaged[0].is_floating_point():
-            exponential(averaged, current, steps)
+            step(averaged, current, steps)
         else:
             torch._foreach_copy_(averaged, current)
 
-    return update
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
 
 
 def learning_rate(epoch: float, stages: tuple[Stage, ...], rise: float = 0.2) -> float:

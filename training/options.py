@@ -61,6 +61,7 @@ class TrainOptions:
         empties: slices without lesion an epoch, for each slice with.
         loss: one of `training.losses.LOSSES`.
         average: of the weights' moving average.
+        ends: of so many of the last stages the moving averages at their ends are averaged once more, and kept.
         weight_decay: AdamW's.
         neighbours: for the model's card, see `core.inference.evidence`; nothing is learnt by it.
         seed: of everything that is drawn.
@@ -91,6 +92,7 @@ class TrainOptions:
     empties: float = 0.5
     loss: str = "dice-ce"
     average: float = 0.998
+    ends: int = 1
     weight_decay: float = 1e-2
     neighbours: float = 0.2
     seed: int = 0
@@ -116,6 +118,7 @@ class TrainOptions:
             "batch": self.batch,
             "empties": self.empties,
             "average": self.average,
+            "ends": self.ends,
             "weight_decay": self.weight_decay,
             "augmentation": asdict(self.augmentation),
             "seed": self.seed,
@@ -151,6 +154,8 @@ class TrainOptions:
         yield "the inner part must be a share from 0, below 1", 0 <= self.inner < 1
         yield "the slices without lesion must be a share from 0", self.empties >= 0
         yield "the moving average must lie in 0 to 1", 0 <= self.average <= 1
+        ends = is_count(self.ends) and self.ends <= len(self.course)
+        yield "the ends must be a whole number from 1, not above the number of stages", ends
         yield "the weight decay must not be negative", self.weight_decay >= 0
         yield "the neighbours' weight must lie in 0 to 1/3", 0 <= self.neighbours <= 1 / 3
         for stage in self.course:

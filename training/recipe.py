@@ -51,9 +51,11 @@ def _of_the_folds(scores: Mapping[str, Any], options: TrainOptions) -> bool:
 
 
 def _plain(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
-    """As JSON has it, with what an older run did not name: a decay of 0.01, and changes of batches of no strength."""
+    """As JSON has it, with what an older run did not name: it kept the last end, decayed by 0.01, and did not change
+    batches in ways that came later.
+    """
     changes = recipe.get("augmentation", {})
-    felt = {"weight_decay": 0.01, **recipe}
+    felt = {"ends": 1, "weight_decay": 0.01, **recipe}
     felt["augmentation"] = {name: strength for name, strength in changes.items() if strength}
     plain: list[Any] = json.loads(json.dumps([felt, *rest]))
     return plain

@@ -102,7 +102,7 @@ def train(
         callbacks: Lightning's, for progress bars and the like.
 
     Returns:
-        the model folder `out/model`, holding the moving average of the weights. `out/folds.json` says who was held out.
+        the model folder `out/model`, holding the weights that are kept. `out/folds.json` says who was held out.
 
     Raises:
         NothingFound: no pairs, or no slice with lesion to learn from.
@@ -164,7 +164,7 @@ def _run(
         trainer.fit(task, ckpt_path=str(last) if options.resume and last.is_file() else None, weights_only=True)
     figures = last_figures(options.out)
     folder = options.out / MODEL
-    save_model(folder, _card(options, machine, pairs, division, rule, figures), task.average.module)
+    save_model(folder, _card(options, machine, pairs, division, rule, figures), task.kept.module)
     return TrainResult(folder, figures)
 
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.errors import DeviceUnavailable, UsageError
 from core.model_card import PreprocessSettings
 from core.model_store import load_network
 from training.batches import SliceSource
-from training.lightning_module import SegmentationTask, _moving_average, learning_rate
+from training.lightning_module import SegmentationTask, _mean_of, learning_rate
 from training.machine import choose_machine
 from training.options import Stage, TrainOptions
 from training.pairs import Pairs
@@ -120,9 +120,8 @@ def test_slices_kept_on_the_device_are_those_that_are_read() -> None:
 
 
 def test_what_is_counted_is_no_average(options: TrainOptions) -> None:
-    average = torch.nn.BatchNorm2d(2)
-    network = copy.deepcopy(average)
-    mean = AveragedModel(average, multi_avg_fn=_moving_average(0.9), use_buffers=True)
+    network = torch.nn.BatchNorm2d(2)
+    mean = _mean_of(network, get_ema_multi_avg_fn(0.9))
     for step in range(20):
         network(torch.full((2, 2, 3, 3), float(step)))
         mean.update_parameters(network)
@@ -150,6 +149,32 @@ def test_the_model_is_the_moving_average_of_the_weights(options: TrainOptions) -
         if value.is_floating_point():
             torch.testing.assert_close(kept[name], value, rtol=HALF, atol=HALF)
     assert not torch.allclose(next(iter(kept.values())), next(iter(seen[-1].values())), rtol=HALF, atol=HALF)
+
+
+def test_the_model_can_be_the_mean_over_the_ends_of_the_last_stages(options: TrainOptions) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    class Watch(Callback):
+        def on_train_epoch_end(self, trainer, module):
+            seen.append(copy.deepcopy(module.average.module.state_dict()))
+
+    class Stop(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if trainer.current_epoch == 3:
+                raise RuntimeError("the light went out")
+
+    stages = (Stage(1, 2, 32, 1e-2), Stage(2, 1, 32, 1e-2), Stage(1, 1, 32, 1e-2))
+    meant = replace(options, stages=stages, ends=2)
+    with pytest.raises(RuntimeError):
+        train(meant, callbacks=[Watch(), Stop()])
+    result = train(meant, callbacks=[Watch()])
+    assert len(seen) == 4
+    kept = load_network(result.model).state_dict()
+    for name, value in kept.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (seen[2][name] + seen[3][name]) / 2, rtol=HALF, atol=HALF)
+    with pytest.raises(UsageError, match="ends"):
+        replace(options, stages=stages, ends=4)
 
 
 def test_every_head_of_the_nested_network_learns(options: TrainOptions) -> None:
