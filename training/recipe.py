@@ -47,7 +47,7 @@ def _of_the_folds(scores: Mapping[str, Any], options: TrainOptions) -> bool:
         name = load_folds(options.folds).name
     except InputError:
         return False
-    return scores["split"][0]["folds"] in (name, inner_name(name, options.fold))
+    return any(part["folds"] in (name, inner_name(name, options.fold)) for part in scores["split"])
 
 
 def _plain(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
