@@ -135,7 +135,7 @@ def _intensity(pictures: Tensor, settings: AugmentSettings, generator: torch.Gen
 
 
 def _noise(shape: torch.Size, device: torch.device, generator: torch.Generator) -> Tensor:
-    """Normal draws, made where they are needed: copied from the CPU, a large batch's would take longer than a step."""
+    """Normal draws, made where they are needed, as there are as many as pixels."""
     if device.type == "cpu":
         return torch.randn(shape, generator=generator)
     seed = int(torch.randint(1 << 62, (1,), generator=generator))

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from core.errors import UsageError
-from core.inference.devices import Precision, choose_device
+from core.inference.devices import Precision, check_precision, choose_device, processor_has_bf16
 
 LIGHTNINGS: dict[Precision, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -46,16 +45,11 @@ def choose_machine(device: str, precision: str) -> Machine:
     chosen = choose_device(device)
     if precision == "auto":
         return Machine(chosen, "bf16" if _has_bf16(chosen) else "fp32")
-    if precision not in LIGHTNINGS:
-        raise UsageError("the precision must be auto, fp32, bf16 or fp16", source=precision)
-    if precision == "fp16" and chosen.type == "cpu":
-        raise UsageError("fp16 needs a CUDA device; choose bf16 or fp32")
-    return Machine(chosen, precision)
+    return Machine(chosen, check_precision(precision, chosen))
 
 
 def _has_bf16(device: torch.device) -> bool:
     """Whether a device has instructions for it; emulated, it would be slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capability = torch.cpu.get_capabilities()
-    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
+    return processor_has_bf16()

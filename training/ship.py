@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from core.evaluation.evaluate import evaluate
 from core.evaluation.join import join_scores
 from core.evaluation.publish import publish
 from core.evaluation.scores import read_scores
-from core.model_store import CARD_FILE, DEFAULT_FILE, SHIPPED, load_card
+from core.model_store import DEFAULT_FILE, SHIPPED, load_card
 from training.epoch_log import minutes_of
 from training.recipe import recipe_of, recipe_scored
 
@@ -77,18 +76,8 @@ def ship(name: str, run: Path, data: Path, folds: Path | None = None) -> dict[st
         run / "model", scores, SHIPPED / name, version=version, data=DATA, limits=LIMITS, licence=LICENCE,
         reference_mm=REFERENCE_MM, calibration=calibration,
     )  # fmt: skip
-    name_folds(SHIPPED / name, scores)
     write_json(record, scores)
     return scores
-
-
-def name_folds(model: Path, scores: Mapping[str, Any]) -> None:
-    """Write into a model's card on whose folds its figures rest, and on which of them."""
-    card, split = load_card(model), scores["split"]
-    names, scored = {part["folds"] for part in split}, sorted(part["fold"] for part in split)
-    told = {**card.metrics, "folds": {"name": ", ".join(sorted(names)), "scored": scored}}
-    metrics = {key: told[key] for key in ("measured", "folds")} | told  # beside each other
-    write_json(model / CARD_FILE, replace(card, metrics=metrics).to_json(), indent=2)
 
 
 def _held_out(name: str, run: Path, data: Path) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def publish(
     )
     metrics = {
         "measured": f"{how}; {scores['totals']['patients']} patients, their means with 95 % bootstrap intervals",
+        **_folds(scores["split"]),
         "settings": dict(scores["settings"]),
         "figures": {
             key: {part: value[part] for part in ("mean", "low", "high", "median", "n")}
@@ -89,3 +90,12 @@ def publish(
         shutil.copyfile(model / REFERENCE_FILE, out / REFERENCE_FILE)
     write_json(out / CARD_FILE, card.to_json(), indent=2)
     return card
+
+
+def _folds(split: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of which fold file, and which of its folds, the scored patients are; nothing where they are of none."""
+    told = [part for part in split if part["folds"] and part["fold"] is not None]
+    if not told:
+        return {}
+    name = ", ".join(sorted({part["folds"] for part in told}))
+    return {"folds": {"name": name, "scored": sorted(part["fold"] for part in told)}}

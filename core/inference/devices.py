@@ -73,17 +73,13 @@ def choose_precision(asked: str, device: torch.device, network: nn.Module, chann
         UsageError: no such precision, or fp16 on a CPU.
     """
     if asked != "auto":
-        if asked not in get_args(Precision):
-            raise UsageError("the precision must be auto, fp32, bf16 or fp16", source=asked)
-        if asked == "fp16" and device.type != "cuda":
-            raise UsageError("fp16 needs a CUDA device; choose bf16 or fp32")
-        return cast(Precision, asked)
+        return check_precision(asked, device)
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return "bf16" if major >= 8 else "fp16" if major == 7 else "fp32"
-    processor = torch.cpu.get_capabilities()
-    if not (processor.get("avx512_bf16") or processor.get("amx_bf16")):
+    if not processor_has_bf16():
         return "fp32"
+    processor = torch.cpu.get_capabilities()
     name, cores = processor.get("cpu_name", "CPU"), processor.get("num_physical_cores", 0)
     key = f"precision | {name} | {cores} cores | torch {torch.__version__} | {identity}"
     kept = remembered.recall(key)
@@ -92,6 +88,25 @@ def choose_precision(asked: str, device: torch.device, network: nn.Module, chann
     found: Precision = "bf16" if _bf16_is_faster(network, channels) else "fp32"
     remembered.keep(key, found)
     return found
+
+
+def check_precision(asked: str, device: torch.device) -> Precision:
+    """A precision other than "auto", as it was asked for.
+
+    Raises:
+        UsageError: no such precision, or fp16 on a CPU.
+    """
+    if asked not in get_args(Precision):
+        raise UsageError("the precision must be auto, fp32, bf16 or fp16", source=asked)
+    if asked == "fp16" and device.type != "cuda":
+        raise UsageError("fp16 needs a CUDA device; choose bf16 or fp32")
+    return cast(Precision, asked)
+
+
+def processor_has_bf16() -> bool:
+    """Whether the CPU has instructions for bf16."""
+    processor = torch.cpu.get_capabilities()
+    return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
 
 
 @torch.inference_mode()
