@@ -11,7 +11,7 @@ import pytest
 
 from core.evaluation.compare import build_comparison, common_patients
 from core.evaluation.join import join_scores
-from core.evaluation.scores import read_scores
+from core.evaluation.scores import patients_csv, read_scores, table_markdown
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results"
@@ -35,7 +35,7 @@ def figures(scores: dict[str, Any], *names: str) -> list[float]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_readme_quotes_the_shipped_models_scores(name: str) -> None:
-    shipped = read_scores(RESULTS / "shipped" / f"{NETWORKS[name]}.json")["figures"]
+    shipped = read_scores(RESULTS / "shipped" / NETWORKS[name])["figures"]
     whole, by_fold = rows(README, name)
     assert whole[:4] == pytest.approx([shipped["dice"][key] for key in ("mean", "low", "high", "median")], abs=6e-4)
     assert whole[4] == pytest.approx(shipped["lesion_sensitivity"]["mean"], abs=6e-4)
@@ -47,12 +47,14 @@ def test_the_readme_quotes_the_shipped_models_scores(name: str) -> None:
 
 @pytest.mark.parametrize("network", NETWORKS.values())
 def test_the_shipped_models_scores_are_those_of_the_five_folds(network: str) -> None:
-    shipped = {row["patient"]: row["dice"] for row in read_scores(RESULTS / "shipped" / f"{network}.json")["patients"]}
-    assert shipped == {row["patient"]: row["dice"] for scores in folds_of(network) for row in scores["patients"]}
+    shipped, record = read_scores(RESULTS / "shipped" / network), RESULTS / "shipped" / network
+    assert shipped["patients"] == join_scores(folds_of(network), network)["patients"]
+    assert (record / "patients.csv").read_bytes().decode() == patients_csv(shipped)
+    assert (record / "table.md").read_text(encoding="utf-8") == table_markdown(shipped)
 
 
 def test_the_readmes_difference_between_the_networks_is_the_comparisons() -> None:
-    paired = common_patients([read_scores(RESULTS / "shipped" / f"{network}.json") for network in NETWORKS.values()])
+    paired = common_patients([read_scores(RESULTS / "shipped" / network) for network in NETWORKS.values()])
     (pair,) = build_comparison(paired)["pairs"]
     found = pair["paired"]["dice"]
     words = re.search(r"Nested U-Net has\s+(\S+) less \((\S+) to (\S+?)\)", README.read_text(encoding="utf-8"))

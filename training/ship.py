@@ -16,14 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.atomic import write_atomic, write_json
+from core.atomic import write_atomic
 from core.errors import InputError
 from core.evaluation.calibration import calibrate
 from core.evaluation.compare import common_patients
 from core.evaluation.evaluate import evaluate
 from core.evaluation.join import join_scores
 from core.evaluation.publish import publish
-from core.evaluation.scores import read_scores
+from core.evaluation.scores import read_scores, save_scores
 from core.model_store import DEFAULT_FILE, SHIPPED, load_card
 from training.epoch_log import minutes_of
 from training.recipe import recipe_of, recipe_scored
@@ -65,7 +65,7 @@ def ship(name: str, run: Path, data: Path, folds: Path | None = None) -> dict[st
     """
     scores, calibration = (_held_out(name, run, data), None) if folds is None else _out_of_fold(name, run, folds)
     scores["run"] = {"recipe": load_card(run / "model").recipe, "minutes": minutes_of(run)}
-    record, version = RESULTS / f"{name}.json", "1"
+    record, version = RESULTS / name, "1"
     if (SHIPPED / name).is_dir():
         new, old = (one["figures"]["dice"]["mean"] for one in common_patients([scores, read_scores(record)]))
         print(f"{name}: Dice {new:.3f}, shipped {old:.3f}, on the patients that both were scored on")
@@ -76,7 +76,8 @@ def ship(name: str, run: Path, data: Path, folds: Path | None = None) -> dict[st
         run / "model", scores, SHIPPED / name, version=version, data=DATA, limits=LIMITS, licence=LICENCE,
         reference_mm=REFERENCE_MM, calibration=calibration,
     )  # fmt: skip
-    write_json(record, scores)
+    record.mkdir(parents=True, exist_ok=True)
+    save_scores(scores, record)
     return scores
 
 
@@ -102,7 +103,7 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
 
 def best_shipped() -> str:
     """The shipped model with the best mean Dice over the patients for whom all have figures."""
-    records = [read_scores(RESULTS / f"{path.name}.json") for path in sorted(SHIPPED.iterdir()) if path.is_dir()]
+    records = [read_scores(RESULTS / path.name) for path in sorted(SHIPPED.iterdir()) if path.is_dir()]
     return str(max(common_patients(records), key=lambda scores: scores["figures"]["dice"]["mean"])["name"])
 
 

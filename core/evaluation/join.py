@@ -12,7 +12,7 @@ from typing import Any
 from core.atomic import write_json
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.pictures import MANIFEST, read_manifest
-from core.evaluation.scores import SCORES, build_scores, read_scores, save_scores
+from core.evaluation.scores import SCORES, build_scores, origin, read_scores, save_scores
 
 WORD_END = re.compile(r"[-_. ]")
 COMPUTED = frozenset({"device", "precision"})
@@ -67,10 +67,12 @@ def redo_tables(
 def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
     """One evaluation from several of disjoint patients, with the mean of their trainings' curves, see `mean_curves`.
 
+    Each patient's row says of which fold it is and which weights it was scored with.
+
     Raises:
         InputError: a patient stands in two of them, or their settings differ.
     """
-    rows = [row for part in parts for row in part["patients"]]
+    rows = [{**row, **origin(part)} for part in parts for row in part["patients"]]
     names = [row["patient"] for row in rows]
     twice = sorted({patient for patient in names if names.count(patient) > 1})
     if twice:

@@ -32,7 +32,8 @@ HELD_OUT = {
 SIZE_LIMIT = 256 << 20
 LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
 COUNTS = ("true_voxels", "found_voxels", "true_ml", "found_ml", *LESION_COUNTS)
-COLUMNS = ("patient", "site", "held_out", "slices", "slices_with_lesion", *COUNTS, "slices_measured")
+ORIGIN = ("fold", "weights_sha256")
+COLUMNS = ("patient", "site", "held_out", *ORIGIN, "slices", "slices_with_lesion", *COUNTS, "slices_measured")
 
 
 def build_scores(about: Mapping[str, Any], patients: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -96,11 +97,19 @@ def save_scores(scores: Mapping[str, Any], out: Path) -> None:
     write_atomic(out / TABLE, table_markdown(scores).encode())
 
 
+def origin(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """`fold` and `weights_sha256` of all patients of an evaluation, as far as they have one each."""
+    folds = {entry["fold"] for entry in scores["split"]}
+    weights = {model["weights_sha256"] for model in scores["models"]}
+    return {name: found.pop() for name, found in zip(ORIGIN, (folds, weights), strict=True) if len(found) == 1}
+
+
 def patients_csv(scores: Mapping[str, Any]) -> str:
-    """One row per patient; what is not defined stays empty."""
+    """One row per patient, which names the fold and the weights, too; what is not defined stays empty."""
     shown = [key for key in METRIC if key in scores["figures"]]
     columns = (*COLUMNS, "slices_without_distance", *shown)
-    return csv_text(columns, ({**row, "held_out": scores["held_out"]} for row in scores["patients"]), digits=None)
+    common = {**origin(scores), "held_out": scores["held_out"]}
+    return csv_text(columns, ({**row, **common} for row in scores["patients"]), digits=None)
 
 
 def table_markdown(scores: Mapping[str, Any]) -> str:

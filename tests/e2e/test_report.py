@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results" / "shipped"
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    evaluations = common_patients([read_scores(path) for path in sorted(RESULTS.glob("*.json"))])
+    evaluations = common_patients([read_scores(path) for path in sorted(RESULTS.iterdir())])
     return report_html(evaluations, comparison=build_comparison(evaluations))
 
 
@@ -35,7 +35,7 @@ def test_no_figure_of_a_comparison_is_cut_off(open_tab: Any, page: str, width: i
 
 def test_a_table_that_is_scrolled_keeps_its_measures_in_view(open_tab: Any) -> None:
     tab = open_tab(width=390)
-    tab.set_content(report_html([read_scores(RESULTS / "nested-unet.json")]))
+    tab.set_content(report_html([read_scores(RESULTS / "nested-unet")]))
     table = tab.locator(".scroll").first
     head = table.locator("tbody th").first
     before = head.bounding_box()

@@ -49,7 +49,7 @@ def run(options):
 def test_the_first_model_is_shipped_and_an_equal_one_is_not(run, discs, tmp_path, capsys):
     ship.main([str(discs), f"small={run}"])
     card = load_card(tmp_path / "shipped" / "small")
-    scores = read_scores(tmp_path / "results" / "small.json")
+    scores = read_scores(tmp_path / "results" / "small" / "scores.json")
     assert (card.version, card.licence, card.preprocessing.reference_mm) == ("1", ship.LICENCE, ship.REFERENCE_MM)
     assert card.metrics["figures"]["dice"]["mean"] == scores["figures"]["dice"]["mean"]
     assert card.metrics["folds"] == {"name": "discs", "scored": [0]}
@@ -63,7 +63,7 @@ def test_the_first_model_is_shipped_and_an_equal_one_is_not(run, discs, tmp_path
 
 def test_a_better_model_raises_the_version(run, discs, tmp_path):
     ship.main([str(discs), f"small={run}"])
-    record = tmp_path / "results" / "small.json"
+    record = tmp_path / "results" / "small" / "scores.json"
     scores = json.loads(record.read_text())
     for row in scores["patients"]:
         row["dice"] = -0.1

@@ -222,6 +222,10 @@ def test_folds_are_joined_into_one_table_that_is_made_again_from_scores_alone(
     assert len(whole["models"]) == len(whole["content_check"]) == 2
     page = (tmp_path / "all" / "report.html").read_text()
     assert page.count("<img") == 9  # three patients, drawn from the folds' own masks
+    weights = [model["weights_sha256"] for model in whole["models"]]
+    with (tmp_path / "all" / "patients.csv").open(newline="") as file:
+        named = {row["patient"]: (row["fold"], row["weights_sha256"]) for row in csv.DictReader(file)}
+    assert named == {patient: (str(fold), weights[fold]) for fold in range(2) for patient in FOLDS.test(fold)}
 
     shutil.copy(tmp_path / "all" / "scores.json", tmp_path / "committed.json")
     again = redo_tables([tmp_path / "committed.json"])
