@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,9 @@ import pytest
 # One thread, also in the processes that tests start: tiny networks gain nothing from more, and other tests wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+# What a script starts in the background ignores Ctrl+C, and would hand that on to the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import settings
 

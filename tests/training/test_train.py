@@ -297,14 +297,14 @@ def test_ctrl_c_stops_a_training_with_a_sentence_and_the_same_command_goes_on(di
 
     def begin_and_stop() -> list[str]:
         """The lines of a run that is stopped in the epoch after the first one that it ends."""
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            lines = [next(line for line in process.stderr if line.startswith("epoch"))]
-            next(line for line in process.stderr if line.startswith("epoch"))
-            process.send_signal(signal.SIGINT)
-            lines += process.communicate(timeout=120)[1].splitlines()
-        finally:
-            process.kill()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                lines = [next(line for line in process.stderr if line.startswith("epoch"))]
+                next(line for line in process.stderr if line.startswith("epoch"))
+                process.send_signal(signal.SIGINT)
+                lines += process.communicate(timeout=120)[1].splitlines()
+            finally:
+                process.kill()
         assert process.returncode == 130, lines
         assert "the same command goes on" in lines[-1]
         return lines
