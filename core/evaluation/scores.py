@@ -99,8 +99,8 @@ def save_scores(scores: Mapping[str, Any], out: Path) -> None:
 
 def origin(scores: Mapping[str, Any]) -> dict[str, Any]:
     """`fold` and `weights_sha256` of all patients of an evaluation, as far as they have one each."""
-    folds = {entry["fold"] for entry in scores["split"]}
-    weights = {model["weights_sha256"] for model in scores["models"]}
+    folds = {entry.get("fold") for entry in scores["split"]}
+    weights = {model.get("weights_sha256") for model in scores["models"]}
     return {name: found.pop() for name, found in zip(ORIGIN, (folds, weights), strict=True) if len(found) == 1}
 
 
