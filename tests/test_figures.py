@@ -47,7 +47,8 @@ def test_the_readme_quotes_the_shipped_models_scores(name: str) -> None:
 
 @pytest.mark.parametrize("network", NETWORKS.values())
 def test_the_shipped_models_scores_are_those_of_the_five_folds(network: str) -> None:
-    shipped, record = read_scores(RESULTS / "shipped" / network), RESULTS / "shipped" / network
+    record = RESULTS / "shipped" / network
+    shipped = read_scores(record)
     assert shipped["patients"] == join_scores(folds_of(network), network)["patients"]
     assert (record / "patients.csv").read_bytes().decode() == patients_csv(shipped)
     assert (record / "table.md").read_text(encoding="utf-8") == table_markdown(shipped)
