@@ -19,6 +19,18 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 """What stands in a text for a byte of a file's name that is no UTF-8."""
 
 
+def make_folder(path: Path, option: str = "--out") -> None:
+    """Make a folder that may be there.
+
+    Raises:
+        OutputError: it cannot be made; the option named it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"this folder cannot be made; choose another {option}", source=str(path)) from error
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file under a temporary name beside its place, then move it there; a reader never sees a part of it.
 

@@ -189,7 +189,7 @@ def test_the_leak_is_shown_and_written(tmp_path: Path, capsys: pytest.CaptureFix
     from core.evaluation.slices import SliceCounts, write_slices
 
     for name, both in (("honest", 5), ("leaking", 10)):
-        (tmp_path / name).mkdir()
+        write_result(tmp_path / name / "scores.json", range(1), 1)
         write_slices([SliceCounts("p", "p_1", 10, 10, both)], tmp_path / name)
     places = [str(tmp_path / name) for name in ("leaking", "honest")]
     assert metseg.main(["leak", *places, "--out", str(tmp_path / "leak.json")]) == 0

@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 
 from core.atomic import write_json
 from core.errors import BrokenFile, NothingFound, UsageError
+from core.evaluation.cases import keep_apart
 from core.evaluation.folds import Folds, inner_name, load_folds, save_folds
 from core.evaluation.scores import read_scores
 from core.model_store import load_card
@@ -98,7 +99,8 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
     Raises:
         NothingFound: there is no such file.
         BrokenFile: it is not TOML, or lacks what it needs.
-        UsageError: it names a network or an option that does not exist, or nobody would be there to score.
+        UsageError: it names a network or an option that does not exist, nobody would be there to score, or the runs
+            would lie inside the set.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -115,6 +117,12 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
         raise UsageError(
             f"there is no network {strangers[0]!r}; there are: {', '.join(NETWORK_NAMES)}", source=path.name
         )
+    if not all(isinstance(told, Mapping) for told in changes.values()):
+        raise UsageError("under [changes] stands a name in brackets for each change, [changes.NAME]", source=path.name)
+    try:
+        keep_apart(data, runs / name)  # where each run is scored
+    except UsageError as error:
+        raise UsageError("the runs would lie inside the set, or the reverse; choose other --runs") from error
     planned = []
     for fold, (change, told), network in itertools.product(folds, changes.items(), networks):
         run = f"{change}-{network}-f{fold}"
@@ -137,14 +145,16 @@ def changed(options: Any, changes: Mapping[str, Any]) -> Any:
     """Options with some of their fields changed; `"augmentation.offset"` reaches into a field's own fields.
 
     Raises:
-        UsageError: there is no such field.
+        UsageError: there is no such field, or it has no fields of its own.
     """
+    if not dataclasses.is_dataclass(options):
+        raise UsageError("an experiment changes a field that has no fields of its own; see TrainOptions")
     for key, value in changes.items():
         head, _, rest = key.partition(".")
         if head not in {field.name for field in dataclasses.fields(options)} or head in ("data", "out", "cache"):
             raise UsageError(f"an experiment cannot change {head!r}; see TrainOptions for what there is")
-        if rest:
-            value = changed(getattr(options, head), {rest: value})
+        if rest or isinstance(value, Mapping):  # TOML's dotted keys and tables come as mappings
+            value = changed(getattr(options, head), {rest: value} if rest else value)
         elif head == "stages":
             value = tuple(Stage(**stage) for stage in value)
         elif isinstance(value, list):

@@ -42,7 +42,8 @@ class SegmentationTask(pl.LightningModule):
         self.pairs = pairs
         self.watch = watch
         slices = pairs.of(learn)
-        has_lesion = pairs.truths[slices].any(axis=(1, 2))
+        # One at a time: the set need not fit into memory.
+        has_lesion = np.fromiter((pairs.truths[index].any() for index in slices), bool, len(slices))
         self.lesions, self.others = slices[has_lesion], slices[~has_lesion]
         self.network = build_network(options.network, pairs.images.shape[1], options.filters)
         self.network.to(memory_format=torch.channels_last)

@@ -162,3 +162,8 @@ class TrainOptions:
             counts = (stage.epochs, stage.shrink, stage.window)
             yield "a stage's epochs, shrink and window must be whole numbers from 1", all(map(is_count, counts))
             yield "a stage's peak must be above 0", stage.peak > 0
+            stride = 2 ** (len(self.filters) - 1)
+            yield (
+                f"a stage's window must be a multiple of {stride} for {len(self.filters)} filters",
+                stage.window % stride == 0,
+            )

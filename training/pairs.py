@@ -15,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from core.atomic import write_json
+from core.atomic import make_folder, write_json
 from core.errors import InputError
 from core.evaluation.cases import LabelledSet, find_cases
 from core.evaluation.copies import print_slices, refuse_shared
@@ -87,7 +87,7 @@ def load_pairs(
     labelled = find_cases(data, rule, channel)
     key = _key(labelled, settings, rule, channel, may_share)
     folder = cache / key
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache, "--cache")
     with FileLock(cache / f"{key}.lock"):
         if not (folder / "index.json").is_file():
             _build(labelled, settings, channel, may_share, folder, progress)

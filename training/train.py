@@ -24,7 +24,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from core.atomic import write_json
+from core.atomic import make_folder, write_json
 from core.errors import InputError, NothingFound, OutputError, UsageError
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import Folds, inner_part, load_folds, save_folds
@@ -171,7 +171,7 @@ def _run(
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
     """Keeps other trainings out of a folder; the system takes the lock away when its process ends, however it ends."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     try:
         claim = FileLock(out / LOCK).acquire(timeout=0)
     except Timeout as error:

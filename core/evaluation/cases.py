@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import ChannelNeeded, NothingFound
+from core.errors import ChannelNeeded, NothingFound, UsageError
 from core.evaluation.patients import Case, PatientRule, name_patients, require_patients
 from core.io import find_scans, natural_key
 from core.io.folders import is_picture, scan_folder
@@ -43,6 +43,17 @@ class LabelledSet:
     def patients(self) -> tuple[str, ...]:
         """All patients, sorted."""
         return tuple(sorted({case.patient for case in self.cases}))
+
+
+def keep_apart(data: Path, out: Path) -> None:
+    """Results never lie inside a set, nor a set inside results: no prediction shall be read as truth.
+
+    Raises:
+        UsageError: one of the two folders holds the other.
+    """
+    target, given = out.resolve(), data.resolve()
+    if target == given or given in target.parents or target in given.parents:
+        raise UsageError("the results would lie inside the set, or the reverse; choose an --out elsewhere")
 
 
 def find_cases(data: str | Path, rule: PatientRule | None = None, channel: int | str | None = None) -> LabelledSet:

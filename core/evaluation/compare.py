@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.atomic import write_atomic, write_json
+from core.atomic import make_folder, write_atomic, write_json
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import COMPARED, METRIC
@@ -58,10 +58,7 @@ def compare(
 
     places = [path if path.is_dir() else path.parent for path in map(Path, folders)]
     shown: list[Scored] = list(zip(evaluations, places, strict=True))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError("this folder cannot be made; choose another --out", source=str(out)) from error
+    make_folder(out)
     write_json(out / COMPARISON, comparison)
     write_atomic(out / TABLE, comparison_markdown(comparison).encode())
     write_report(out, shown, comparison)
@@ -89,8 +86,9 @@ def common_patients(evaluations: Sequence[Mapping[str, Any]]) -> list[dict[str, 
             "voxels of lesion; score the models on the same scans and masks",
             source=differing[0],
         )
+    keys = (*(metric.key for metric in COMPARED), "true_ml", "found_ml")
     lacking = {
-        patient: {m.key: None for m in COMPARED if any(table[patient][m.key] is None for table in tables)}
+        patient: {key: None for key in keys if any(table[patient][key] is None for table in tables)}
         for patient in common
     }
     kept = []

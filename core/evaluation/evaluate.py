@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.atomic import write_json
+from core.atomic import make_folder, write_json
 from core.errors import InputError, OutputError, UsageError
+from core.evaluation.cases import keep_apart
 from core.evaluation.curves import read_curves
 from core.evaluation.folds import load_folds
 from core.evaluation.head import find_head
 from core.evaluation.patients import Case, PatientRule, parse_rule
 from core.evaluation.pictures import MANIFEST, seen_picture
-from core.evaluation.scores import KIND, SCORES, build_scores, save_scores
+from core.evaluation.scores import KIND, PATIENTS, REPORT, SCORES, TABLE, build_scores, save_scores
 from core.evaluation.scoring import CaseScores, score_case, score_patient
-from core.evaluation.slices import SliceCounts, count_slices, write_slices
+from core.evaluation.slices import SLICES, SliceCounts, count_slices, write_slices
 from core.evaluation.split import Progress, check_content, divide, find_named
 from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan, write_mask
@@ -114,8 +115,9 @@ def evaluate(
 
     predictor = Predictor(folder, settings.device, settings.precision)
     channel = None if labelled.channel_chosen else settings.channel
-    out.mkdir(parents=True, exist_ok=True)
-    (out / SCORES).unlink(missing_ok=True)  # nobody shall take an unfinished evaluation for the earlier one
+    make_folder(out)
+    for earlier in (SCORES, PATIENTS, TABLE, SLICES, MANIFEST, REPORT):
+        (out / earlier).unlink(missing_ok=True)  # nobody shall take an unfinished evaluation for the earlier one
     rows: list[dict[str, Any]] = []
     slices: list[SliceCounts] = []
     places: dict[str, str] = {}
@@ -206,9 +208,7 @@ def _score(
 
 
 def _check_out(out: Path, data: Path, overwrite: bool) -> None:
-    target, given = out.resolve(), data.resolve()
-    if target == given or given in target.parents or target in given.parents:
-        raise UsageError("the results would lie inside the set, or the reverse; choose an --out elsewhere")
+    keep_apart(data, out)
     if (out / SCORES).exists() and not overwrite:
         raise OutputError("this folder holds an evaluation; choose another --out, or say --overwrite", source=str(out))
 

@@ -111,9 +111,9 @@ def load_folds(folds: str | Path) -> Folds:
         BrokenFile: it is not a fold file.
         InputError: a patient stands in two folds.
     """
-    shipped = SHIPPED / f"{folds}.json"
-    path = shipped if shipped.is_file() else Path(folds)
     try:
+        shipped = SHIPPED / f"{folds}.json"
+        path = shipped if shipped.is_file() else Path(folds)
         values = json.loads(path.read_text(encoding="utf-8"))
         groups = tuple(tuple(map(str, fold)) for fold in values["folds"])
         patients = PatientRule.from_json(values.get("patients", {}))

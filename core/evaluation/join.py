@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from core.atomic import write_json
+from core.atomic import make_folder, write_json
 from core.errors import InputError, OutputError, UsageError
 from core.evaluation.pictures import MANIFEST, read_manifest
 from core.evaluation.scores import SCORES, build_scores, origin, read_scores, save_scores
@@ -54,10 +54,7 @@ def redo_tables(
             )
         from core.evaluation.report import write_report  # draws; not needed by whoever only computes
 
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError("this folder cannot be made; choose another --out", source=str(out)) from error
+        make_folder(out)
         _join_manifests([path if path.is_dir() else path.parent for path in map(Path, scores)], out)
         save_scores(whole, out)
         write_report(out, [(whole, out)])

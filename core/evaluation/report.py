@@ -25,12 +25,11 @@ from core.evaluation.report_charts import (
     volume_chart,
 )
 from core.evaluation.report_style import STYLE
-from core.evaluation.scores import left_out_sentences, lesions_sentence, settings_sentence
+from core.evaluation.scores import REPORT, left_out_sentences, lesions_sentence, settings_sentence
 from core.evaluation.summary import show
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR
 from core.system import RESEARCH_ONLY
 
-REPORT = "report.html"
 TILES = (
     "dice", "lesion_sensitivity", "false_positives_per_scan", "hd95_mm", "hd95_px", "surface_dice_mm",
     "surface_dice_px",

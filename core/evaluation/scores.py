@@ -22,6 +22,7 @@ from core.system import RESEARCH_ONLY, VERSION
 SCORES = "scores.json"
 PATIENTS = "patients.csv"
 TABLE = "table.md"
+REPORT = "report.html"
 KIND = "metseg-evaluation"
 HELD_OUT = {
     "yes": "No scored patient is among those whom the model learnt from.",
@@ -29,6 +30,8 @@ HELD_OUT = {
     "unknown": "It is not known whether these patients are new: the model's card does not name them as held out, and "
     "not all that it learnt from was at hand to compare contents with.",
 }
+NEEDED = {"name", "models", "data", "split", "held_out", "settings", "content_check", "training", "limits", "patients"}
+"""What a reader of scores relies on, beside what is computed anew."""
 SIZE_LIMIT = 256 << 20
 LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
 COUNTS = ("true_voxels", "found_voxels", "true_ml", "found_ml", *LESION_COUNTS)
@@ -77,8 +80,11 @@ def read_scores(path: str | Path) -> dict[str, Any]:
         values = json.loads(place.read_text(encoding="utf-8"))
         if not isinstance(values, dict) or values.get("kind") != KIND:
             raise ValueError("of another kind")
-        if values["held_out"] not in HELD_OUT or not values["patients"]:
+        names = [row["patient"] for row in values["patients"]]
+        if values["held_out"] not in HELD_OUT or not names or not values.keys() >= NEEDED:
             raise ValueError("incomplete")
+        if len(set(names)) < len(names):
+            raise ValueError("a patient counts twice")
         return {**values, **summarise(values["patients"])}
     except OSError as error:
         raise NothingFound("there is no scores.json; make one with `metseg evaluate`", source=str(path)) from error

@@ -20,6 +20,7 @@ from core.csv_text import csv_text
 from core.errors import BrokenFile, InputError, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, paired_difference
 from core.evaluation.figures import DECIMALS
+from core.evaluation.scores import read_scores
 from core.evaluation.scoring import CaseScores
 from core.system import RESEARCH_ONLY, VERSION
 
@@ -90,13 +91,18 @@ def measure_leak(honest: Sequence[Path], leaking: Path, out: Path) -> dict[str, 
         an interval over patients. Only slices of patients with lesion in the common slices count.
 
     Raises:
-        NothingFound, BrokenFile: an evaluation has no scores of slices.
-        InputError: a slice stands in two of the honest ones, or they and the leaking one have none with lesion in
-            common, or do not agree about its truth.
+        NothingFound, BrokenFile: an evaluation has no scores, or none of slices.
+        InputError: an honest one's patients are not held out, a slice stands in two of them, they and the leaking one
+            have none with lesion in common, or they do not agree about its truth.
         OutputError: the file cannot be written.
     """
     apart: dict[str, SliceCounts] = {}
     for folder in honest:
+        if read_scores(folder)["held_out"] != "yes":
+            raise InputError(
+                "the model may have learnt from these patients; name evaluations of held-out patients after the first",
+                source=str(folder),
+            )
         part = read_slices(folder)
         if apart.keys() & part.keys():
             raise InputError("a slice stands in two of these evaluations; name each fold once", source=str(folder))

@@ -118,13 +118,17 @@ def check_content(
         InputError: the model learnt from a patient or a slice that would be scored, or `learnt` cannot be read.
     """
     held_out, others = split.held_out, split.learnt
+    everybody: set[str] = set()
     if learnt is not None:
         listed = _patients(card, "patients") if _named_alike(card, rule) else set()
         # What the model did not learn from may lie there too, where its card tells.
         there = [case for case in find_cases(learnt, rule, channel).cases if not listed or case.patient in listed]
         if _refuse_learnt(split.patients, {case.patient for case in there}, card, allow_learnt):
             held_out = "no"
-        others += tuple(case for case in there if case.patient not in split.patients)
+        there = [case for case in there if case.patient not in split.patients]
+        # Who names the folder says that these are the scans; in the scored set a name alone may be another patient's.
+        everybody = listed if listed <= {case.patient for case in there} else set()
+        others += tuple(there)
     check = {"learnt_patients_at_hand": len({case.patient for case in others}), "shared": False}
     if others:
         total = len(split.scored) + len(others)
@@ -135,8 +139,7 @@ def check_content(
             refuse_shared(mine, theirs)
         elif find_shared(mine, theirs):
             held_out, check["shared"] = "no", True
-        everybody = _patients(card, "patients")
-        if held_out == "unknown" and everybody and everybody <= {case.patient for case in others}:
+        if held_out == "unknown" and everybody:
             held_out = "yes"
     return replace(split, held_out=held_out), check
 

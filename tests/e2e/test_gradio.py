@@ -247,12 +247,13 @@ def test_who_finds_the_queue_full_is_told_so_and_may_try_again(
     running = start_metseg("-c", program)
     running.wait_for("The page is at")
     first, second, third = open_tab(), open_tab(), open_tab()
-    for tab, path, told in (
-        (first, long, re.compile(rf"slice \d+ of {LONG}")),
-        (second, stack, "Waiting for its turn"),
-        (third, stack, "Too many others are waiting"),
-    ):
+    for tab, path in ((first, long), (second, stack), (third, stack)):
         upload(tab, f"http://127.0.0.1:{port}/", path)
+    for tab, told in (
+        (first, re.compile(rf"slice \d+ of {LONG}")),
+        (second, "Waiting for its turn"),
+        (third, "Too many others are waiting"),
+    ):
         tab.get_by_role("button", name="Find lesions").click()
         tab.get_by_text(told).wait_for()
     first.get_by_role("button", name="Stop").click()

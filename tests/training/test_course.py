@@ -206,6 +206,7 @@ def test_every_head_of_the_nested_network_learns(options: TrainOptions) -> None:
         ({"neighbours": 0.5}, "neighbours"),
         ({"stages": (Stage(0, 2, 32, 1e-2),)}, "epochs"),
         ({"stages": (Stage(1, 2, 32, 0.0),)}, "peak"),
+        ({"stages": (Stage(1, 2, 40, 1e-2),)}, "multiple of 16 for 5 filters"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_read(change: dict[str, object], words: str) -> None:

@@ -134,11 +134,27 @@ def test_a_run_that_another_process_works_on_is_left_to_it(read):
         ("inner = 0.25", "inner = 2.0", UsageError, "below 1"),
         ("filters = [4, 6]", "filters = 5", UsageError, "filters"),
         ("epochs = 1, shrink = 2,", "epochs = 1,", UsageError, "of the wrong kind"),
+        ("window = 32", "window = 33", UsageError, "in dice-ce-attention-unet-f0 a stage's window must be a multiple"),
+        ("[changes.dice-ce]", "[changes]\nplain = 3", UsageError, "a name in brackets for each change"),
+        ("inner = 0.25", "inner.share = 0.25", UsageError, "no fields of its own"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(read, before, after, kind, words):
     with pytest.raises(kind, match=words):
         read(FILE.replace(before, after, 1))
+
+
+def test_a_field_of_a_field_may_be_named_as_toml_has_it(read):
+    quoted, plain = (
+        read(FILE.replace('"preprocessing.size"', name)) for name in ('"preprocessing.size"', "preprocessing.size")
+    )
+    assert [run.options for run in plain.runs] == [run.options for run in quoted.runs]
+    assert plain.runs[0].options.preprocessing.size == 64
+
+
+def test_runs_do_not_lie_inside_the_set(read, tmp_path):
+    with pytest.raises(UsageError, match="choose other --runs"):
+        read(data=tmp_path)
 
 
 def test_a_missing_file_is_said(tmp_path):
@@ -157,7 +173,7 @@ EXPERIMENTS = sorted((Path(__file__).parents[2] / "docs" / "experiments").glob("
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
 def test_the_experiments_of_the_docs_can_be_run(file, tmp_path):
-    experiment = read_experiment(file, tmp_path, tmp_path / "runs", tmp_path / "results", tmp_path / "cache")
+    experiment = read_experiment(file, tmp_path / "set", tmp_path / "runs", tmp_path / "results", tmp_path / "cache")
     assert experiment.name == file.stem
     assert experiment.runs
 
@@ -165,7 +181,7 @@ def test_the_experiments_of_the_docs_can_be_run(file, tmp_path):
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
 def test_the_committed_results_are_of_the_options_that_the_experiments_have(file, tmp_path):
     results = file.parents[1] / "results"
-    experiment = read_experiment(file, tmp_path, tmp_path / "runs", results, tmp_path / "cache")
+    experiment = read_experiment(file, tmp_path / "set", tmp_path / "runs", results, tmp_path / "cache")
     done = [run for run in experiment.runs if run.done]
     assert bool(done) == (results / file.stem).is_dir()
     assert [run.name for run in done if run.outdated] == []

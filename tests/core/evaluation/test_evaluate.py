@@ -39,7 +39,7 @@ def model(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     (run / "logs").mkdir()
     (run / "logs" / "metrics.csv").write_text("epoch,loss,inner_dice,step\n0,1.5,,3\n1,0.75,0.5,6\n")
     settings = PreprocessSettings(size=64)
-    learnt = {"patients": list(FOLDS.train(0))}
+    learnt = {"patients": list(FOLDS.train(0)), "held_out": list(FOLDS.test(0))}
     return make_model(run / "model", "attention-unet", preprocessing=settings, data=learnt, limits=("Learnt noise.",))
 
 
@@ -191,6 +191,29 @@ def test_a_stopped_evaluation_leaves_no_scores(model: Path, still_heads: Path, f
         )  # fmt: skip
     assert stages[0] == "comparing contents"
     assert not (tmp_path / "out" / "scores.json").exists()
+
+
+def test_an_evaluation_that_fails_leaves_nothing_of_the_one_that_it_was_to_replace(
+    model: Path, heads: Path, folds: Path, tmp_path: Path
+) -> None:
+    run = {"folds": folds, "fold": 0, "settings": CPU}
+    evaluate(model, heads, tmp_path / "out", **run)
+    for path in heads.rglob("*.tif"):
+        if any(name in str(path) for name in NAMES[:2]) and "mask" not in path.name:
+            path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="no patient can be scored"):
+        evaluate(model, heads, tmp_path / "out", **run, overwrite=True)
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == []
+
+
+def test_a_file_where_the_results_should_go_is_said(
+    model: Path, still_heads: Path, folds: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OutputError, match="cannot be made; choose another --out"):
+            evaluate(model, still_heads, out, folds=folds, fold=0, settings=CPU)
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_settings_reach_the_model_and_the_outputs(

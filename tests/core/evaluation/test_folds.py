@@ -72,6 +72,8 @@ def test_what_is_no_fold_file_is_refused_in_one_sentence(tmp_path, content):
 def test_a_missing_fold_file_and_too_few_patients_are_said(tmp_path):
     with pytest.raises(NothingFound, match="no such fold file"):
         load_folds(tmp_path / "nowhere.json")
+    with pytest.raises(NothingFound, match="no such fold file"):
+        load_folds("x" * 300)
     with pytest.raises(NothingFound, match="5 folds need at least 5 patients"):
         make_folds([Patient("a", "", 1)], "set")
     with pytest.raises(InputError, match="folds are 0 to 4"):

@@ -114,6 +114,11 @@ def test_a_file_that_the_rule_does_not_name_is_refused(tmp_path: Path) -> None:
         whose([source("case", "8.png")], parse_rule(r"(p\d+)"))
 
 
+def test_an_expression_may_be_longer_than_a_files_name() -> None:
+    names = [f"p{number:03}" for number in range(200)]
+    assert parse_rule(f"({'|'.join(names)})").pattern == f"({'|'.join(names)})"
+
+
 @pytest.mark.parametrize("text", ["p(", r"p\d+", r"(p)(\d)"])
 def test_what_cannot_be_used_as_an_expression_is_said(text: str) -> None:
     with pytest.raises(UsageError):

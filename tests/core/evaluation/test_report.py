@@ -142,6 +142,19 @@ def test_a_patient_without_a_measure_in_one_evaluation_is_left_out_for_it_in_all
         assert paired["difference"] == pytest.approx(second["mean"] - first["mean"], abs=2e-6)
 
 
+@pytest.mark.parametrize("first", ["millimetres", "pixels"])
+def test_volumes_are_compared_in_a_unit_that_all_evaluations_know(tmp_path: Path, first: str) -> None:
+    spacings = {"millimetres": (5.0, 1.0, 1.0), "pixels": UNKNOWN_SPACING}
+    for name, spacing in spacings.items():
+        (tmp_path / name).mkdir()
+        save_scores(make_scores(name, 1, spacing=spacing), tmp_path / name)
+    order = sorted(spacings, key=lambda name: name != first)
+    compare([tmp_path / name for name in order], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "found minus true, voxels" in page
+    assert " ml<" not in page
+
+
 def test_joined_scores_name_their_folds_and_are_called_by_what_their_names_share(tmp_path: Path) -> None:
     for fold in range(3):
         split = {"folds": "lgg", "fold": fold, "rule": "by hand", "absent": fold}
@@ -332,9 +345,12 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         compare([tmp_path / "a", tmp_path / "b"], tmp_path / "a")
     with pytest.raises(NothingFound, match="no scores"):
         compare([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "out")
-    (tmp_path / "other.json").write_text('{"kind": "x"}')
-    with pytest.raises(BrokenFile, match="no scores"):
-        compare([tmp_path / "a", tmp_path / "other.json"], tmp_path / "out")
+    whole = json.loads((tmp_path / "a" / "scores.json").read_text())
+    twice = {**whole, "patients": [*whole["patients"], whole["patients"][0]]}
+    for content in ({"kind": "x"}, {key: whole[key] for key in whole if key != "settings"}, twice):
+        (tmp_path / "other.json").write_text(json.dumps(content))
+        with pytest.raises(BrokenFile, match="no scores"):
+            compare([tmp_path / "a", tmp_path / "other.json"], tmp_path / "out")
     result = compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     assert [scores["name"] for scores in result["evaluations"]] == ["same 1", "same 2"]
     with pytest.raises(OutputError, match="--overwrite"):

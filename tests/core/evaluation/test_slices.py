@@ -5,15 +5,27 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.atomic import write_json
 from core.errors import BrokenFile, InputError, NothingFound
+from core.evaluation.scores import build_scores
+from core.evaluation.scoring import score_case, score_patient
 from core.evaluation.slices import SliceCounts, measure_leak, read_slices, write_slices
+from core.scan import UNKNOWN_SPACING
 
 
-def folder(path: Path, *slices: tuple[str, str, int, int, int]) -> Path:
+def folder(path: Path, *slices: tuple[str, str, int, int, int], held_out: str = "yes") -> Path:
     path.mkdir()
     write_slices([SliceCounts(*values) for values in slices], path)
+    nothing = np.zeros((1, 4, 4), np.bool_)
+    case = score_case("p", nothing, nothing, nothing.astype(np.float32), ~nothing, spacing_mm=UNKNOWN_SPACING)
+    about = {
+        "name": path.name, "models": [], "data": {"name": "set"}, "split": [], "held_out": held_out, "settings": {},
+        "content_check": [], "training": None, "limits": [],
+    }  # fmt: skip
+    write_json(path / "scores.json", build_scores(about, [score_patient("p", [case])]))
     return path
 
 
@@ -57,6 +69,10 @@ def test_evaluations_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> N
         measure_leak([honest], folder(tmp_path / "other", ("p", "p_1", 9, 9, 9)), out)
     with pytest.raises(InputError, match="no slice with lesion in common"):
         measure_leak([honest], folder(tmp_path / "strange", ("s", "s_1", 9, 9, 9)), out)
+    for held_out in ("no", "unknown"):
+        learnt = folder(tmp_path / held_out, ("p", "p_2", 10, 10, 5), held_out=held_out)
+        with pytest.raises(InputError, match="may have learnt from these patients"):
+            measure_leak([honest, learnt], honest, out)
     with pytest.raises(NothingFound):
         measure_leak([tmp_path], honest, out)
     (honest / "slices.csv").write_text("patient,slice\r\np,p_1\r\n", encoding="utf-8")

@@ -97,6 +97,19 @@ def test_a_name_that_the_card_does_not_list_does_not_say_who_is_new(
     assert evaluate(others, visits, tmp_path / "some", **run)["held_out"] == "unknown"
 
 
+def test_a_namesake_in_the_scored_set_is_not_who_was_learnt_from(model: Model, tmp_path: Path, write: Write) -> None:
+    for number, name in enumerate(("P01", "P02", "P03")):
+        write(tmp_path / "set", name, number)
+    save_folds(Folds("set", "", (("P02", "P03"),)), tmp_path / "folds.json")
+    folder = model(patients=["P01"])  # of another hospital, it may be
+    run = {"folds": tmp_path / "folds.json", "settings": CPU}
+    scores = evaluate(folder, tmp_path / "set", tmp_path / "named", **run)
+    assert scores["content_check"] == [{"learnt_patients_at_hand": 1, "shared": False}]
+    assert scores["held_out"] == "unknown"
+    vouched = evaluate(folder, tmp_path / "set", tmp_path / "vouched", **run, learnt=tmp_path / "set")
+    assert vouched["held_out"] == "yes"
+
+
 def test_a_patient_of_the_cancer_genome_atlas_is_known_by_hyphens_too(
     model: Model, tmp_path: Path, write: Write
 ) -> None:
