@@ -28,7 +28,7 @@ from pathlib import Path
 from core.errors import NothingFound
 from core.io.folders import NNUNET, TRUTH_OF, Folder, is_picture, masks_beside, scan_folder, walk_folders
 from core.io.formats import ARCHIVE_SUFFIXES
-from core.io.names import NNUNET_CHANNEL, SEG_ENDS, bids_entities, stem_of
+from core.io.names import NNUNET_CHANNEL, SEG_ENDS, bids_entities, natural_key, stem_of
 from core.io.nifti import SUFFIXES as NIFTI_SUFFIXES
 from core.io.tiff import SUFFIXES as TIFF_SUFFIXES
 from core.io.tiff_header import has_several_pages
@@ -36,6 +36,7 @@ from core.scan import SLICE_GAP, Note, ScanSource
 
 MISSING_MASKS = "missing-masks"
 STRAY_MASKS = "masks-without-image"
+NUMBER_GAP = Note(SLICE_GAP, "the slices' numbers have gaps, so nothing is measured from slice to slice")
 
 MASK_END = "_mask"
 WHOLE_NAMES = ("mask", "seg")
@@ -44,7 +45,6 @@ OUTPUT_ENDS = ("_probability", "_overlay", "_probseg")
 VOLUMES = (*NIFTI_SUFFIXES, *ARCHIVE_SUFFIXES)
 # More than five digits are a date or a patient, not the number of a slice.
 NUMBERED = re.compile(r"(?:(?P<prefix>.+)_)?(?P<number>\d{1,5})", re.DOTALL)
-DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,18 +100,6 @@ def masks_without_image(folder: str | Path) -> tuple[Path, ...]:
     return tuple(Path(path) for path in sorted(strays, key=natural_key))
 
 
-def natural_key(text: str) -> tuple[list[str | tuple[int, str]], str]:
-    """Sorts as people count: `scan_2` before `scan_10`."""
-    parts = DIGITS.split(text)
-    return [_by_size(part) if index % 2 else part.casefold() for index, part in enumerate(parts)], text
-
-
-def _by_size(digits: str) -> tuple[int, str]:
-    """Sorts as the number does; there may be more digits than `int` takes."""
-    significant = digits.lstrip("0")
-    return len(significant), significant
-
-
 def _survey(root: Path) -> tuple[list[_Case], list[str], bool]:
     """All cases, all masks without an image, and whether metseg's own results were met."""
     cases: list[_Case] = []
@@ -147,7 +135,7 @@ def _masks_by_image(folder: Folder, truth: tuple[str, ...]) -> dict[str, list[st
     """Paths of the masks for a folder's pictures, by the picture's stem."""
     masks: dict[str, list[str]] = {}
     stems = {name: stem_of(name) for name in folder.pictures}
-    images = [stem for name, stem in stems.items() if not _is_no_image(stem, name)]
+    images = [stem for name, stem in stems.items() if not is_no_image(stem, name)]
     subjects: dict[str, list[tuple[str, frozenset[str]]]] = {}
     for image in images:
         if entities := bids_entities(image):
@@ -195,7 +183,8 @@ def _is_mask(stem: str, file: str) -> bool:
     return f"_{stem.lower()}".endswith(ends)  # a file may be called "mask" and no more
 
 
-def _is_no_image(stem: str, file: str) -> bool:
+def is_no_image(stem: str, file: str) -> bool:
+    """Whether a file's name says that it is truth, or what metseg made."""
     return _is_mask(stem, file) or stem.lower().endswith(OUTPUT_ENDS)
 
 
@@ -217,7 +206,7 @@ def _groups(folder: Folder) -> Iterator[tuple[str, list[_Picture]]]:
     groups: dict[tuple[str | None, bool], list[_Picture]] = {}
     for file in folder.pictures:
         stem = stem_of(file)
-        if _is_no_image(stem, file):
+        if is_no_image(stem, file):
             continue
         if file.lower().endswith(VOLUMES):
             yield stem, [_Picture(0, stem, file)]
@@ -288,7 +277,7 @@ def _source(case: _Case, any_mask: bool) -> ScanSource:
     if case.stray_masks:
         notes.append(Note(STRAY_MASKS, f"masks that belong to no image, and are not used: {case.stray_masks}"))
     if any(after.number != before.number + 1 for before, after in pairwise(case.pictures)):
-        notes.append(Note(SLICE_GAP, "the slices' numbers have gaps, so nothing is measured from slice to slice"))
+        notes.append(NUMBER_GAP)
     folder = Path(case.folder)
     return ScanSource(
         case.name,

@@ -78,8 +78,8 @@ def walk_folders(root: Path) -> Iterator[Folder]:
             yield Folder(path, is_result=True)
             continue
         below = {entry.name: entry.path for entry in entries if _is_folder(entry)}
-        pictures = tuple(entry.name for entry in entries if is_picture(entry.name) and entry.name not in below)
-        files = [entry.name for entry in entries if entry.name not in below]
+        files = [entry.name for entry in entries if entry.name not in below and _has_an_end(entry)]
+        pictures = tuple(name for name in files if is_picture(name))
         yield Folder(path, pictures, _instances(path, files), truth, is_truth)
         truths = {name: found for name in below if (found := _truth_among(name, below))}
         for name, place in below.items():
@@ -154,6 +154,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself, for instance
         return False
+
+
+def _has_an_end(entry: os.DirEntry[str]) -> bool:
+    """Not a pipe or a device, which would be read for ever; a link that leads nowhere is left to be told of."""
+    try:
+        return entry.is_file() or not os.path.exists(entry.path)  # noqa: PTH110
+    except OSError:  # a link to itself, for instance
+        return True
 
 
 def _is_metsegs(manifest: str) -> bool:

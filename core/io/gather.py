@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
 
 from core.errors import BrokenFile, InputError, UnsupportedFormat
 from core.io.archive import is_zip, read_archive
-from core.io.find import natural_key
+from core.io.find import NUMBER_GAP, NUMBERED, VOLUMES, is_no_image
+from core.io.folders import TRUTH_OF
 from core.io.formats import FORMATS, format_of
 from core.io.interface import Format, RawFile, naming
 from core.io.limits import ReadLimits
+from core.io.names import natural_key, stem_of
 from core.scan import Note
 
 NOT_DICOM = Note("not-dicom", "some files among the DICOM files are no DICOM, or empty; they were left out")
+
+
+MASKS_LEFT_OUT = Note(
+    "masks-left-out", "masks and results in the archive were left out: they are no slices of the scan"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,30 +45,35 @@ class Gathered:
 def gather(given: Sequence[RawFile], limits: ReadLimits) -> Gathered:
     """Unpack archives, and see what format all is of.
 
-    Where there is DICOM, whatever else lies beside it is left out: licences, previews, empty files.
+    Where there is DICOM, whatever else lies beside it is left out: licences, previews, empty files. In an archive names
+    tell masks, which are left out, and whether slices are missing, as they do in a folder.
 
     Raises:
         UnsupportedFormat: nothing of a format that is read.
         BrokenFile: pictures of several formats.
-        InputError: an archive cannot be read, see `read_archive`.
+        InputError: an archive holds slices of several cases, or an archive cannot be read, see `read_archive`.
     """
-    files, owners, packed = [], [], False
+    files: list[RawFile] = []
+    owners: list[int] = []
+    told: list[Note] = []
+    packed = False
     for index, file in enumerate(given):
         members = [file]
         if is_zip(file.content):
             packed = True
             with naming(file.name):
-                members = _members(file, limits)
+                members, notes = _of_one_case(_members(file, limits))
+            told += notes
         files += members
         owners += [index] * len(members)
     forms = [_matching(file.content) for file in files]
     dicom = [index for index, form in enumerate(forms) if form is not None and form.NAME == "DICOM"]
     if dicom:
-        notes = (NOT_DICOM,) if len(dicom) < len(files) and not packed else ()
+        left_out = (NOT_DICOM,) if len(dicom) < len(files) and not packed else ()
         form = forms[dicom[0]]
         assert form is not None  # noqa: S101
-        return Gathered(form, tuple(files[index] for index in dicom), tuple(owners[index] for index in dicom), notes)
-    return Gathered(_common_format(files), tuple(files), tuple(owners))
+        return Gathered(form, tuple(files[index] for index in dicom), tuple(owners[index] for index in dicom), left_out)
+    return Gathered(_common_format(files), tuple(files), tuple(owners), tuple(told))
 
 
 def _members(file: RawFile, limits: ReadLimits) -> list[RawFile]:
@@ -67,6 +81,38 @@ def _members(file: RawFile, limits: ReadLimits) -> list[RawFile]:
     if not members:
         raise UnsupportedFormat("the archive holds nothing that can be read; give one with scans")
     return sorted(members, key=lambda member: natural_key(member.name))
+
+
+def _of_one_case(members: list[RawFile]) -> tuple[list[RawFile], list[Note]]:
+    """What of an archive is the scan itself, told by names as `find_scans` tells it in a folder.
+
+    Raises:
+        InputError: these are slices of several cases.
+    """
+    if any((form := _matching(member.content)) is not None and form.NAME == "DICOM" for member in members):
+        return members, []  # it says itself what belongs together
+    places = [PurePosixPath(member.name.replace("\\", "/")) for member in members]
+    folders = {place.parent for place in places}
+    scan = [index for index, place in enumerate(places) if not _is_no_slice(place, folders)]
+    notes = [MASKS_LEFT_OUT] if 0 < len(scan) < len(members) else []
+    scan = scan or list(range(len(members)))
+    slices = [place for place in (places[index] for index in scan) if not place.name.lower().endswith(VOLUMES)]
+    numbered = [(place.parent, NUMBERED.fullmatch(stem_of(place.name))) for place in slices]
+    cases = {(folder, match["prefix"] if match else None) for folder, match in numbered}
+    if len(cases) > 1:
+        raise InputError(f"the archive holds slices of {len(cases)} cases; make an archive of each")
+    numbers = [int(match["number"]) for _, match in numbered if match]
+    if len(numbers) == len(scan) and any(after != before + 1 for before, after in pairwise(numbers)):
+        notes.append(NUMBER_GAP)
+    return [members[index] for index in scan], notes
+
+
+def _is_no_slice(place: PurePosixPath, folders: Collection[PurePosixPath]) -> bool:
+    """Whether an archive's member is no image: by its name, or as one below masks/ where there is an images/ beside."""
+    if is_no_image(stem_of(place.name), place.name):
+        return True
+    images = (folder.name.lower() for folder in folders if folder.parent == place.parent.parent)
+    return any(place.parent.name.lower() in TRUTH_OF.get(name, ()) for name in images)
 
 
 def _matching(content: bytes) -> Format | None:

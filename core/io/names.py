@@ -16,6 +16,7 @@ SEG_ENDS = ("-seg", "_seg")
 NNUNET_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})", re.DOTALL)
 """The stem of an image as nnU-Net has it: a case, and which of its channels."""
 
+_DIGITS = re.compile(r"(\d+)")
 _SUBJECT = re.compile(r"(sub-[A-Za-z0-9]+)(_.*)?", re.DOTALL)
 _BIDS = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[A-Za-z0-9]+-[A-Za-z0-9+]+)*)_[A-Za-z0-9]+")
 
@@ -39,6 +40,18 @@ def file_stem(scan: Scan) -> str:
     name = stem_of(scan.name) if scan.name.lower().endswith(VOLUME_SUFFIXES) else scan.name
     kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
     return kept.strip(".")[:100] or "scan"
+
+
+def natural_key(text: str) -> tuple[list[str | tuple[int, str]], str]:
+    """Sorts as people count: `scan_2` before `scan_10`."""
+    parts = _DIGITS.split(text)
+    return [_by_size(part) if index % 2 else part.casefold() for index, part in enumerate(parts)], text
+
+
+def _by_size(digits: str) -> tuple[int, str]:
+    """Sorts as the number does; there may be more digits than `int` takes."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def bids_entities(stem: str) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from core.errors import AmbiguousSeries, MixedOrientations, MixedSizes, SeriesCh
 from core.io.dicom.frames import Frame
 from core.io.dicom.geometry import SAME_PLACE_MM, directions, in_plane
 from core.io.dicom.instance import Instance
+from core.io.names import natural_key
 from core.io.series import choose
 from core.sequence import sequence_of_tags
 
@@ -111,8 +112,10 @@ def choose_stack(stacks: Sequence[Stack], wanted: str | None) -> Stack:
 
 def _number(entry: Slice) -> tuple[Any, ...]:
     """Slices whose place is unknown stay in this order; those without a number in the order of their names."""
-    number = entry.instance.number
-    return (number is None, number or 0, entry.instance.file.name, entry.frame.number)
+    number, name = entry.instance.number, entry.instance.file.name
+    # By the last part first: a browser's upload may lie in a folder of its own.
+    by_name = natural_key(name.replace("\\", "/").rpartition("/")[2]), natural_key(name)
+    return (number is None, number or 0, *by_name, entry.frame.number)
 
 
 def _stacks_of_series(slices: Sequence[Slice]) -> list[Stack]:

@@ -230,6 +230,15 @@ def test_links_that_run_in_a_circle_end(tmp_path):
     assert list(found(tmp_path)) == ["x"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_passed_over_and_a_broken_link_is_not(tmp_path):
+    put(tmp_path, "a.png")
+    for name in ("pipe", "pipe.tif", "c_1.tif"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    assert found(tmp_path) == {"a": ["a.png"], "lost": ["lost.png"]}
+
+
 def test_nothing_is_said_in_a_sentence(tmp_path):
     put(tmp_path, "notes.txt")
     with pytest.raises(NothingFound, match="no picture"):

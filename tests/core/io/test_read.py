@@ -1,4 +1,6 @@
 import hashlib
+import io
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -41,6 +43,47 @@ def test_files_of_one_and_of_several_slices_go_together(tmp_path):
     scan = read_scan(ScanSource("case", (*single, stack)))
     assert scan.slice_names == ("c_1", "stack_1", "stack_2")
     assert scan.slices_per_path == (1, 2)
+
+
+def packed(*names):
+    """A zip of pictures of one grey level each, from 1."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for value, name in enumerate(names, 1):
+            archive.writestr(name, cv2.imencode(".png", np.full((4, 5), value, np.uint8))[1].tobytes())
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("c_10.png", "c_2.png", "c_2_mask.png", "c_10_mask.png", "c_2_overlay.png"),
+        ("c/images/10.png", "c/images/2.png", "c/masks/2.png", "c/masks/10.png"),
+    ],
+)
+def test_masks_in_an_archive_are_no_slices(names):
+    scan = read_scan_bytes(packed(*names), "c.zip")
+    assert scan.voxels[:, 0, 0, 0].tolist() == [2, 1]
+    assert [note.code for note in scan.notes] == ["masks-left-out", "slice-gap"]
+    assert not scan.contiguous
+
+
+def test_an_archive_of_masks_alone_is_read():
+    scan = read_scan_bytes(packed("c_1_mask.png", "c_2_mask.png"), "c.zip")
+    assert scan.voxels[:, 0, 0, 0].tolist() == [1, 2]
+    assert scan.notes == ()
+
+
+def test_an_archive_in_which_no_number_is_missing_is_contiguous():
+    names = [f"series/c_{number}.png" for number in range(9, 12)]
+    assert read_scan_bytes(packed(*names), "c.zip").contiguous
+    assert read_scan_bytes(packed("lower.png", "upper.png"), "c.zip").contiguous
+
+
+@pytest.mark.parametrize("names", [("A_1.png", "A_2.png", "B_1.png"), ("A/1.png", "B/1.png"), ("1.png", "A_2.png")])
+def test_slices_of_several_cases_in_an_archive_are_not_made_one(names):
+    with pytest.raises(InputError, match="slices of 2 cases; make an archive of each"):
+        read_scan_bytes(packed(*names), "c.zip")
 
 
 def test_bytes_and_file_give_the_same_scan(tmp_path):

@@ -66,6 +66,15 @@ def test_neither_names_nor_order_nor_instance_numbers_matter(dicom, volume):
     np.testing.assert_allclose(decoded.affine, space.affine(), atol=1e-8)
 
 
+@pytest.mark.parametrize("number", [None, 1])
+def test_where_nothing_tells_the_order_names_do_as_people_count(dicom, number):
+    volume = np.arange(12, dtype=np.int16)[:, None, None] + np.zeros((4, 5), np.int16)
+    files = dicom.slices(volume, InstanceNumber=number, ImagePositionPatient=None)
+    named = [RawFile(f"{'zyxwvutsrqpo'[index]}/IM{index}", file.content) for index, file in enumerate(files)]
+    decoded = read(named[::-1])
+    np.testing.assert_array_equal(decoded.voxels[:, 0, 0, 0], np.arange(12))
+
+
 def test_the_files_come_back_in_the_order_of_their_slices(dicom, volume):
     files = dicom.slices(volume)
     decoded = read(files[::-1])
