@@ -35,6 +35,9 @@ class Fields(BaseModel):
     series: Name | None = Field(
         None, description="Of several series or volumes the one to take, by the key that the problem lists."
     )
+    slice_gap: bool = Field(
+        False, description="Slices are missing in a stack that cannot say so itself; each is taken for itself then."
+    )
     deidentify: bool = Field(False, description="Replace what says whose scan it is, in a DICOM SEG.")
 
 

@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -26,11 +26,12 @@ from core.io.formats import FORMATS
 from core.model_card import ModelCard
 from core.preprocess.channels import channel_name
 from core.preprocess.prepare import plan_slices
-from core.scan import Scan
+from core.scan import SLICE_GAP, Note, Scan
 
 T = TypeVar("T")
 NAMELESS = "upload"
 """Every upload's name: what its client calls it goes nowhere."""
+GAP = Note(SLICE_GAP, "the request says that slices are missing, so nothing is measured from slice to slice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ async def segment(room: Room, place: Place, upload: Upload, asked: Asked) -> tup
     try:
         async with asyncio.timeout(room.settings.deadline_seconds):
             scan = await room.in_thread(place, decode, upload.file, room.settings.read_limits, fields.series)
+            if fields.slice_gap and scan.contiguous:
+                scan = replace(scan, notes=(*scan.notes, GAP))
             check_channel(scan, fields.channel)
             media = negotiate(asked.accept, asked.view, scan)
             room.gate.take(place, weight(scan, room.catalogue.models[model].card))

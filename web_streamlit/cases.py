@@ -7,7 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -25,6 +25,7 @@ from core.io import (
     read_mask,
     read_scan,
     read_scan_bytes,
+    stem_of,
 )
 from core.io.jpeg_header import is_jpeg
 from core.io.private import private_folder
@@ -54,7 +55,7 @@ class Case:
         key: tells cases of one page apart; the same content under the same name has the same.
         scan: what was read; its paths are names only, nothing lies there any more.
         truth: (slices, height, width), or None.
-        contents: the files themselves, in the order of the scan's.
+        contents: the files themselves, in the order of the scan's; where a series was chosen, the others' come after.
         series: which of several series in them it is, or None.
     """
 
@@ -83,12 +84,18 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What uploaded files turned out to be."""
+    """What uploaded files turned out to be.
+
+    Attributes:
+        marks: of each case, read or not, what stands for its name and the content of its files, by its name; what is
+            kept by it never passes to other files that happen to be called the same.
+    """
 
     cases: tuple[Case, ...] = ()
     refused: tuple[Refused, ...] = ()
     several: tuple[SeveralSeries, ...] = ()
     notes: tuple[str, ...] = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_uploads(files: Sequence[RawFile], settings: Settings, series: Mapping[str, str] = NO_CHOICE) -> Reading:
@@ -97,7 +104,7 @@ def read_uploads(files: Sequence[RawFile], settings: Settings, series: Mapping[s
     Args:
         files: in any order.
         settings: the page's.
-        series: of cases that hold several series the chosen one, by the case's name.
+        series: of cases that hold several series the chosen one, by the case's mark, see `Reading`.
 
     The files are in a private temporary folder while this runs, and gone from there when it returns.
     """
@@ -132,11 +139,13 @@ def _read_all(
     refused: list[Refused] = []
     several: list[SeveralSeries] = []
     notes = [f"Masks that belong to no image, and are not used: {strays}."] if strays else []
+    marks = {source.name: _mark(source.name, [contents[path] for path in source.paths]) for source in sources}
     left = settings.total_voxels
     for source in sources:
-        chosen = series.get(source.name)
+        chosen = series.get(marks[source.name])
         try:
             scan = read_scan(source, settings.limits, chosen)
+            _check_names(scan)
             if scan.voxels.size > left:
                 raise TooLarge("this is more than the page holds at a time; send fewer cases")
         except AmbiguousSeries as error:
@@ -154,10 +163,12 @@ def _read_all(
                 notes.append(f"{source.name}: its mask is not used, for {error.detail}.")
         elif any(source.mask_paths):
             notes.append(f"{source.name}: only some of its slices have a mask, so there is no Dice.")
-        own = tuple(contents[path] for path in scan.paths)
+        # A series' number counts among all of the case, so the server must see them all.
+        kept = scan.paths if chosen is None else dict.fromkeys((*scan.paths, *source.paths))
+        own = tuple(contents[path] for path in kept)
         scan = replace(scan, paths=tuple(Path(path.name) for path in scan.paths))
         cases.append(Case(_key(scan, chosen), scan, truth, own, chosen))
-    return Reading(tuple(cases), tuple(refused), tuple(several), tuple(notes))
+    return Reading(tuple(cases), tuple(refused), tuple(several), tuple(notes), marks)
 
 
 def bundled_case(seed: int, slices: int = BUNDLED_SLICES) -> Case:
@@ -173,8 +184,8 @@ def bundled_case(seed: int, slices: int = BUNDLED_SLICES) -> Case:
 def payload(case: Case, settings: PreprocessSettings, channel: str | None) -> tuple[bytes, dict[str, str]]:
     """The file to send for a case, and the fields that go with it.
 
-    One file goes as it is, and several of DICOM in an archive. Of several pictures the model's channel is sent, as one
-    stack.
+    One file goes as it is, and several of DICOM, or that say how large a pixel is, in an archive. Of other pictures the
+    model's channel is sent, as one stack. Whether slices are missing, which names alone told, goes with both.
 
     Raises:
         InputError: the case cannot be taken by this model.
@@ -186,9 +197,12 @@ def payload(case: Case, settings: PreprocessSettings, channel: str | None) -> tu
         return case.contents[0], fields
     if case.scan.format == "DICOM":
         return _archive(case.contents), fields
+    gap = {} if case.scan.contiguous else {"slice_gap": "true"}
+    if any(case.scan.spacing_mm):
+        return _archive(case.contents), fields | gap
     if voxels.shape[1] != 1:
         raise InputError("this model takes several channels; upload the case as one file")
-    return encode_tiff(voxels[:, 0]), {}
+    return encode_tiff(voxels[:, 0]), gap
 
 
 def one_slice(case: Case, settings: PreprocessSettings, channel: str | None) -> bytes:
@@ -235,13 +249,33 @@ def _place(root: Path, name: str, taken: set[Path], folders: set[Path]) -> Path:
     return path
 
 
+def _check_names(scan: Scan) -> None:
+    """Refuse pictures whose masks would have one name.
+
+    Raises:
+        InputError: there are such.
+    """
+    stems = {stem_of(path.name).casefold() for path in scan.paths}
+    if scan.header is None and len(stems) < len(scan.paths):
+        raise InputError(
+            "two of its files have one name but for the suffix, so their masks would overwrite each other; rename one"
+        )
+
+
 def _archive(contents: Sequence[bytes]) -> bytes:
-    """Files without their names."""
+    """Files without their names, but in their order also where they are sorted by name."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for number, content in enumerate(contents):
-            archive.writestr(f"{number}.dcm", content)
+            archive.writestr(f"{number:06}.dcm", content)
     return buffer.getvalue()
+
+
+def _mark(name: str, contents: Sequence[bytes]) -> str:
+    digest = hashlib.sha256(name.encode(errors="replace"))
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
 
 
 def _key(scan: Scan, series: str | None = None) -> str:

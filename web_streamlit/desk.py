@@ -45,8 +45,8 @@ class Desk:
         case_key: of the case that is looked at.
         slices: for each case the slice that is looked at, in the view that the model sees.
         crosses: for each case the (row, column) in that slice through which the other views are cut.
-        choices: the series that were found in what holds several, by its name.
-        series: of what holds several series the chosen one, by its name.
+        choices: the series that were found in what holds several, by its mark.
+        series: of what holds several series the chosen one, by its mark.
         thresholds: for each model the one that was chosen.
         min_lesion: in voxels.
         opacity, outline: of the overlay.
@@ -100,6 +100,9 @@ class Desk:
         self.slices = {key: index for key, index in self.slices.items() if key in kept}
         self.crosses = {key: cross for key, cross in self.crosses.items() if key in kept}
         self.failed = tuple(failure for failure in self.failed if failure.task.case.key in kept)
+        marks = {mark for each in self.readings.values() for mark in each.marks.values()}
+        self.choices = {mark: choices for mark, choices in self.choices.items() if mark in marks}
+        self.series = {mark: series for mark, series in self.series.items() if mark in marks}
         self._arrays.clear()
         self._rows.clear()
         if self.run is not None and any(task.case.key not in kept for task in self.run.tasks):

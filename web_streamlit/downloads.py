@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.batch.sheet import scan_sheet
 from core.batch.tables import lesions_csv
 from core.csv_text import csv_text
+from core.errors import OutputError
 from core.io import Origin, encode_mask, encode_png
 from core.measure.dice import EMPTY_RULE, dice
 from core.preprocess.channels import select_channels
@@ -86,10 +87,19 @@ class Result:
 
 
 def mask_files(result: Result) -> dict[str, bytes]:
-    """The mask as files, named and encoded as the command does it: one for each file of the case."""
+    """The mask as files, named and encoded as the command does it: one for each file of the case.
+
+    Raises:
+        OutputError: it cannot be written as files.
+    """
     card = result.found.task.card
     origin = Origin(card.name, card.version)
     return {file.name: file.content for file in encode_mask(result.finding.mask, result.case.scan, origin=origin)}
+
+
+def no_mask(error: OutputError) -> str:
+    """Why there is no mask to take away, for a person."""
+    return f"There is no mask to take away: {error.detail}."
 
 
 def zip_masks(masks: Mapping[str, bytes]) -> bytes:
@@ -179,21 +189,31 @@ def batch_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def zip_file(results: Sequence[Result], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """Everything about some results: a folder for each case and model, and the tables over all."""
+    """Everything about some results: a folder for each case and model, and the tables over all.
+
+    Where a mask cannot be written, the rest is there all the same, and the table of cases says why.
+    """
     buffer = io.BytesIO()
     folders: set[str] = set()
+    problems: dict[tuple[Any, Any], str] = {}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for result in results:
             folder = f"{result.name}/{result.found.task.card.name}"
             while folder.casefold() in folders:
                 folder += "-2"
             folders.add(folder.casefold())
-            for name, content in mask_files(result).items():
+            try:
+                masks = mask_files(result)
+            except OutputError as error:
+                masks = {}
+                problems[result.case.scan.name, result.found.task.card.name] = no_mask(error)
+            for name, content in masks.items():
                 archive.writestr(f"{folder}/{name}", content)
             archive.writestr(f"{folder}/overlay.png", overlay_file(result))
             archive.writestr(f"{folder}/probability.tif", result.found.answer.tiff)
             archive.writestr(f"{folder}/result.json", record_file(result))
-        archive.writestr("cases.csv", batch_csv(rows))
+        told = [{**row, "problem": problems.get((row["case"], row.get("model")), row.get("problem"))} for row in rows]
+        archive.writestr("cases.csv", batch_csv(told))
         archive.writestr("lesions.csv", lesions_csv(record(result) for result in results).encode(errors="replace"))
         archive.writestr("README.txt", f"Made by metseg {VERSION}. {RESEARCH_ONLY}\n{EMPTY_RULE}\n")
     return buffer.getvalue()

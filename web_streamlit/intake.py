@@ -50,14 +50,14 @@ def choose_scans(desk: Desk, settings: Settings) -> None:
 
 def _choose_series(desk: Desk) -> None:
     """Where something holds several series, let the user say which is meant; also afterwards."""
-    for several in desk.reading.several:
-        desk.choices[several.name] = several.choices
-    names = {case.scan.name for case in desk.reading.cases if case.series is not None}
-    names |= {several.name for several in desk.reading.several}
-    for name in sorted(names):
-        told = {choice.key: choice.description for choice in desk.choices.get(name, ())}
-        key = f"series-{desk.source}-{name}"
-        st.session_state[key] = desk.series.get(name) if desk.series.get(name) in told else None
+    marks = desk.reading.marks
+    desk.choices.update((marks[several.name], several.choices) for several in desk.reading.several)
+    for name, mark in sorted(marks.items()):
+        if mark not in desk.choices:
+            continue
+        told = {choice.key: choice.description for choice in desk.choices[mark]}
+        key = f"series-{desk.source}-{mark}"
+        st.session_state[key] = desk.series.get(mark)
         st.selectbox(
             f"{plain(name)} holds {len(told)} series; which one?",
             list(told),
@@ -65,13 +65,13 @@ def _choose_series(desk: Desk) -> None:
             key=key,
             placeholder="Choose one",
             on_change=_series_chosen,
-            args=(desk, name, key),
+            args=(desk, mark, key),
         )
 
 
-def _series_chosen(desk: Desk, name: str, key: str) -> None:
+def _series_chosen(desk: Desk, mark: str, key: str) -> None:
     if st.session_state[key] is not None:
-        desk.series[name] = st.session_state[key]
+        desk.series[mark] = st.session_state[key]
         _changed(desk.source)
 
 

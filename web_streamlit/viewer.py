@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.errors import ChannelNeeded, InputError
+from core.errors import ChannelNeeded, InputError, OutputError
 from core.io import RawFile
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
@@ -15,7 +15,16 @@ from core.views import View, views_of
 from web_streamlit.asking import chosen_channel
 from web_streamlit.cases import Case, read_truth
 from web_streamlit.desk import Desk
-from web_streamlit.downloads import Result, batch_row, mask_files, overlay_file, record_file, zip_file, zip_masks
+from web_streamlit.downloads import (
+    Result,
+    batch_row,
+    mask_files,
+    no_mask,
+    overlay_file,
+    record_file,
+    zip_file,
+    zip_masks,
+)
 from web_streamlit.findings import Images
 from web_streamlit.lesion_table import show_lesions
 from web_streamlit.pictures import Frame, grey_png, overlay_png, probability_png
@@ -234,13 +243,17 @@ def _legend(result: Result, views: list[str]) -> None:
 
 
 def _downloads(result: Result) -> None:
-    masks = mask_files(result)
+    try:
+        masks = mask_files(result)
+    except OutputError as error:
+        masks = {}
+        st.warning(no_mask(error))
     rows = [batch_row(result)]
     with st.container(horizontal=True):
         if len(masks) == 1:
             name, content = next(iter(masks.items()))
             _save("Mask", content, name)
-        else:
+        elif masks:
             _save(f"{len(masks)} masks", lambda: zip_masks(masks), f"{result.name}_masks.zip")
         _save("Overlay", lambda: overlay_file(result), f"{result.name}_overlay.png")
         _save("JSON", record_file(result), f"{result.name}.json")

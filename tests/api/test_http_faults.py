@@ -91,6 +91,7 @@ def test_a_file_sent_as_text_is_422(server: Any) -> None:
         *(("threshold", value) for value in ("NaN", "-1", "2", "1e999", "half", "0x1", "-inf")),
         *(("min_lesion", value) for value in ("-1", "1.5", "99999999999999999999", "x")),
         ("tta", "perhaps"),
+        ("slice_gap", "perhaps"),
         ("model", "x" * 200),
         ("channel", "y" * 200),
     ],
@@ -105,7 +106,7 @@ def test_a_value_that_makes_no_sense_is_422_and_names_its_field(
 
 
 def test_an_empty_field_is_as_good_as_none_but_never_lets_a_name_pass(server: Any, kit: SimpleNamespace) -> None:
-    empty = dict.fromkeys(("model", "threshold", "tta", "min_lesion", "channel", "series"), "")
+    empty = dict.fromkeys(("model", "threshold", "tta", "min_lesion", "channel", "series", "slice_gap"), "")
     plain, told = server.post(kit.golden).json(), server.post(kit.golden, **empty).json()
     assert told["manifest"]["settings"] == plain["manifest"]["settings"]
     assert told["mask"] == plain["mask"]

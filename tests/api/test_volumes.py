@@ -6,7 +6,8 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 import tifffile
 
 import metseg
+from core.inference import Predictor
+from core.scan import SLICE_GAP, Note, Scan
 
 nibabel = pytest.importorskip("nibabel")
 pydicom = pytest.importorskip("pydicom")
@@ -127,6 +130,30 @@ def test_a_zip_of_a_series_holds_both_forms(server: Any, series: list[Any]) -> N
     mask = next(content for name, content in files.items() if name.endswith("mask.nii.gz"))
     np.testing.assert_allclose(read_nifti(mask).affine, json.loads(files["result.json"])["affine"], atol=1e-4)
     assert not any(PLANTED.encode() in content for content in files.values())
+
+
+def test_of_a_stack_that_slices_are_missing_can_be_said(
+    start: Any, make_model: Callable[..., Path], kit: SimpleNamespace, tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "with-neighbours", neighbours=0.2)
+    server = start(models=(model,))
+    predictor, voxels = Predictor(model), kit.noise(5, 48, 40)
+    gap = Scan("gap", voxels[:, None], notes=(Note(SLICE_GAP, "a gap"),))
+    expected = predictor.segment(gap)
+    plain = predictor.segment(replace(gap, notes=()))
+    assert (expected.mask != plain.mask).any()
+    asked = {"accept": TIFF, "model": model.name, "view": "probability"}
+    for fields, found in (({"slice_gap": "true"}, expected), ({"slice_gap": "false"}, plain), ({}, plain)):
+        answer = server.post(kit.tiff(voxels, metadata=None), **asked, **fields)
+        np.testing.assert_array_equal(kit.tiff_of(answer), found.probability)
+    told = server.post(kit.tiff(voxels, metadata=None), model=model.name, slice_gap="true").json()
+    assert SLICE_GAP in {warning["code"] for warning in told["warnings"]}
+    assert len(told["lesions"]) == len(expected.lesions)
+
+
+def test_a_gap_that_the_file_shows_is_told_once(server: Any, series: list[Any]) -> None:
+    told = server.post(packed([*series[:2], *series[4:]]), slice_gap="true").json()
+    assert [warning["code"] for warning in told["warnings"]].count(SLICE_GAP) == 1
 
 
 def test_of_two_series_one_is_chosen_from_a_list_without_a_patient_s_text(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from core.errors import PairMismatch, UsageError
 from core.io import RawFile, read_scan_bytes
@@ -41,7 +46,9 @@ def test_a_folder_of_slices_is_one_case_in_the_order_of_its_numbers(kit: SimpleN
     assert [path.as_posix() for path in case.scan.paths] == ["CASE_1.tif", "CASE_2.tif", "CASE_10.tif"]
     content, fields = payload(case, PreprocessSettings(), None)
     np.testing.assert_array_equal(read_scan_bytes(content, "x").voxels, case.scan.voxels)
-    assert fields == {}
+    assert fields == {"slice_gap": "true"}
+    (whole,) = read_uploads([file for file in files if "10" not in file.name], SETTINGS).cases
+    assert payload(whole, PreprocessSettings(), None)[1] == {}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,52 @@ def test_files_of_one_name_and_a_file_called_as_another_s_folder_are_all_read(ki
     reading = read_uploads(files, SETTINGS)
     assert len(reading.cases) == len(names)
     assert len({case.key for case in reading.cases}) == len(names)
+
+
+@pytest.mark.parametrize("suffixes", [("png", "jpg"), ("PNG", "jpeg")])
+def test_masks_that_would_bear_one_name_are_refused_before_anything_runs(
+    kit: SimpleNamespace, suffixes: tuple[str, str]
+) -> None:
+    coded = [bytes(cv2.imencode(f".{suffix.lower()}", kit.noise(20, 24))[1]) for suffix in suffixes]
+    files = [
+        RawFile(f"scan_{number}.{suffix}", content)
+        for number in (1, 2)
+        for suffix, content in zip(suffixes, coded, strict=True)
+    ]
+    reading = read_uploads([*files, RawFile("other.png", coded[0])], SETTINGS)
+    assert [case.scan.name for case in reading.cases] == ["other"]
+    assert [(refused.name, "rename one" in refused.sentence) for refused in reading.refused] == [("scan", True)]
+
+
+def test_how_large_a_pixel_is_reaches_the_server(kit: SimpleNamespace) -> None:
+    files = []
+    for number in (1, 3):
+        buffer = io.BytesIO()
+        unit = {"imagej": True, "resolution": (0.5, 0.5), "metadata": {"unit": "mm"}}
+        tifffile.imwrite(buffer, kit.noise(20, 24, seed=number), **unit)
+        files.append(RawFile(f"c_{number}.tif", buffer.getvalue()))
+    (case,) = read_uploads(files, SETTINGS).cases
+    assert case.scan.spacing_mm == (None, 2.0, 2.0)
+    content, fields = payload(case, PreprocessSettings(), None)
+    sent = read_scan_bytes(content, "x")
+    assert sent.spacing_mm == case.scan.spacing_mm
+    np.testing.assert_array_equal(sent.voxels, case.scan.voxels)
+    assert fields == {"slice_gap": "true"}
+
+
+def test_dicom_slices_without_place_or_number_reach_the_server_in_the_page_s_order(
+    kit: SimpleNamespace, dicom_files: Any
+) -> None:
+    nowhere = {"ImagePositionPatient": None, "InstanceNumber": None}
+    slices = dicom_files.slices(kit.noise(12, 20, 24, dtype=np.int16), **nowhere)
+    (case,) = read_uploads(slices, SETTINGS).cases
+    content, fields = payload(case, PreprocessSettings(), None)
+    assert fields == {}
+    np.testing.assert_array_equal(read_scan_bytes(content, "x").voxels, case.scan.voxels)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+    assert len(names) == 12
+    assert names == sorted(names)  # for servers, and older ones, that know no other order
 
 
 def test_more_than_the_page_holds_is_refused_by_name(kit: SimpleNamespace) -> None:

@@ -7,8 +7,10 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,11 @@ from streamlit.testing.v1 import AppTest
 from core.batch.jobs import plan_jobs
 from core.batch.request import make_request
 from core.batch.run import run_batch
+from core.errors import OutputError
+from core.inference import Predictor
+from core.io import encode_mask
 from core.measure.dice import dice
+from core.scan import Scan
 from web_streamlit.downloads import mask_files, zip_file, zip_masks
 
 Open = Callable[..., AppTest]
@@ -194,6 +200,57 @@ def test_one_broken_file_costs_only_itself_and_stands_in_the_table(
     assert len(lesions) == sum(len(result.finding.lesions) for result in results)
     page.selectbox(key="case").set_value(results[1].case.key).run()
     assert kit.desk_of(page).case.scan.name == "b"
+
+
+def test_slices_that_are_missing_are_no_neighbours_on_the_server_either(
+    open_page: Open, kit: SimpleNamespace, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "with-neighbours", neighbours=0.2)
+    files = [(f"CASE_{number}.tif", kit.tiff(kit.noise(32, 48, seed=number))) for number in (1, 4, 7)]
+    predictor = Predictor(model, "cpu", "fp32")
+    with kit.api([model], device="cpu", precision="fp32") as url:
+        page = kit.find_lesions(kit.upload(open_page(url), *files))
+    desk = kit.desk_of(page)
+    ((case, card),) = desk.results()
+    scan = case.scan
+    assert not scan.contiguous
+    expected = predictor.segment(scan)
+    as_a_plain_stack = predictor.segment(replace(scan, notes=()))
+    assert (expected.mask != as_a_plain_stack.mask).any()
+    result = desk.result(case, card)
+    np.testing.assert_array_equal(result.finding.probability, expected.probability)
+    np.testing.assert_array_equal(result.finding.mask, expected.mask)
+
+
+def test_a_mask_that_cannot_be_written_costs_only_itself(
+    open_page: Open, api_url: str, kit: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: Any, capfd: Any
+) -> None:
+    def encode(mask: np.ndarray, scan: Scan, **how: Any) -> Any:
+        if scan.name == "PLANTED":
+            raise OutputError("two files would overwrite each other; rename one", source=scan.name)
+        return encode_mask(mask, scan, **how)
+
+    monkeypatch.setattr("web_streamlit.downloads.encode_mask", encode)
+    files = [(f"{name}.tif", kit.tiff(kit.noise(32, 32, seed=seed))) for seed, name in enumerate(("PLANTED", "good"))]
+    page = kit.find_lesions(kit.upload(open_page(api_url), *files))
+    assert not page.exception
+    desk = kit.desk_of(page)
+    bad = next(case for case in desk.reading.cases if case.scan.name == "PLANTED")
+    page.selectbox(key="case").set_value(bad.key).run()
+    assert not page.exception
+    assert "There is no mask to take away: two files would overwrite each other; rename one." in texts(page)
+    labels = [button.label for button in page.get("download_button")]
+    assert {"Overlay", "JSON", "All, zipped", "All cases, zipped"} <= set(labels)
+    assert not [label for label in labels if "ask" in label]
+    content = zip_file([desk.result(case, card) for case, card in desk.results()], desk.rows())
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = set(archive.namelist())
+        table = list(csv.DictReader(io.StringIO(archive.read("cases.csv").decode())))
+    model = next(iter(desk.found))[1]
+    assert f"good/{model}/good_mask.tif" in names
+    assert {f"PLANTED/{model}/{name}" for name in ("overlay.png", "probability.tif", "result.json")} <= names
+    assert {row["case"]: "rename one" in row["problem"] for row in table} == {"PLANTED": True, "good": False}
+    assert "PLANTED" not in caplog.text + "".join(capfd.readouterr())
 
 
 def test_a_coloured_picture_asks_for_its_channel(open_page: Open, api_url: str, kit: SimpleNamespace) -> None:

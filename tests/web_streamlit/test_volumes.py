@@ -214,6 +214,67 @@ def test_of_several_series_the_user_chooses_one_and_may_choose_another(
     assert {name.partition(".")[2] for name in mask_files(result)} == {"dcm", "nii.gz"}
 
 
+def choose(page: AppTest, number: str) -> AppTest:
+    (box,) = (box for box in page.selectbox if "series" in box.label)
+    page = box.set_value(number).run()
+    assert not page.exception
+    return page
+
+
+@pytest.mark.parametrize("number", ["1", "2"])
+def test_of_loose_files_of_several_series_any_can_be_segmented(
+    open_page: Open, api_url: str, kit: SimpleNamespace, two_series: list[Any], number: str
+) -> None:
+    loose = [(f"{index}.dcm", file.content) for index, file in enumerate(two_series)]
+    page = kit.find_lesions(choose(kit.upload(open_page(api_url), *loose), number))
+    assert kit.desk_of(page).failed == ()
+    _, result = result_of(kit, page)
+    zipped = kit.find_lesions(choose(kit.upload(open_page(api_url), ("both.zip", packed(two_series))), number))
+    _, same = result_of(kit, zipped)
+    assert result.case.scan.shape == same.case.scan.shape
+    np.testing.assert_array_equal(result.finding.mask, same.finding.mask)
+
+
+def test_a_series_is_asked_for_anew_when_the_files_change(
+    open_page: Open, api_url: str, kit: SimpleNamespace, two_series: list[Any], dicom_files: Any
+) -> None:
+    first = [(f"a{index}.dcm", file.content) for index, file in enumerate(two_series)]
+    volume = np.random.default_rng(6).integers(0, 900, (6, 40, 44)).astype(np.int16)
+    others = dicom_files.slices(volume, root="1.2.8", SeriesInstanceUID="1.2.8")
+    others += dicom_files.slices(volume[:5], root="1.2.7", SeriesInstanceUID="1.2.7")
+    second = [(f"b{index}.dcm", file.content) for index, file in enumerate(others)]
+    page = choose(kit.upload(open_page(api_url), *first), "2")
+    desk = kit.desk_of(page)
+    assert [case.scan.shape[0] for case in desk.reading.cases] == [3]
+
+    def asked(slices: set[int]) -> None:
+        assert not page.exception
+        assert desk.reading.cases == ()
+        (box,) = (box for box in page.selectbox if "series" in box.label)
+        assert box.value is None
+        assert {int(option.split(" slices")[0].split()[-2]) for option in box.options} == slices
+
+    kit.upload(page, *second)
+    asked({5, 6})
+    choose(page, "1")
+    next(button for button in page.button if button.label == "Remove these files").click().run()
+    assert (desk.series, desk.choices) == ({}, {})
+    kit.upload(page, *first)
+    asked({3, 4})
+
+
+def test_a_choice_stays_where_other_files_come_beside(
+    open_page: Open, api_url: str, kit: SimpleNamespace, two_series: list[Any]
+) -> None:
+    zipped = ("scans.zip", packed(two_series))
+    page = kit.find_lesions(choose(kit.upload(open_page(api_url), zipped), "2"))
+    desk = kit.desk_of(page)
+    (found,) = desk.found.values()
+    kit.upload(page, zipped, ("other.tif", kit.tiff(kit.noise(40, 44))))
+    assert [case.series for case in desk.reading.cases] == [None, "2"]
+    assert list(desk.found.values()) == [found]
+
+
 def told(kit: SimpleNamespace, page: AppTest) -> dict[str, str]:
     ((_, choices),) = kit.desk_of(page).choices.items()
     return {choice.key: choice.description for choice in choices}
