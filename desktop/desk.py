@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from desktop.handover import Handover
 from desktop.judge import Judge
 from desktop.masks import Masks
 from desktop.reader import Reader
-from desktop.remembered import restore, restore_look, state_of
+from desktop.remembered import restore, restore_look, state_of, view_in
 from desktop.segmenting import Segmenting
 from desktop.session.cases import Case, Filter, Order, choose, counts, find_cases, neighbour
 from desktop.session.faults import explain
@@ -30,7 +30,7 @@ from desktop.session.opened import Opened, open_case
 from desktop.session.places import bundled_cases, results_folder, session_folder
 from desktop.session.review import Model, Review
 from desktop.session.store import Store
-from desktop.tasks import Tasks, make_timer
+from desktop.tasks import T, Tasks, make_timer
 from desktop.thumbnails import Thumbnails
 
 SAVE_VIEW_MS, RETRY_MS = 700, 2000
@@ -96,6 +96,7 @@ class Desk(QObject):
         self._wanted: tuple[Case, dict[str, Any]] | None = None
         self._ahead: Case | None = None
         self._resume: dict[str, Any] = {}
+        self._opening = 0  # the number of the opening that was asked for last; what came before it is not waited for
         self._timers = {
             "view": make_timer(self, SAVE_VIEW_MS, self.save_view),
             "retry": make_timer(self, RETRY_MS, self._look_after, once=False),
@@ -116,13 +117,22 @@ class Desk(QObject):
             )
             return
         inputs = tuple(paths)
-        self.opening_failed.emit("Looking for scans…")
-        self.tasks.run(lambda: find_cases(inputs), lambda sources: self._begin(inputs, sources), self._opening_failed)
+        self._open("Looking for scans…", lambda: find_cases(inputs), lambda sources: self._begin(inputs, sources))
 
     def open_bundled(self) -> None:
         """Open the synthetic cases that came with metseg; they are drawn the first time."""
-        self.opening_failed.emit("Drawing the bundled cases…")
-        self.tasks.run(bundled_cases, lambda folder: self.open([folder]), self._opening_failed)
+        self._open("Drawing the bundled cases…", bundled_cases, lambda folder: self.open([folder]))
+
+    def _open(self, saying: str, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Do a part of an opening behind the window; what comes of it counts only while no other was asked for."""
+        self._opening += 1
+        number = self._opening
+        self.opening_failed.emit(saying)
+        self.tasks.run(
+            work,
+            lambda found: then(found) if number == self._opening else None,
+            lambda error: self._opening_failed(error) if number == self._opening else None,
+        )
 
     def _opening_failed(self, error: Exception) -> None:
         text = str(error) if isinstance(error, MetsegError) else explain(error)
@@ -141,7 +151,7 @@ class Desk(QObject):
         review = Review(inputs, store, self.models[0] if self.models else None)
         review.set_cases(sources)
         self.review = review
-        self._resume = _view_of(store)
+        self._resume = view_in(store)
         chosen = next((m for m in self.models if m.card.name == self._resume.get("model")), None)
         if chosen is not None and self.settings.model is None:
             review.set_model(chosen)
@@ -228,19 +238,18 @@ class Desk(QObject):
         self._reading.add(case.name)
         case.problem = ""
         model, source, series = review.model, case.source, case.series
-
-        def choice(image: str) -> tuple[float | None, str | None]:
-            return review.choice(image)
+        choices, look = case.choices, review.look(case)
 
         def read() -> Opened | None:
             if not self._awaits(case):  # the reviewer has gone on before its turn came
                 return None
-            return open_case(source, model, choice, self.settings.precision, self.results, series)
+            precision, results = self.settings.precision, self.results
+            return open_case(source, model, review.choice, precision, results, series, choices, look)
 
         self.tasks.run(
             read,
             lambda opened: self._was_read(review, model, case, opened, series),
-            lambda error: self._cannot_read(review, case, error),
+            lambda error: self._cannot_read(review, case, error, series),
         )
 
     def _awaits(self, case: Case) -> bool:
@@ -258,6 +267,8 @@ class Desk(QObject):
             return
         if model is not review.model:
             opened.drop()
+        if opened.choices:
+            review.set_series(case, series, opened.choices)
         review.was_read(case, opened.look, opened.image)
         if opened.finding:
             review.was_found(case, review.threshold(case), opened.finding.summary)
@@ -272,10 +283,14 @@ class Desk(QObject):
             self._show_opened(case, opened)
         self.listed.emit()
 
-    def _cannot_read(self, review: Review, case: Case, error: Exception) -> None:
+    def _cannot_read(self, review: Review, case: Case, error: Exception, series: str | None) -> None:
         if review is not self.review:
             return
         self._reading.discard(case.name)
+        if series != case.series:
+            if self._awaits(case):
+                self._read(case)
+            return
         if isinstance(error, AmbiguousSeries) and error.choices:
             self._ask_series(review, case, error.choices)
             return
@@ -378,14 +393,6 @@ class Desk(QObject):
             self.handover.stop()
         else:
             self.segmenting.stop()
-
-
-def _view_of(store: Store) -> dict[str, Any]:
-    """Where the reviewer was; what cannot be read is forgotten."""
-    try:
-        return {name: json.loads(value) for name, value in store.view().items()}
-    except (sqlite3.Error, ValueError):
-        return {}
 
 
 def _size(opened: Any) -> int:

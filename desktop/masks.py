@@ -59,7 +59,7 @@ class Masks:
         channel, threshold, precision = review.channel(case), review.threshold(case), self._desk.settings.precision
 
         def fetch() -> Answer | None:
-            result = kept_result(opened, model, channel, precision, self._desk.results)
+            result = kept_result(case.source, opened, model, channel, precision, self._desk.results)
             return None if result is None else (result, find(result, threshold, opened.scan))
 
         self._desk.tasks.run(fetch, lambda both: self._take(review, model, case, opened, both))

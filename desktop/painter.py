@@ -48,11 +48,13 @@ class Painter:
     def __init__(self, tasks: Tasks, ready: Callable[[], None]) -> None:
         self._tasks, self._ready = tasks, ready
         self._eight_bit: dict[int, NDArray[np.uint8]] = {}
+        self._begun: set[int] = set()  # channels that are, or are being, made
         self._case = 0
 
     def clear(self) -> None:
         """Another case is shown."""
         self._eight_bit.clear()
+        self._begun.clear()
         self._case += 1
 
     def picture(self, opened: Opened, view: View, index: int, what: What) -> NDArray[np.uint8]:
@@ -68,7 +70,9 @@ class Painter:
             made = volume if volume.dtype == np.uint8 else self._eight_bit.get(channel)
             if made is not None:
                 return clahe_slice(made, view, index, opened.settings)
-            self._tasks.run(lambda: eight_bit(volume), lambda made: self._take(case, channel, made))
+            if channel not in self._begun:
+                self._begun.add(channel)
+                self._tasks.run(lambda: eight_bit(volume), lambda made: self._take(case, channel, made))
         return grey_slice(opened, view, index, channel, what.window or opened.range_of(channel).preset(0))
 
     def _take(self, case: int, channel: int, made: NDArray[np.uint8]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +11,16 @@ from PyQt6.QtCore import QPointF
 
 from desktop.reader import Reader
 from desktop.session.display import Window
+from desktop.session.store import Store
 from desktop.widgets.slice_view import MOST_ZOOM
+
+
+def view_in(store: Store) -> dict[str, Any]:
+    """Where the reviewer was, as a review's record has it; what cannot be read is forgotten."""
+    try:
+        return {name: json.loads(value) for name, value in store.view().items()}
+    except (sqlite3.Error, ValueError):
+        return {}
 
 
 def state_of(reader: Reader) -> dict[str, Any]:

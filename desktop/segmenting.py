@@ -66,10 +66,8 @@ class Segmenting(QObject):
         if review is None or review.model is None or case.problem or case.undecided or case.name in self.failures:
             return
         channel = review.channel(case)
-        ask = Ask(
-            case.source, case.series, review.model.folder, self._device_wish, self._precision, channel, self._results
-        )
-        self.segmenter.submit(ask, first=first)
+        model, how = review.model.folder, (self._device_wish, self._precision, channel, self._results)
+        self.segmenter.submit(Ask(case.source, case.series, model, *how, case.choices), first=first)
         self.changed.emit()
 
     def again(self, case: Case) -> None:

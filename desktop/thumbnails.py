@@ -68,7 +68,7 @@ class Thumbnails(QObject):
         def make() -> NDArray[np.uint8]:
             mask = None
             if summary and summary.lesions and model and image:
-                result = load_result(results, result_key(image, model.card, channel, precision))
+                result = load_result(results, result_key(image, model.card, channel, precision, case.source.notes))
                 if result is not None:
                     mask = np.asarray(result.probability >= np.float32(threshold), np.bool_)
             return thumbnail(case.source, summary.best_slice if summary else None, mask, series)

@@ -67,7 +67,7 @@ def plan_jobs(inputs: Sequence[Path], out: Path) -> Plan:
             strays += len(masks_without_image(path))
         except MetsegError as error:
             unreadable.append((str(path), error))
-    sources, notes = _leave_out(sources)
+    sources, notes = leave_out(sources)
     if strays:
         notes = (*notes, Note("masks-without-image", f"{strays} masks belong to no image and were passed over"))
     if not sources and not unreadable:
@@ -117,8 +117,8 @@ def safe_name(name: str) -> str:
     return kept or "case"
 
 
-def _leave_out(sources: Sequence[ScanSource]) -> tuple[list[ScanSource], tuple[Note, ...]]:
-    """Drop repeated cases, masks of other images, and files that an earlier run wrote."""
+def leave_out(sources: Sequence[ScanSource]) -> tuple[list[ScanSource], tuple[Note, ...]]:
+    """Drop repeated cases, masks of other images, and files that an earlier run wrote; and say so, but for repeats."""
     truths = {path.resolve() for source in sources for path in source.mask_paths if path is not None}
     kept: dict[tuple[Path, ...], ScanSource] = {}
     masks = results = 0

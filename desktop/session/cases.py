@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from core.batch.jobs import unique_names
-from core.errors import SeriesChoice
+from core.batch.jobs import leave_out, unique_names
+from core.errors import NothingFound, SeriesChoice
 from core.io import find_scans, natural_key
 from core.scan import ScanSource
 from desktop.session.results import Summary
@@ -87,26 +87,41 @@ class Case:
 def find_cases(inputs: Sequence[Path]) -> tuple[ScanSource, ...]:
     """The cases in files and folders, in whatever order these are named, each with a name of its own.
 
-    A case found twice is taken once. Of two with the same name the second is numbered, as by `metseg segment`.
+    As by `metseg segment`, a case found twice is taken once, a ground-truth mask named beside its image is no case, and
+    of two with the same name the second is numbered.
 
     Raises:
-        NothingFound: there is nothing to read in one of the inputs.
+        NothingFound: there is nothing to read in one of the inputs, or in all of them only earlier results.
         InputError: one cannot be opened.
     """
     if len(inputs) == 1:
         return find_scans(inputs[0])
-    found: dict[tuple[Path, ...], ScanSource] = {}
-    for path in sorted(inputs, key=Path.resolve):
-        for source in find_scans(path):
-            found.setdefault(tuple(each.resolve() for each in source.paths), source)
-    names = unique_names(source.name for source in found.values())
-    return tuple(replace(source, name=name) for name, source in zip(names, found.values(), strict=True))
+    found, _ = leave_out([source for path in sorted(inputs, key=Path.resolve) for source in find_scans(path)])
+    if not found:
+        raise NothingFound("only earlier results were found; open the images")
+    names = unique_names(source.name for source in found)
+    return tuple(replace(source, name=name) for name, source in zip(names, found, strict=True))
 
 
 def make_cases(sources: Sequence[ScanSource]) -> list[Case]:
     """Number the cases by name."""
-    ordered = sorted(sources, key=lambda source: natural_key(source.name))
+    ordered = sorted(_spelt_out(sources), key=lambda source: natural_key(source.name))
     return [Case(number, source) for number, source in enumerate(ordered, 1)]
+
+
+def _spelt_out(sources: Sequence[ScanSource]) -> list[ScanSource]:
+    """Sources with names that the record can hold: what is no text in a file's name stands in its case's as escapes."""
+    taken = {source.name.casefold() for source in sources}
+    spelt = []
+    for source in sources:
+        base = name = source.name.encode("utf-8", "backslashreplace").decode()
+        number = 2
+        while name != source.name and name.casefold() in taken:
+            name = f"{base}-{number}"
+            number += 1
+        taken.add(name.casefold())
+        spelt.append(source if name == source.name else replace(source, name=name))
+    return spelt
 
 
 def choose(cases: Iterable[Case], which: Filter, search: str, order: Order) -> list[Case]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.batch.case import load_case
 from core.batch.jobs import Job
+from core.errors import SeriesChoice
 from core.io import read_scan
 from core.measure.dice import dice
 from core.model_card import PreprocessSettings
@@ -19,8 +20,10 @@ from core.overlay import draw_overlay
 from core.scan import Note, Scan, ScanSource
 from core.views import View, first_view, views_of
 from desktop.session.display import Range, apply_window, channel_names, model_channel, value_range
+from desktop.session.looks import changed_looks
 from desktop.session.results import Finding, Result, find, image_id, load_result, result_key
 from desktop.session.review import Model
+from desktop.session.series import check_series
 
 THUMBNAIL_PX = 96
 PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
@@ -43,6 +46,7 @@ class Opened:
         channels: their names.
         settings: how the model prepares slices.
         ranges: of each channel that was asked for; see `range_of`.
+        choices: the series that its files hold, where one of several was chosen.
         result: the model's answer, None as long as there is none.
         finding: that at the case's threshold.
         overlap: Dice of the finding with the truth, where both are there.
@@ -58,6 +62,7 @@ class Opened:
     channels: tuple[str, ...]
     settings: PreprocessSettings
     ranges: dict[int, Range]
+    choices: tuple[SeriesChoice, ...] = ()
     result: Result | None = None
     finding: Finding | None = None
     overlap: float | None = None
@@ -104,13 +109,27 @@ def open_case(
     precision: str,
     results: Path,
     series: str | None = None,
+    choices: Sequence[SeriesChoice] = (),
+    look: str = "",
 ) -> Opened:
     """Read a case, and the model's answer to it where that is kept.
 
+    Args:
+        source: the case.
+        model: None where there is none.
+        choice: the reviewer's own threshold and channel for an image.
+        precision: as for `metseg segment`.
+        results: the folder in which answers are kept.
+        series: which one, where there are several.
+        choices: the series among which that was chosen.
+        look: what the files looked like when these series were in them; they are looked for again where it is another.
+
     Raises:
-        AmbiguousSeries: it holds several series, and none or an unknown one was chosen.
+        AmbiguousSeries: it holds several series, and none, or one that is not there any more, was chosen.
         InputError: it cannot be read.
     """
+    if series is not None and changed_looks((source,), {source.name: look}):
+        choices = check_series(source, series, choices)
     loaded = load_case(Job(source.name, source), series)
     scan, image = loaded.scan, image_id(loaded.scan, series)
     threshold, channel = choice(image)
@@ -118,16 +137,18 @@ def open_case(
     shown = model_channel(scan, settings.channels, channel)
     notes = tuple(dict.fromkeys((*source.notes, *scan.notes, *loaded.notes)))
     names, views = channel_names(scan), views_of(scan)
-    opened = Opened(scan, image, views, loaded.truth, loaded.look, notes, shown, names, settings, {})
+    opened = Opened(scan, image, views, loaded.truth, loaded.look, notes, shown, names, settings, {}, tuple(choices))
     opened.range_of(shown)
-    if model and (result := kept_result(opened, model, channel, precision, results)):
+    if model and (result := kept_result(source, opened, model, channel, precision, results)):
         opened.take(result, model.card.threshold if threshold is None else threshold)
     return opened
 
 
-def kept_result(opened: Opened, model: Model, channel: str | None, precision: str, results: Path) -> Result | None:
+def kept_result(
+    source: ScanSource, opened: Opened, model: Model, channel: str | None, precision: str, results: Path
+) -> Result | None:
     """The model's answer to a case, where it is kept and fits."""
-    result = load_result(results, result_key(opened.image, model.card, channel, precision))
+    result = load_result(results, result_key(opened.image, model.card, channel, precision, source.notes))
     return result if result and result.probability.shape == opened.scan.shape else None
 
 

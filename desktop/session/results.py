@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from core.atomic import write_atomic
 from core.errors import OutputError
 from core.measure.lesions import find_lesions
 from core.model_card import ModelCard
-from core.scan import Lesion, Note, Scan
+from core.scan import NO_NEIGHBOURS, Lesion, Note, Scan
 from core.views import Box, first_view
 
 KEEP_BYTES = 4 << 30
@@ -86,8 +86,18 @@ def image_id(scan: Scan, series: str | None) -> str:
     return scan.sha256 if series is None else hashlib.sha256(f"{scan.sha256} {series}".encode()).hexdigest()
 
 
-def result_key(image: str, card: ModelCard, channel: int | str | None, precision: str) -> str:
-    """The name under which a result is kept: a digest of all that it depends on besides the threshold."""
+def result_key(
+    image: str, card: ModelCard, channel: int | str | None, precision: str, notes: Iterable[Note] = ()
+) -> str:
+    """The name under which a result is kept: a digest of all that it depends on besides the threshold.
+
+    Args:
+        image: see `image_id`.
+        card: the model.
+        channel: which one it was given, where somebody chose.
+        precision: with which it was asked.
+        notes: of the source; only they know of slices that are missing between its files.
+    """
     parts = [
         image,
         card.weights.sha256,
@@ -98,6 +108,8 @@ def result_key(image: str, card: ModelCard, channel: int | str | None, precision
         channel,
         precision,
     ]
+    if any(note.code in NO_NEIGHBOURS for note in notes):
+        parts.append("without neighbours")
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from desktop.session.store import Store
 from desktop.session.verdicts import Binding, Event, History, Kind, fold, state_after
 
 VERDICTS = (Kind.ACCEPT, Kind.REJECT, Kind.FLAG, Kind.CLEAR)
+NO_TEXT = "Not saved: something that was written holds a character that cannot be kept; write it anew without."
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,10 @@ class Review:
             self._keep("image", case.name, lambda: self.store.set_image(case.name, look, image))
         self.refresh(case)
 
+    def look(self, case: Case) -> str:
+        """What a case's files looked like when it was read last; "" where it never was."""
+        return self._images.get(case.name, ("", ""))[0]
+
     def looks(self) -> dict[str, str]:
         """For the cases that were read before: what their files looked like."""
         return {case.name: self._images[case.name][0] for case in self.cases if case.name in self._images}
@@ -259,22 +265,29 @@ class Review:
 
     def save_again(self) -> bool:
         """Write what could not be written yet; whether all is on the disk now."""
-        while self.unsaved:
-            event, mask = self.unsaved[0]
-            try:
-                self.store.add_event(event, mask)
-            except sqlite3.Error as error:
-                self.problem = f"Not saved yet ({error}); trying again."
-                return False
-            self.unsaved.pop(0)
-        for what in tuple(self._later):
-            try:
-                self._later[what]()
-            except sqlite3.Error as error:
-                self.problem = f"Not saved yet ({error}); trying again."
-                return False
-            del self._later[what]
         self.problem = ""
+        try:
+            for entry in tuple(self.unsaved):
+                if self._takes(partial(self.store.add_event, *entry)):
+                    self.unsaved.remove(entry)
+            for what, write in tuple(self._later.items()):
+                if self._takes(write):
+                    del self._later[what]
+        except sqlite3.Error as error:
+            self.problem = f"Not saved yet ({error}); trying again."
+        return self.saved
+
+    def _takes(self, write: Callable[[], None]) -> bool:
+        """Whether the store takes it; text that it never will stays behind, and keeps nothing else from the disk.
+
+        Raises:
+            sqlite3.Error: nothing can be written now.
+        """
+        try:
+            write()
+        except UnicodeError:
+            self.problem = NO_TEXT
+            return False
         return True
 
     def set_note(self, case: Case, text: str) -> bool:
@@ -310,10 +323,11 @@ class Review:
         """Write something that is no verdict; what fails is tried again, unless something newer replaces it."""
         self._later.pop((kind, of), None)
         try:
-            write()
+            if self._takes(write):
+                return
         except sqlite3.Error as error:
-            self._later[kind, of] = write
             self.problem = f"Not saved yet ({error}); trying again."
+        self._later[kind, of] = write
 
 
 def _series_of(key: str | None, choices: str) -> tuple[str | None, tuple[SeriesChoice, ...]]:

@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core.errors import SeriesChoice
 from core.scan import ScanSource
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ DIED = "died"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked of the worker for one case."""
+    """What is asked of the worker for one case; `choices` are the series among which `series` was chosen."""
 
     source: ScanSource
     series: str | None
@@ -37,6 +38,7 @@ class Ask:
     precision: str
     channel: str | None
     results: Path
+    choices: tuple[SeriesChoice, ...] = ()
 
 
 @dataclass(slots=True)
@@ -173,7 +175,9 @@ class Segmenter:
                 "job": self._running.number,
                 "name": name,
                 "paths": [str(path) for path in ask.source.paths],
+                "notes": [asdict(note) for note in ask.source.notes],
                 "series": ask.series,
+                "choices": [asdict(choice) for choice in ask.choices],
                 "model": str(ask.model),
                 "device": ask.device,
                 "precision": ask.precision,

@@ -1,7 +1,7 @@
 """The process that segments, so that the window never waits: JSON lines in, JSON lines out.
 
-    in   {"job": 1, "name": …, "paths": […], "series": …, "model": …, "device": …, "precision": …, "channel": …,
-          "results": …}
+    in   {"job": 1, "name": …, "paths": […], "notes": […], "series": …, "choices": […], "model": …, "device": …,
+          "precision": …, "channel": …, "results": …}
          {"cancel": 1}
     out  {"job": 1, "event": "progress", "done": 3, "total": 20}
          {"job": 1, "event": "done", "key": …, "image": …, "weights": …, "threshold": …, "summary": {…}}
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from core.errors import SeriesChoice
     from core.inference.predictor import Predictor
-    from core.scan import Scan
+    from core.scan import Scan, ScanSource
 
 
 class Worker:
@@ -59,17 +60,19 @@ class Worker:
         from core.errors import Cancelled
         from core.io import read_scan
         from core.model_store import find_model, load_card
-        from core.scan import ScanSource
         from desktop.session.results import Result, find, image_id, load_result, result_key, save_result, trim_results
+        from desktop.session.series import check_series
 
         if job in self._cancelled:
             raise Cancelled("stopped as asked")
-        source, series = ScanSource(request["name"], tuple(Path(path) for path in request["paths"])), request["series"]
+        source, series, choices = _case(request)
+        if series is not None:
+            check_series(source, series, choices)
         scan = read_scan(source, series=series)
         image = image_id(scan, series)
         card = load_card(find_model(request["model"]))
         folder, channel = Path(request["results"]), request["channel"]
-        key = result_key(image, card, channel, request["precision"])
+        key = result_key(image, card, channel, request["precision"], source.notes)
         result = load_result(folder, key)
         if result is None or result.probability.shape != scan.shape:
             self._tell(job, "progress", done=0, total=scan.shape[0])
@@ -100,6 +103,17 @@ class Worker:
             values["device"] = self._predictor[1].device
         self._out.write(json.dumps({"job": job, "event": event, **values}) + "\n")
         self._out.flush()
+
+
+def _case(request: dict[str, Any]) -> tuple[ScanSource, str | None, tuple[SeriesChoice, ...]]:
+    """A case, which of its series was chosen, and among which."""
+    from core.errors import SeriesChoice
+    from core.scan import Note, ScanSource
+
+    paths = tuple(Path(path) for path in request["paths"])
+    notes = tuple(Note(**note) for note in request.get("notes", ()))
+    choices = tuple(SeriesChoice(**choice) for choice in request.get("choices", ()))
+    return ScanSource(request["name"], paths, notes=notes), request["series"], choices
 
 
 def _beyond(warnings: Any, scan: Scan) -> tuple[Any, ...]:

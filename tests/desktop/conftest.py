@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,30 @@ def scans(made_cases: Path, tmp_path: Path) -> Path:
     return tmp_path / "scans"
 
 
+@pytest.fixture
+def sequences(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a case of one volume for each sequence: `sequences("flair", "t1")`; returns its folder."""
+    import nibabel
+    import numpy as np
+
+    folder = tmp_path / "sequences"
+    folder.mkdir()
+
+    def write(*names: str) -> Path:
+        with zipfile.ZipFile(folder / "case.zip", "w") as archive:
+            for name in names:
+                grey = len(name) * np.arange(16 * 16 * 3, dtype=np.int16).reshape(16, 16, 3)
+                archive.writestr(f"{name}.nii", nibabel.Nifti1Image(grey, np.eye(4)).to_bytes())
+        return folder
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def work() -> Callable[..., list[dict[str, Any]]]:
     """A function that segments a folder's cases as the worker does, in this process: `work(scans, model, results)`."""
+    from dataclasses import asdict
+
     from core.io import find_scans
     from desktop.session.worker import Worker
 
@@ -63,8 +85,8 @@ def work() -> Callable[..., list[dict[str, Any]]]:
         worker = Worker(out)
         for number, source in enumerate(find_scans(scans), 1):
             wanted = {"model": str(model), "device": "cpu", "precision": "fp32", "channel": None, "series": None}
-            paths = [str(path) for path in source.paths]
-            worker.do({"job": number, "name": source.name, "paths": paths, **wanted, "results": str(results)})
+            files = {"paths": [str(path) for path in source.paths], "notes": [asdict(note) for note in source.notes]}
+            worker.do({"job": number, "name": source.name, **files, **wanted, "results": str(results)})
         return [json.loads(line) for line in out.getvalue().splitlines()]
 
     return segment

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ import pytest
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QKeyEvent
 from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication
 
 from core.errors import OutputError
 from core.io import find_scans
-from desktop.session.cases import Filter
+from desktop.session.cases import Filter, find_cases
 from desktop.session.verdicts import State
 from desktop.shortcuts import SHORTCUTS, readable
 from tests.desktop.hands import Held, Key, press, settle, shown, states
@@ -115,6 +117,53 @@ def test_a_folder_that_vanishes_ends_nothing(qtbot: Any, open_window: OpenWindow
         lambda: bool(again.start.message.text()) and "Looking" not in again.start.message.text(), timeout=120000
     )
     assert again.pages.currentWidget() is again.start
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_opening_that_another_came_after_changes_nothing_when_it_ends(
+    qtbot: Any, open_window: OpenWindow, scans: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    released = threading.Event()
+    before = scans.parent / "before"
+    if is_there:
+        shutil.copytree(scans, before)
+
+    def slowly(inputs: Any) -> Any:
+        if inputs == (before,):
+            released.wait(120)
+        return find_cases(inputs)
+
+    monkeypatch.setattr("desktop.desk.find_cases", slowly)
+    window = open_window(None)
+    window.open([before])
+    window.open([scans])
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
+    review = window.desk.review
+    released.set()
+    window.desk.tasks._pool.waitForDone()
+    QApplication.processEvents()
+    assert (window.desk.review, review.inputs) == (review, (scans,))
+    assert (window.start.message.text(), window.status.message.text()) == ("", "")
+
+
+def test_a_name_that_is_no_text_costs_no_verdict(qtbot: Any, open_window: OpenWindow, tmp_path: Path) -> None:
+    folder = tmp_path / "names"
+    folder.mkdir()
+    for grey, name in enumerate((b"anna.png", b"M\xfcller.png", b"zoe.png")):
+        cv2.imwrite(str(folder / "new.png"), np.full((16, 16), grey, np.uint8))
+        try:
+            (folder / "new.png").rename(folder / os.fsdecode(name))
+        except OSError:
+            pytest.skip("this file system takes no such name")
+    window = open_window(folder)
+    for number in (1, 2, 3):
+        qtbot.waitUntil(lambda n=number: shown(window) == n and window.reader.opened is not None, timeout=120000)
+        press(window, Key.Key_G)
+        press(window, Key.Key_PageDown)
+    assert window.status.saved.text() == "All saved"
+    assert window.close()
+    again = open_window(folder)
+    assert states(again) == [State.FLAGGED] * 3
 
 
 def test_the_empty_window_takes_drops_and_opens_the_bundled_cases(

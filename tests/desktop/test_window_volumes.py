@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from core.phantom import make_phantom
+from desktop.session.display import eight_bit
 from tests.desktop.hands import Held, Key, press, settle
 
 OpenWindow = Callable[..., Any]
@@ -258,6 +260,32 @@ def test_an_accepted_mask_is_exported_as_the_command_line_writes_it(
         assert np.array_equal(np.asarray(ours.dataobj), np.asarray(theirs.dataobj))
         assert np.array_equal(ours.affine, theirs.affine)
         assert np.asarray(ours.dataobj).any()
+
+
+def test_contrast_as_the_model_sees_it_is_made_once_however_many_slices_are_drawn_meanwhile(
+    qtbot: Any, open_window: OpenWindow, volumes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    released = threading.Event()
+
+    def slowly(volume: Any) -> Any:
+        begun.append(1)
+        released.wait(120)
+        return eight_bit(volume)
+
+    monkeypatch.setattr("desktop.painter.eight_bit", slowly)
+    window = open_window(volumes)
+    press(window, Key.Key_Home)
+    plain = window.reader.pane._pixels.copy()
+    window.actions_["clahe"].trigger()
+    for _ in range(3):
+        press(window, Key.Key_Down)
+    press(window, Key.Key_Home)
+    released.set()
+    qtbot.waitUntil(lambda: not np.array_equal(window.reader.pane._pixels, plain), timeout=120000)
+    assert len(begun) == 1
+    goto(qtbot, window, 1)  # and again for another case
+    qtbot.waitUntil(lambda: len(begun) == 2, timeout=120000)
 
 
 def test_a_place_is_found_again(qtbot: Any, open_window: OpenWindow, volumes: Path) -> None:

@@ -2,10 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import NothingFound
+from core.io import find_scans
 from core.scan import ScanSource
-from desktop.session.cases import Case, Filter, Order, choose, counts, make_cases, neighbour, next_open
+from desktop.session.cases import Case, Filter, Order, choose, counts, find_cases, make_cases, neighbour, next_open
 from desktop.session.results import Summary
 from desktop.session.verdicts import State
+from metseg import main
 
 
 @pytest.fixture
@@ -26,6 +29,28 @@ def test_cases_are_numbered_as_people_count(cases: list[Case]) -> None:
     assert names(cases) == ["patient_1", "patient_2", "patient_3", "patient_10"]
     assert [case.label(names=False) for case in cases] == ["Case 1", "Case 2", "Case 3", "Case 4"]
     assert cases[3].label(names=True) == "patient_10"
+
+
+def test_what_is_no_text_in_a_name_is_spelt_out_and_names_stay_apart() -> None:
+    path = Path("M\udcfcller.png")
+    made = make_cases([ScanSource(name, (path,)) for name in ("M\\udcfcller", "M\udcfcller", "Zoë")])
+    assert names(made) == ["M\\udcfcller", "M\\udcfcller-2", "Zoë"]
+    assert [case.source.paths for case in made] == [(path,)] * 3
+
+
+def test_a_mask_named_beside_its_image_and_earlier_results_are_no_cases(
+    scans: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    source = find_scans(scans)[0]
+    image, mask = source.paths[0], source.mask_paths[0]
+    assert [source.paths for source in find_cases([mask, image])] == [(image,)]
+    assert [source.paths for source in find_cases([mask])] == [(mask,)]
+    out = tmp_path / "out"
+    assert main(["segment", str(image), "--out", str(out), "--model", str(tiny_model), "--device", "cpu"]) == 0
+    results = sorted(out.rglob("*_mask.tif")) + sorted(out.rglob("*_overlay.png"))
+    assert [source.paths for source in find_cases([image, *results])] == [(image,)]
+    with pytest.raises(NothingFound, match="earlier results"):
+        find_cases(results)
 
 
 def test_the_chips_count_and_take_states(cases: list[Case]) -> None:

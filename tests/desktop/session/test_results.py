@@ -63,8 +63,10 @@ def test_the_key_depends_on_all_that_the_result_depends_on(tiny_models: dict[str
         result_key("a", replace(first, temperature=2.0), None, "auto"),
         result_key("a", replace(first, neighbours=0.2), None, "auto"),
         result_key("a", replace(first, preprocessing=replace(first.preprocessing, shrink=2)), None, "auto"),
+        result_key("a", first, None, "auto", [Note(SLICE_GAP, "slices are missing")]),
     }
-    assert len(keys) == 8
+    assert len(keys) == 9
+    assert result_key("a", first, None, "auto", [Note("missing-masks", "no matter")]) in keys
 
 
 def test_what_was_not_looked_at_for_longest_goes_first(tmp_path: Path) -> None:

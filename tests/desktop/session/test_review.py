@@ -202,6 +202,22 @@ def test_a_mask_that_waits_for_room_on_the_disk_is_handed_over_all_the_same(revi
     assert np.array_equal(unpack_mask(*entry_of(review, case, names=False).mask), found.mask)
 
 
+def test_what_the_record_can_never_hold_keeps_nothing_else_from_it(review: Review) -> None:
+    read_all(review)
+    first, second, third = review.cases
+    review.decide(first, Kind.REJECT, reason="\ud800")
+    review.set_note(first, "\ud800")
+    assert (review.saved, review.waiting) == (False, 2)
+    review.decide(second, Kind.FLAG)
+    review.set_note(third, "seen")
+    assert not review.save_again()
+    assert [event.case for event in review.store.events()] == [second.name]
+    assert list(review.store.notes().values()) == ["seen"]
+    assert "character" in review.problem
+    review.set_note(first, "")  # what is written anew takes its place
+    assert review.waiting == 1
+
+
 def test_an_entry_of_a_newer_version_is_said_and_blocks_no_verdict(
     review: Review, scans: Path, tiny_model: Path
 ) -> None:

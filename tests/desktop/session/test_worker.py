@@ -11,11 +11,13 @@ import pytest
 from core.batch.jobs import plan_jobs
 from core.batch.request import make_request
 from core.batch.run import run_batch
-from core.errors import DeviceLost
+from core.errors import AmbiguousSeries, DeviceLost
 from core.inference import Predictor
 from core.io import find_scans, read_scan
 from core.model_store import load_card
+from desktop.session.opened import open_case
 from desktop.session.results import find, load_result, result_key
+from desktop.session.review import Model
 from desktop.session.segmenter import DIED, Ask, Message, Segmenter
 from desktop.session.worker import Worker
 
@@ -54,6 +56,47 @@ def test_a_bad_case_fails_alone_and_names_no_file(
     told = work(scans, tiny_model, results)
     assert [line["event"] for line in told] == ["done", "failed", "done"]
     assert bad.name not in json.dumps(told[1])
+
+
+def test_where_slices_are_missing_the_process_finds_what_metseg_segment_finds(
+    scans: Path, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "model", neighbours=0.3)
+    whole = find_scans(scans)[0]
+    for path in (whole.paths[1], whole.mask_paths[1]):
+        path.unlink()
+    source = find_scans(scans)[0]
+    assert not read_scan(source).contiguous
+    expected = Predictor(model, "cpu", "fp32").segment(read_scan(source))
+    ears = Ears()
+    try:
+        ears.segmenter.submit(Ask(source, None, model, "cpu", "fp32", None, tmp_path / "results"))
+        told = end(ears).values
+    finally:
+        ears.segmenter.close()
+    assert np.array_equal(load_result(tmp_path / "results", told["key"]).probability, expected.probability)
+    assert told["summary"]["lesions"] == len(expected.lesions)
+    opened = open_case(source, Model(model, load_card(model)), lambda _: (None, None), "fp32", tmp_path / "results")
+    assert np.array_equal(opened.finding.mask, expected.mask)
+
+
+def test_a_series_that_its_key_does_not_name_any_more_is_not_segmented(
+    sequences: Callable[..., Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    source = find_scans(sequences("flair", "t1"))[0]
+    with pytest.raises(AmbiguousSeries) as asked:
+        read_scan(source)
+    ears = Ears()
+    ask = Ask(source, "1", tiny_model, "cpu", "fp32", None, tmp_path / "results", asked.value.choices)
+    try:
+        ears.segmenter.submit(ask)
+        assert end(ears).event == "done"
+        sequences("adc", "flair", "t1")
+        ears.segmenter.submit(ask)
+        message = end(ears)
+    finally:
+        ears.segmenter.close()
+    assert (message.event, message.values["code"]) == ("failed", "ambiguous-series")
 
 
 class Ears:
