@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -248,7 +249,7 @@ def info(
         try:
             folder = find_model(about)
         except ModelNotFound:
-            if not Path(about).exists():
+            if not os.path.exists(about):  # noqa: PTH110 - a path that may not be looked at is none
                 raise
             _show_scan(about, series, as_json)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -43,8 +44,8 @@ def review(
     if importlib.util.find_spec("PyQt6") is None:
         raise UsageError("the reviewer needs packages that are not installed; run: pip install '.[desktop]'")
     for path in paths or ():
-        if not path.exists():
-            raise UsageError("there is no such file or folder", source=str(path))
+        if not os.path.exists(path):  # noqa: PTH110 - a path that may not be looked at is none
+            raise UsageError("there is no such file or folder, or it may not be looked at", source=str(path))
     from desktop.app import display_problem, run_review
     from desktop.desk import Settings
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.rows import Row, not_measured
-from benchmarks.subjects import Subject, missing_device, mosaic
+from benchmarks.subjects import Subject, missing_device, mosaic, show
 from benchmarks.timing import Effort, measure_in_turns
 from core.errors import DeviceOutOfMemory
 from core.inference.engines.torch_engine import TorchEngine
@@ -87,7 +87,7 @@ def tiling_rows(subject: Subject, device: str, effort: Effort, *, side: int, win
         yield not_measured("tiling", EXACT, device, why)
         return
     engine = TorchEngine(subject.build(), device, "fp32", batch=1)
-    pictures = engine.prepare(mosaic(side)[:, None], 2.0, 32)  # (1, 1, H, W) in [0, 1]
+    pictures = show(engine, mosaic(side), subject.preprocessing)  # (1, 1, H, W)
     methods = tiling_methods()
     works = {name: partial(method, engine, pictures, window) for name, method in methods.items()}
     try:

@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.compare_tiling import EXACT, MONAI, WHOLE, TilingDifference, tiling_methods
-from benchmarks.subjects import Subject, missing_device, mosaic, shipped_subjects, standard_subjects
+from benchmarks.subjects import Subject, missing_device, mosaic, shipped_subjects, show, standard_subjects
 from core.inference.engines.torch_engine import TorchEngine
 from core.inference.predictor import WINDOW
 
@@ -26,7 +26,7 @@ def test_latency_of_a_large_picture(
     if name == MONAI:
         pytest.importorskip("monai")
     engine = TorchEngine(subject.build(), device, "fp32", batch=1)
-    pictures = engine.prepare(mosaic(SIDE)[:, None], 2.0, 32)  # (1, 1, H, W)
+    pictures = show(engine, mosaic(SIDE), subject.preprocessing)  # (1, 1, H, W)
     method = tiling_methods()[name]
     difference = TilingDifference.between(engine.forward(pictures), method(engine, pictures, WINDOW))
     if name == EXACT:

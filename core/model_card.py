@@ -12,6 +12,7 @@ from core.errors import ModelDamaged
 GridMode = Literal["auto", "fit", "stretch", "native"]
 MOST_FILTERS = 1 << 14
 LARGEST_SIZE = 8192
+HIGHEST_CLIP_LIMIT = 1e4
 """Pixels on the network's grid that a card may ask for."""
 
 
@@ -117,7 +118,7 @@ class ModelCard:
                 **raw,
             )
             wrong = [what for what, right in _checks(card) if not right]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise ModelDamaged(
                 "the model's card.json lacks an entry, or has one that is unknown or of the wrong kind; "
                 "install the model again"
@@ -152,13 +153,14 @@ def _checks(card: ModelCard) -> Iterator[tuple[str, bool]]:
     yield "the tiles", is_count(settings.tile_px)
     yield "the shrinking", is_count(settings.shrink) and settings.shrink <= settings.size
     yield "the grey scale", isinstance(settings.standardise, bool)
-    yield "the clip limit", math.isfinite(settings.clip_limit)
-    yield "the reference spacing", settings.reference_mm is None or 0 < settings.reference_mm < math.inf
+    yield "the clip limit", math.isfinite(settings.clip_limit) and settings.clip_limit <= HIGHEST_CLIP_LIMIT
+    reference = settings.reference_mm
+    yield "the reference spacing", reference is None or (reference > 0 and math.isfinite(reference))
     low, high = settings.percentiles
     yield "the percentiles", 0 <= low < high <= 100
     yield "the threshold", 0 <= card.threshold <= 1
     yield "the neighbours' weight", 0 <= card.neighbours <= 1 / 3
-    yield "the temperature", 0 < card.temperature < math.inf
+    yield "the temperature", card.temperature > 0 and math.isfinite(card.temperature)
 
 
 def is_count(value: object) -> bool:

@@ -116,8 +116,13 @@ def load_network(folder: Path, card: ModelCard | None = None) -> nn.Module:
         raise ModelDamaged(
             f"the model's card asks for a network that there is not; {again}", source=folder.name
         ) from error
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    expected = network.state_dict()
+    shapes = {name: value.shape for name, value in expected.items()}
     if shapes != {name: value.shape for name, value in tensors.items()}:
+        raise unfit
+    floats = (torch.float16, torch.bfloat16, torch.float32)
+    kinds = {name: floats if value.is_floating_point() else (value.dtype,) for name, value in expected.items()}
+    if not all(value.dtype in kinds[name] for name, value in tensors.items()):
         raise unfit
     if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
         raise ModelDamaged(f"the model's weights are not all finite; {again}", source=folder.name)

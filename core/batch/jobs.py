@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from core.errors import MetsegError, NothingFound, UsageError
 from core.io import find_scans, masks_without_image
 from core.scan import Note, ScanSource
 
-NAME_LIMIT = 120
+NAME_LIMIT, NAME_BYTES = 120, 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ def plan_jobs(inputs: Sequence[Path], out: Path) -> Plan:
     if not inputs:
         raise UsageError("name at least one file or folder to segment")
     for path in inputs:
-        if not path.exists():
-            raise UsageError("there is no such file or folder", source=str(path))
+        if not os.path.exists(path):  # noqa: PTH110 - a path that may not be looked at is none
+            raise UsageError("there is no such file or folder, or it may not be looked at", source=str(path))
     refuse_overlap(inputs, out)
 
     sources: list[ScanSource] = []
@@ -110,7 +111,10 @@ def unique_names(wanted: Iterable[str]) -> tuple[str, ...]:
 def safe_name(name: str) -> str:
     """A name that every file system takes for a visible folder: no separators, no control or format characters."""
     kept = "".join("_" if c in '<>:"/\\|?*' or unicodedata.category(c)[0] == "C" else c for c in name)
-    kept = kept.strip(". ")[:NAME_LIMIT].rstrip(". ")
+    kept = kept.strip(". ")[:NAME_LIMIT]
+    while len(kept.encode()) > NAME_BYTES:
+        kept = kept[:-1]
+    kept = kept.rstrip(". ")
     reserved = kept.partition(".")[0].upper()
     if reserved in {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}:
         kept = f"_{kept}"

@@ -50,7 +50,7 @@ class Request:
 
     def model(self) -> dict[str, Any]:
         """Which model, for a manifest, with a hash of what its card decides besides the weights."""
-        decided = [asdict(self.card.preprocessing), self.card.temperature]
+        decided = [asdict(self.card.preprocessing), self.card.neighbours, self.card.temperature]
         return {
             "name": self.card.name,
             "version": self.card.version,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +25,9 @@ from core.system import RESEARCH_ONLY, VERSION
 
 if TYPE_CHECKING:
     from core.inference.predictor import Predictor
+
+if sys.platform != "win32":  # where two runs in one folder are not told apart
+    import fcntl
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,33 +131,35 @@ def run_batch(
             end(known)
     # What cannot run at all fails here, before anything is written; where all is done, torch is not even imported.
     predictor = _predictor(request) if waiting and not stop() else None
-    _open_folder(out, request)
-    try:
-        if predictor is not None:
-            _segment_all(waiting, predictor, request, out, overwrite, tell, end, stop)
-    finally:
-        finished = Report(
-            outcomes=(
-                *(Outcome(name, "failed", error=error) for name, error in plan.unreadable),
-                *(outcomes[job.name] for job in plan.jobs if job.name in outcomes),
-            ),
-            unreached=tuple(job.name for job in plan.jobs if job.name not in outcomes),
-            notes=plan.notes,
-            seconds=time.perf_counter() - begun,
-        )
-        state = "stopped" if finished.stopped else "finished"
-        run = _run_manifest(request, state, round(finished.seconds, 3))
-        write_tables(out, finished.outcomes, plan.notes, run, finished.unreached)
-        write_json(out / MANIFEST, run)
+    with _alone_in(out):
+        write_json(out / MANIFEST, _run_manifest(request, "running", None))
+        try:
+            if predictor is not None:
+                _segment_all(waiting, predictor, request, out, overwrite, tell, end, stop)
+        finally:
+            finished = Report(
+                outcomes=(
+                    *(Outcome(name, "failed", error=error) for name, error in plan.unreadable),
+                    *(outcomes[job.name] for job in plan.jobs if job.name in outcomes),
+                ),
+                unreached=tuple(job.name for job in plan.jobs if job.name not in outcomes),
+                notes=plan.notes,
+                seconds=time.perf_counter() - begun,
+            )
+            state = "stopped" if finished.stopped else "finished"
+            run = _run_manifest(request, state, round(finished.seconds, 3))
+            write_tables(out, finished.outcomes, plan.notes, run, finished.unreached)
+            write_json(out / MANIFEST, run)
     return finished
 
 
 def _check_folder(out: Path) -> None:
     """See that results may be written there, without writing any."""
-    if out.exists() and not out.is_dir():
+    # What may not be looked at is told where it is made.
+    if os.path.exists(out) and not os.path.isdir(out):  # noqa: PTH110, PTH112
         raise OutputError("this is a file; name a folder for the results", source=str(out))
     if not made_by_metseg(out, RUN_KIND):
-        strange = [name for name in RUN_FILES if (out / name).exists()]
+        strange = [name for name in RUN_FILES if os.path.exists(out / name)]  # noqa: PTH110
         if strange:
             raise OutputError(
                 f"it holds a {strange[0]} that metseg did not write; choose another --out", source=str(out)
@@ -164,13 +172,28 @@ def _predictor(request: Request) -> Predictor:
     return Predictor(request.folder, request.device, request.precision)
 
 
-def _open_folder(out: Path, request: Request) -> None:
-    """Make the results folder and mark it, so that later runs know it."""
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Make the results folder, and keep other runs out of it; the system lets them in when this process ends."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(error, out) from error
-    write_json(out / MANIFEST, _run_manifest(request, "running", None))
+    if sys.platform == "win32":
+        yield
+        return
+    held = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(held)
+        raise OutputError("another run writes there; wait for it, or choose another --out", source=str(out)) from error
+    except OSError:  # a file system that knows no locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 def _run_manifest(request: Request, state: str, seconds: float | None) -> dict[str, Any]:

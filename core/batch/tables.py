@@ -68,13 +68,13 @@ def write_tables(
 ) -> None:
     """Write `summary.json` and `lesions.csv`.
 
-    They tell of this run's cases first, and then of the cases that other runs left in the same folder, so that nothing
-    a table once told is lost; the totals are of this run alone.
+    They tell of this run's cases first, and then of the results that other runs left in the same folder, of cases that
+    failed now among them, so that nothing a table once told is lost; the totals are of this run alone.
 
     Raises:
         OutputError: they cannot be written.
     """
-    earlier = tuple(_earlier(out, {outcome.name for outcome in outcomes}))
+    earlier = tuple(_earlier(out, {outcome.name for outcome in outcomes if outcome.manifest}))
     rows = [*(o for o in outcomes if o.manifest), *earlier]
     good = [outcome for outcome in outcomes if outcome.manifest]
     failures = [failure(outcome) for outcome in outcomes if outcome.error is not None]

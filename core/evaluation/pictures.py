@@ -17,7 +17,7 @@ from core.evaluation.cases import find_cases
 from core.evaluation.head import find_head
 from core.evaluation.patients import PatientRule
 from core.io import encode_png, read_mask, read_scan
-from core.io.names import stem_of
+from core.io.names import result_stem
 from core.overlay import draw_overlay
 from core.preprocess.channels import select_channels
 from core.preprocess.intensity import to_uint8
@@ -167,7 +167,7 @@ def base64_png(picture: NDArray[np.uint8]) -> str:
 
 def _mask_file(folder: Path, image: Path) -> Path:
     """The mask that `write_mask` wrote for an image file."""
-    stem = stem_of(image.name)
+    stem = result_stem(image.name)
     return next(iter(sorted(folder.glob(f"{_escape(stem)}_mask.*"))), folder / f"{stem}_mask.tif")
 
 

@@ -10,6 +10,9 @@ from core.scan import Scan
 DOUBLE_SUFFIXES = (".nii.gz",)
 VOLUME_SUFFIXES = (".nii", ".nii.gz", ".dcm", ".zip")
 
+STEM_BYTES = 230
+"""Of names that results are made of; most file systems take 255, ending and all."""
+
 SEG_ENDS = ("-seg", "_seg")
 """How BraTS and others end the name of a mask that belongs to all sequences of a case."""
 
@@ -29,13 +32,21 @@ def stem_of(name: str) -> str:
     return os.path.splitext(name)[0]  # noqa: PTH122
 
 
+def result_stem(name: str) -> str:
+    """What results of a file are named after: its stem, as much of it as a file system takes with a longer ending."""
+    stem = stem_of(name)
+    while len(os.fsencode(stem)) > STEM_BYTES:
+        stem = stem[:-1]
+    return stem
+
+
 def file_stem(scan: Scan) -> str:
     """What results of a volume are named after: its one file, or else the case.
 
     A name that came with an upload, or is made of several files, is made safe as a file's.
     """
     if len(scan.paths) == 1:
-        return stem_of(scan.paths[0].name)
+        return result_stem(scan.paths[0].name)
     # A case may be called "sub.01"; only what is surely a suffix is taken off.
     name = stem_of(scan.name) if scan.name.lower().endswith(VOLUME_SUFFIXES) else scan.name
     kept = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)

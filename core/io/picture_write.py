@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.errors import OutputError
 from core.io.encode import encode_png, encode_tiff, mask_values
 from core.io.interface import Origin, RawFile
-from core.io.names import file_stem, stem_of
+from core.io.names import file_stem, result_stem
 from core.scan import Scan
 
 PNG_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -54,5 +54,5 @@ def _parts(scan: Scan) -> Iterator[tuple[str, str, slice]]:
         return
     start = 0
     for path, count in zip(scan.paths, scan.slices_per_path, strict=True):
-        yield stem_of(path.name), path.suffix.lower(), slice(start, start + count)
+        yield result_stem(path.name), path.suffix.lower(), slice(start, start + count)
         start += count

@@ -189,7 +189,7 @@ def load_reference(folder: Path, features: tuple[str, ...]) -> Reference | None:
         if path.stat().st_size > FILE_LIMIT:
             raise unfit
         reference = Reference.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, KeyError, TypeError, ValueError, RecursionError, np.linalg.LinAlgError) as error:
+    except (OSError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError, np.linalg.LinAlgError) as error:
         raise unfit from error
     if reference.features != features:
         raise unfit

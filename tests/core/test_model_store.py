@@ -131,11 +131,15 @@ def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
         ("preprocessing", "tile_px", 0),
         ("preprocessing", "shrink", 0),
         ("preprocessing", "clip_limit", float("nan")),
+        ("preprocessing", "clip_limit", 1e300),
+        ("preprocessing", "clip_limit", 10**400),
+        ("preprocessing", "reference_mm", 10**400),
         ("preprocessing", "percentiles", [99, 1]),
         ("preprocessing", "percentiles", [1]),
         ("preprocessing", "reference_mm", -1),
         ("weights", "file", 7),
         ("weights", "sha256", None),
+        (None, "temperature", 10**400),
         (None, "threshold", float("nan")),
         (None, "threshold", "high"),
         (None, "neighbours", -0.1),
@@ -179,6 +183,15 @@ def test_broken_safetensors_with_the_right_hash_are_refused(model: Path, damage:
 
 def test_weights_of_another_network_are_refused(model: Path, tiny_models: dict[str, Path]) -> None:
     write_weights(model, (tiny_models["attention-unet"] / WEIGHTS_FILE).read_bytes())
+    assert "do not fit" in refusal(ModelDamaged, lambda: load_network(model), model)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn, torch.float64])
+def test_weights_of_another_kind_of_number_are_refused(model: Path, kind: torch.dtype) -> None:
+    tensors = {
+        name: value.to(kind) if value.ndim == 4 else value for name, value in load_file(model / WEIGHTS_FILE).items()
+    }
+    write_weights(model, save(tensors))
     assert "do not fit" in refusal(ModelDamaged, lambda: load_network(model), model)
 
 

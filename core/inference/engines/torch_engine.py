@@ -135,8 +135,9 @@ class TorchEngine:
         try:
             with _loss_said():
                 return step(part)
-        except torch.OutOfMemoryError:
-            pass
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None
@@ -202,7 +203,9 @@ class TorchEngine:
     def _out_of_memory_said(self) -> Iterator[None]:
         try:
             yield
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
             raise DeviceOutOfMemory("the device's memory does not hold the network; choose another device") from error
 
 
@@ -213,6 +216,11 @@ def _loss_said() -> Iterator[None]:
         yield
     except torch.AcceleratorError as error:
         raise DeviceLost("the device failed and computes nothing more; start metseg again, or choose cpu") from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """For a CPU, torch has no error of its own; what its allocator says begins with its name."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _finite(logits: Tensor) -> bool:

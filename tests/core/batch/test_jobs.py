@@ -63,6 +63,7 @@ def test_names_are_unique_whatever_their_case_and_never_those_of_the_tables() ->
         ("con.v2", "_con.v2"),
         ("", "case"),
         ("é" * 400, "é" * NAME_LIMIT),
+        ("脳" * 100, "脳" * 80),
     ],
 )
 def test_a_name_becomes_one_visible_folder_on_every_file_system(name: str, expected: str) -> None:
@@ -92,7 +93,7 @@ def test_a_link_does_not_hide_that_the_results_lie_in_the_input(
 
 
 def test_what_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
-    for inputs in ([], [tmp_path / "missing"]):
+    for inputs in ([], [tmp_path / "missing"], [tmp_path / ("long" * 80)]):
         with pytest.raises(UsageError):
             plan_jobs(inputs, tmp_path / "out")
 

@@ -65,6 +65,15 @@ def test_a_case_becomes_a_folder_with_masks_picture_and_manifest(
     assert (folder / "A_1_mask.tif").exists()
 
 
+def test_a_name_as_long_as_a_file_system_takes_has_results(tmp_path: Path, run: Callable[..., Report]) -> None:
+    (tmp_path / "in").mkdir()
+    image = np.random.default_rng(0).integers(0, 255, (40, 48), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "in" / f"{'ж' * 125}.tif", image)  # 254 bytes
+    (outcome,) = run([tmp_path / "in"], probability=True).outcomes
+    assert outcome.status == "done"
+    assert len(list((tmp_path / "out" / outcome.name).iterdir())) == 4
+
+
 def test_the_manifest_tells_the_time_of_each_stage_per_slice(
     tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
 ) -> None:
@@ -145,9 +154,10 @@ def test_results_of_another_input_or_model_are_not_overwritten(
     request = make_request(other_model, device="cpu", precision="fp32")
     (outcome,) = run_batch(plan, request, tmp_path / "out").failed
     assert "another model" in str(outcome.error)
-    recalibrated = replace(request, folder=tiny_model, card=replace(load_card(tiny_model), temperature=2.0))
-    (outcome,) = run_batch(plan, recalibrated, tmp_path / "out").failed
-    assert "another model" in str(outcome.error)
+    for change in ({"temperature": 2.0}, {"neighbours": 0.1}):
+        changed = replace(request, folder=tiny_model, card=replace(load_card(tiny_model), **change))
+        (outcome,) = run_batch(plan, changed, tmp_path / "out").failed
+        assert "another model" in str(outcome.error)
     write_case(tmp_path / "other" / "A", seed=1)
     (outcome,) = run([tmp_path / "other" / "A"]).failed
     assert "other input" in str(outcome.error)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ def load(path: Path) -> dict[str, Any]:
     values = json.loads(path.read_text(encoding="utf-8"))
     assert isinstance(values, dict)
     return values
+
+
+def load_summary(report: Report, folder: Path) -> dict[str, Any]:
+    assert report.outcomes
+    return load(folder / "out" / "summary.json")
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -183,6 +189,47 @@ def test_tables_tell_of_cases_from_other_runs_too(
         rows = list(csv.DictReader(file))
     assert {row["case"] for row in rows} <= {"A", "B"}
     assert len(rows) == sum(case["lesions"] for case in summary["cases"])
+
+
+def test_a_case_that_fails_now_stays_in_the_tables_with_its_earlier_result(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    (before,) = load_summary(run([tmp_path / "A"]), tmp_path)["cases"]
+    summary = load_summary(run([tmp_path / "A"], threshold=0.25), tmp_path)
+    assert summary["cases"] == [{**before, "status": "earlier"}]
+    assert [failure["name"] for failure in summary["failures"]] == ["A"]
+    assert summary["totals"]["slices"] == 0
+
+
+@pytest.mark.parametrize("part", ["input", "result", "files", "seconds", "model", "settings"])
+def test_an_incomplete_result_beside_does_not_stop_a_run(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], part: str
+) -> None:
+    write_case(tmp_path / "A")
+    write_case(tmp_path / "B", seed=1)
+    run([tmp_path / "A"])
+    path = tmp_path / "out" / "A" / "manifest.json"
+    path.write_text(json.dumps({**load(path), part: None}), encoding="utf-8")
+    assert statuses(run([tmp_path / "A", tmp_path / "B"])) == {"A": "failed", "B": "done"}
+    assert [case["name"] for case in load(tmp_path / "out" / "summary.json")["cases"]] == ["B"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no lock tells it there")
+def test_two_runs_do_not_write_into_one_folder(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    write_case(tmp_path / "B", seed=1)
+
+    def begin_another(event: Event) -> None:
+        if isinstance(event, CaseBegun):
+            with pytest.raises(OutputError, match="another run writes there"):
+                run([tmp_path / "B"], threshold=0.25)
+
+    assert statuses(run([tmp_path / "A"], on_event=begin_another)) == {"A": "done"}
+    assert [case["name"] for case in load(tmp_path / "out" / "summary.json")["cases"]] == ["A"]
+    assert statuses(run([tmp_path / "B"])) == {"B": "done"}
 
 
 def test_a_disk_that_cannot_be_written_is_one_sentence_and_leaves_nothing(

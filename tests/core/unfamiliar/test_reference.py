@@ -111,6 +111,7 @@ def test_a_model_without_the_file_has_no_reference(tmp_path: Path) -> None:
         {"centre": [1, "x", 1]},
         {"limits": {"volume": {"distance": "NaN", "otherness": 1}, "lone": {"distance": 1, "otherness": 1}}},
         {"learnt": {"mean": [0, 0, 0], "covariance": [[1], [2, 1], [0, 0, 1]]}},
+        {"limits": {"volume": {"distance": 10**400, "otherness": 1}, "lone": {"distance": 1, "otherness": 1}}},
         {"learnt": None},
         {"others": {"mean": [0, 0], "covariance": [[1], [0, 1]]}},
         None,

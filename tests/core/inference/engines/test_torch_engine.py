@@ -38,14 +38,24 @@ class Standin(nn.Module):
 
 
 class TooLittleMemory(Standin):
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, error: RuntimeError) -> None:
         super().__init__()
-        self.most = most
+        self.most, self.error = most, error
 
     def forward(self, images: Tensor) -> Tensor:
         if len(images) > self.most:
-            raise torch.OutOfMemoryError("tried to allocate much")
+            raise self.error
         return super().forward(images)
+
+
+no_memory = pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("tried to allocate much"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["cuda", "cpu"],
+)
 
 
 class Overflowing(Standin):
@@ -136,8 +146,9 @@ def test_a_logit_that_is_not_finite_in_fp32_either_means_a_damaged_model() -> No
             TorchEngine(Broken(), "cpu", precision).forward(noise(1))
 
 
-def test_running_out_of_memory_halves_the_batch_and_goes_on() -> None:
-    engine, images = TorchEngine(TooLittleMemory(3), "cpu", "fp32", batch=12), noise(20)
+@no_memory
+def test_running_out_of_memory_halves_the_batch_and_goes_on(error: RuntimeError) -> None:
+    engine, images = TorchEngine(TooLittleMemory(3, error), "cpu", "fp32", batch=12), noise(20)
     assert torch.equal(engine.forward(images), 2 * images)
     assert engine.batch == 3
     assert engine.take_fallbacks() == {"batch-halved": 2}
@@ -145,8 +156,9 @@ def test_running_out_of_memory_halves_the_batch_and_goes_on() -> None:
     assert engine.take_fallbacks() == {}
 
 
-def test_memory_that_does_not_hold_one_window_is_said() -> None:
-    engine = TorchEngine(TooLittleMemory(0), "cpu", "fp32", batch=4)
+@no_memory
+def test_memory_that_does_not_hold_one_window_is_said(error: RuntimeError) -> None:
+    engine = TorchEngine(TooLittleMemory(0, error), "cpu", "fp32", batch=4)
     with pytest.raises(DeviceOutOfMemory, match="smaller window"):
         engine.forward(noise(1))
 
