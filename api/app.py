@@ -17,6 +17,7 @@ from api.batching import InferenceThread
 from api.catalogue import open_catalogue
 from api.gate import Gate
 from api.guard import Guard
+from api.head import Head
 from api.observe import Observe
 from api.openapi import document, problems
 from api.problems import Problem, answer_problem, request_id
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(service.health)
     for router in (service.about, models.router, predict.router):
         app.include_router(router, dependencies=keyed, responses=refused)
+    app.add_middleware(Head)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Observe)  # the last one added is the outermost
     for kind in (Problem, MetsegError, MemoryError, OSError):

@@ -8,6 +8,7 @@ import streamlit as st
 
 from web_streamlit.desk import Desk
 from web_streamlit.downloads import batch_csv, zip_file
+from web_streamlit.preset import preset
 
 COLUMNS = {
     "case": "Case", "model": "Model", "slices": "Slices", "lesions": "Lesions", "voxels": "Voxels",
@@ -36,7 +37,7 @@ def show_batch(desk: Desk) -> None:
         )
         _notes_and_downloads(desk, rows)
     names = {case.key: case.scan.name for case in cases}
-    st.session_state["case"] = (desk.case or cases[0]).key
+    preset("case", (desk.case or cases[0]).key)
 
     def chosen() -> None:
         desk.case_key = st.session_state["case"]

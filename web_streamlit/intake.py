@@ -10,6 +10,7 @@ from core.io import RawFile
 from core.scan import Scan
 from web_streamlit.cases import BUNDLED, Case, Reading, bundled_case, read_uploads
 from web_streamlit.desk import Desk
+from web_streamlit.preset import preset
 from web_streamlit.settings import Settings
 
 FILES, FOLDER, BUNDLE = "Files", "Folder", "Example"
@@ -57,7 +58,7 @@ def _choose_series(desk: Desk) -> None:
             continue
         told = {choice.key: choice.description for choice in desk.choices[mark]}
         key = f"series-{desk.source}-{mark}"
-        st.session_state[key] = desk.series.get(mark)
+        preset(key, desk.series.get(mark))
         st.selectbox(
             f"{plain(name)} holds {len(told)} series; which one?",
             list(told),

@@ -10,6 +10,7 @@ from web_streamlit.desk import Desk
 from web_streamlit.downloads import Result
 from web_streamlit.findings import Images
 from web_streamlit.pictures import Frame, grey_png, overlay_png
+from web_streamlit.preset import preset
 
 Place = tuple[int, int, int]
 
@@ -22,7 +23,7 @@ def show_planes(desk: Desk, case: Case, images: Images, result: Result | None, v
             stored = views[0].stored(point_of(desk, case, views[0]))
             name = (view.name or f"Direction {number + 1}").capitalize()
             key = f"plane-{number}-{case.key}"
-            st.session_state[key] = view.place(stored)[0] + 1
+            preset(key, view.place(stored)[0] + 1)
             st.slider(name, 1, view.shape[0], key=key, on_change=_move, args=(desk, case, views[0], view, key))
             st.image(_picture(desk, images, result, view, view.place(stored)), width="stretch", alt=name)
 

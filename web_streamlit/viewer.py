@@ -29,6 +29,7 @@ from web_streamlit.findings import Images
 from web_streamlit.lesion_table import show_lesions
 from web_streamlit.pictures import Frame, grey_png, overlay_png, probability_png
 from web_streamlit.planes import point_of, show_planes
+from web_streamlit.preset import preset
 from web_streamlit.settings import Settings
 from web_streamlit.surface import surface_figure
 
@@ -132,7 +133,7 @@ def _slice_slider(desk: Desk, case: Case, view: View) -> int:
     slices, key = view.shape[0], f"slice-{case.key}"
     if slices == 1:
         return 0
-    st.session_state[key] = point_of(desk, case, view)[0] + 1
+    preset(key, point_of(desk, case, view)[0] + 1)
 
     def moved() -> None:
         desk.slices[case.key] = st.session_state[key] - 1
@@ -142,7 +143,7 @@ def _slice_slider(desk: Desk, case: Case, view: View) -> int:
 
 def _knobs(desk: Desk, card: ModelCard) -> None:
     key = f"threshold-{card.name}"
-    st.session_state[key] = desk.threshold(card)
+    preset(key, desk.threshold(card))
 
     def moved() -> None:
         desk.thresholds[card.name], desk.moved = st.session_state[key], True
@@ -156,13 +157,13 @@ def _knobs(desk: Desk, card: ModelCard) -> None:
     def changed() -> None:
         desk.min_lesion, desk.moved = st.session_state["min_lesion"], True
 
-    st.session_state["min_lesion"] = desk.min_lesion
+    preset("min_lesion", desk.min_lesion)
     st.number_input("Smallest lesion, in voxels", 0, 10_000, key="min_lesion", on_change=changed)
 
 
 def _bound(desk: Desk, name: str) -> Callable[[], None]:
     """Makes a widget whose key is an attribute's name show that attribute, and gives what takes a change over."""
-    st.session_state[name] = getattr(desk, name)
+    preset(name, getattr(desk, name))
     return lambda: setattr(desk, name, st.session_state[name])
 
 

@@ -41,7 +41,7 @@ async def predict(
 
     Accept decides between JSON, PNG, TIFF, NIfTI, DICOM SEG, and a zip of all of it.
     """
-    asked = Asked(request.headers.get("accept", ""), view, mask, request_id(request))
+    asked = Asked(", ".join(request.headers.getlist("accept")), view, mask, request_id(request))
     # What would be refused anyway is refused before the upload.
     _refuse_strangers(request)
     negotiate(asked.accept, view)

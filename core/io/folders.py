@@ -118,7 +118,9 @@ def masks_beside(folder: Path) -> str | None:
 
 def _truth_among(images: str, names: Iterable[str]) -> str | None:
     """Which of the folders beside a folder of images, by their names, holds its truth."""
-    wanted = TRUTH_OF.get(images.lower(), ())
+    wanted = TRUTH_OF.get(images.lower())
+    if wanted is None:  # nearly always; there may be ten thousand folders beside
+        return None
     return next((name for name in names if name.lower() in wanted), None)
 
 

@@ -362,6 +362,15 @@ def test_what_is_not_there_is_404_and_the_wrong_method_405(server: Any) -> None:
     is_problem(server.client.post("/models"), 405)
 
 
+def test_head_is_answered_as_get_without_a_body(server: Any) -> None:
+    for path in ("/health/live", "/health/ready", "/models", "/version", "/openapi.json"):
+        told, whole = server.client.head(path), server.client.get(path)
+        assert (told.status_code, told.content) == (200, b"")
+        assert told.headers["content-length"] == str(len(whole.content))
+    assert server.client.head("/predict/").status_code == 405
+    assert server.client.head("/nowhere").status_code == 404
+
+
 def test_a_body_nobody_asked_for_does_not_reach_the_next_request(server: Any) -> None:
     smuggled = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
     first = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(smuggled)

@@ -173,6 +173,13 @@ def test_images_carry_what_they_cannot_show_in_their_headers(server: Any, kit: S
     assert answer.headers["vary"] == "Accept"
 
 
+def test_lines_of_accept_are_one_list(server: Any, kit: SimpleNamespace) -> None:
+    files = {"file": kit.tiff(np.zeros((24, 24), np.uint8))}
+    lines = [("Accept", "text/html"), ("Accept", "image/tiff")]
+    answer = server.client.post("/predict/", files=files, headers=lines)
+    assert answer.headers["content-type"] == "image/tiff"
+
+
 def test_a_zip_holds_all_there_is_and_nobody_s_name(
     server: Any, kit: SimpleNamespace, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -149,6 +149,21 @@ def test_a_lesion_s_row_jumps_to_its_slice_and_the_threshold_redraws(
     tab.wait_for_function("before => document.querySelector('img[alt=Overlay]').src.indexOf(before) < 0", arg=before)
 
 
+def test_no_press_of_a_key_is_lost_while_the_page_answers(open_page: Callable[..., Any], phantom: Path) -> None:
+    tab = open_page()
+    segment(tab, phantom)
+    slider = tab.get_by_role("slider", name="Threshold")
+    begun = float(slider.input_value())
+    for _ in range(10):
+        slider.press("ArrowRight")
+        tab.wait_for_timeout(150)
+    tab.get_by_role("slider", name="Slice").press("Home")
+    wanted = "first => document.querySelector('input[aria-label=Slice]').value == first"
+    tab.wait_for_function(wanted, arg="1")
+    tab.wait_for_timeout(1000)
+    assert float(slider.input_value()) == pytest.approx(begun + 0.1)
+
+
 def test_on_a_dark_telephone_nothing_sticks_out_or_glares(open_page: Callable[..., Any], phantom: Path) -> None:
     tab = open_page(width=390, height=800, scheme="dark")
     segment(tab, phantom)
