@@ -87,9 +87,10 @@ class Desk(QObject):
         self.masks, self.judge = Masks(self), Judge(self)
         self.segmenting.found.connect(self.masks.found)
         self.segmenting.failed.connect(lambda name, code, detail: self.masks.show_notice())
-        self.handover = Handover(self)
+        self.handover = Handover(self.results, settings.precision, self)
         self.models, self.model_problem = find_models(settings.model)
         self.in_list: list[Case] = []
+        self.which = Filter.ALL
         self.order: list[Case] = []  # the list, or the one before if the shown case has dropped out since
         self.in_memory: OrderedDict[str, Opened] = OrderedDict()
         self._reading: set[str] = set()
@@ -206,7 +207,7 @@ class Desk(QObject):
     def choose(self, which: Filter, search: str, order: Order) -> tuple[list[Case], dict[Filter, int]]:
         """The cases to list, and how many each filter takes."""
         cases = self.review.cases if self.review else []
-        self.in_list = choose(cases, which, search, order)
+        self.in_list, self.which = choose(cases, which, search, order), which
         if self.reader.case in self.in_list or self.reader.case not in self.order:
             self.order = self.in_list
         return self.in_list, counts(cases)
@@ -385,7 +386,7 @@ class Desk(QObject):
     def export(self, folder: Path) -> None:
         """Write masks, tables and report, behind the window."""
         if self.review:
-            self.handover.begin(self.review, folder, self.names)
+            self.handover.begin(self.review, folder, self.names, self.models)
 
     def stop(self) -> None:
         """Stop what the bar shows: the export, else segmenting."""

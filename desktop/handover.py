@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QObject, pyqtSignal
@@ -11,13 +12,14 @@ from core.errors import MetsegError
 from desktop.session.cases import Case
 from desktop.session.export import VERDICTS, Entry, Exported, export_review
 from desktop.session.faults import explain
-from desktop.session.review import Review
+from desktop.session.results import result_key
+from desktop.session.review import Model, Review
 from desktop.session.verdicts import State
 from desktop.tasks import Tasks
 
 
 class Handover(QObject):
-    """One export at a time, in a thread of its own.
+    """One export at a time, in a thread of its own. `results` and `precision` are those of the masks.
 
     Attributes:
         progress: cases written and cases in all; None while nothing is exported.
@@ -33,8 +35,9 @@ class Handover(QObject):
     finished = pyqtSignal(object)
     _step = pyqtSignal(int, int)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, results: Path, precision: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._results, self._precision = results, precision
         self._tasks = Tasks(1, self)
         self._stop = threading.Event()
         self.progress: tuple[int, int] | None = None
@@ -50,19 +53,28 @@ class Handover(QObject):
             self.told.emit("An export is being written; wait for its end, or stop it, before another.")
         return self.progress is None
 
-    def begin(self, review: Review, folder: Path, names: bool) -> None:
+    def begin(self, review: Review, folder: Path, names: bool, models: Sequence[Model]) -> None:
         """Write the accepted masks, and tables and report of all cases."""
         if not self.may_begin():
             return
         self._stop.clear()
         self._go_on((0, len(review.cases)))
-        entries = [entry_of(review, case, names) for case in review.cases]
+        entries = [entry_of(review, case, names, self._kept(review, case, models)) for case in review.cases]
         inputs, record = review.inputs, review.record_hash()
         self._tasks.run(
             lambda: export_review(entries, inputs, folder, self._step.emit, self._stop.is_set, record),
             self._done,
             self._failed,
         )
+
+    def _kept(self, review: Review, case: Case, models: Sequence[Model]) -> tuple[Path, str] | None:
+        """Where the answer lies on which a case was judged, as far as its model is still there."""
+        event = review.last_event(case)
+        model = next((model for model in models if event and model.weights == event.about.weights), None)
+        if model is None or case.image is None:
+            return None
+        key = result_key(case.image, model.card, review.channel(case), self._precision, case.source.notes)
+        return self._results, key
 
     def stop(self) -> None:
         """Stop as soon as the present case is written."""
@@ -87,7 +99,7 @@ class Handover(QObject):
         self.finished.emit(error)
 
 
-def entry_of(review: Review, case: Case, names: bool) -> Entry:
+def entry_of(review: Review, case: Case, names: bool, kept: tuple[Path, str] | None = None) -> Entry:
     """A case as it is handed over: its verdict and the mask that this was given on."""
     event = review.last_event(case) if case.state is not State.TODO else None
     mask = review.judged_mask(case) if event else None
@@ -105,4 +117,5 @@ def entry_of(review: Review, case: Case, names: bool) -> Entry:
         threshold=about.threshold if about else None,
         mask_sha256=(about.mask or "") if about else "",
         write=case.state is State.ACCEPTED,
+        kept=kept,
     )

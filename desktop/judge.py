@@ -22,7 +22,7 @@ class Judge:
         """Accept what is shown, and show the next case that waits."""
         case = self._desk.reader.case
         if case is not None and self.decide(Kind.ACCEPT) and go_on:
-            following = next_open(self._desk.order, case)
+            following = next_open(self._desk.order, case, self._desk.in_list, self._desk.which)
             if following is not None:
                 self._desk.show(following)
             else:

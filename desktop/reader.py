@@ -14,7 +14,7 @@ from desktop.corners import describe, describe_side, pointer_lines
 from desktop.painter import Painter, What
 from desktop.panes import Panes
 from desktop.session.cases import Case
-from desktop.session.display import PRESETS, Window, auto_window
+from desktop.session.display import PRESETS, Range, Window, auto_window
 from desktop.session.opened import Opened
 from desktop.session.picture import Look, mask_slice
 from desktop.session.results import slice_of
@@ -53,6 +53,7 @@ class Reader(QWidget):
         self.place: Place = (0, 0, 0)  # as stored
         self.channel, self.lesion = 0, -1
         self.window_: Window | None = None
+        self._reach: Range | None = None  # of the channel that the window was made for
         self.preset = 0
         self.preview: float | None = None  # a threshold whose lesions are not counted yet
         self._peeking = self._linking = False
@@ -164,17 +165,19 @@ class Reader(QWidget):
             self.go_to_place(self._start())
 
     def finding_changed(self) -> None:
-        """The mask is another one."""
+        """The mask is another one, and its lesions are numbered anew."""
+        self.lesion, self.preview = -1, None
+        self._mark_slices()
+        self.render_slice()
+
+    def _mark_slices(self) -> None:
+        """Show in the bar which slices hold lesion and truth."""
         opened = self.opened
         if opened is None:
             return
-        self.preview = None
-        turn = opened.view.turn
-        lesion = None if opened.finding is None else np.count_nonzero(turn(opened.finding.mask), axis=(1, 2))
-        seen = opened.truth is not None and self.look.truth
-        truth = np.count_nonzero(turn(opened.truth), axis=(1, 2)) if opened.truth is not None and seen else None
-        self.bar.set_marks(opened.view.shape[0], lesion, truth)
-        self.render_slice()
+        masks = opened.finding.mask if opened.finding else None, opened.truth if self.look.truth else None
+        areas = (None if m is None else np.count_nonzero(opened.view.turn(m), axis=(1, 2)) for m in masks)
+        self.bar.set_marks(opened.view.shape[0], *areas)
 
     def mask_of(self, index: int) -> NDArray[np.bool_] | None:
         """(H, W): the mask of a slice of the first view, at the threshold that is being chosen."""
@@ -327,9 +330,8 @@ class Reader(QWidget):
             for pane in self.panes.all:
                 pane.ruler = None
         if "truth" in changes:
-            self.finding_changed()
-        else:
-            self.render_slice()
+            self._mark_slices()
+        self.render_slice()
         self.look_changed.emit()
 
     def fade(self, steps: int) -> None:
@@ -364,9 +366,14 @@ class Reader(QWidget):
             self.look_changed.emit()
 
     def apply_preset(self) -> None:
-        """Work out the window of the chosen preset."""
-        if self.opened is not None and self.preset >= 0:
-            self.window_ = self.opened.range_of(self.channel).preset(self.preset)
+        """Work out the window of the chosen preset; one of one's own shows the same part of another range."""
+        if self.opened is not None:
+            reach, before = self.opened.range_of(self.channel), self._reach
+            if self.preset >= 0:
+                self.window_ = reach.preset(self.preset)
+            elif self.window_ and before and before != reach:
+                self.window_ = reach.window(*before.shares(self.window_))
+            self._reach = reach
 
     def set_window(self, window: Window | None) -> None:
         """Show values by a window of one's own."""

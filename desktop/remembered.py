@@ -46,12 +46,11 @@ def restore(reader: Reader, state: dict[str, Any]) -> None:
     channel, window, centre = state.get("channel"), state.get("window"), state.get("centre")
     if isinstance(channel, int) and 0 <= channel < len(reader.opened.channels):
         reader.channel = channel
-    reader.preset = int(state.get("preset", 0))
-    if reader.preset < 0 and window:
+    preset = int(state.get("preset", 0))
+    reader.preset = preset if window else max(preset, 0)
+    reader.apply_preset()
+    if preset < 0 and window:
         reader.window_ = Window(float(window[0]), float(window[1]))
-    else:
-        reader.preset = max(reader.preset, 0)
-        reader.apply_preset()
     place = state.get("place")
     if isinstance(place, list) and len(place) == 3:
         inside = zip(place, reader.opened.scan.shape, strict=True)

@@ -164,10 +164,16 @@ def neighbour(order: Sequence[Case], current: Case | None, step: int, listed: Se
     return next((case for case in ahead if case in there), None)
 
 
-def next_open(listed: Sequence[Case], current: Case | None) -> Case | None:
-    """The next case that waits for a verdict: after the current one, else from the top of the list."""
-    start = listed.index(current) + 1 if current in listed else 0
-    for case in (*listed[start:], *listed[:start]):
-        if case is not current and case.state in OPEN_STATES:
-            return case
-    return None
+def next_open(order: Sequence[Case], current: Case | None, listed: Sequence[Case], which: Filter) -> Case | None:
+    """The next case of the list that waits for a verdict: after the current one, else from the top.
+
+    Args:
+        order: the list, or what it was when it still held the current case.
+        current: the case to go on from.
+        listed: the cases that may be gone to.
+        which: what is listed; flagged cases wait where they are gone through on purpose.
+    """
+    waiting = {State.FLAGGED} if which is Filter.FLAGGED else OPEN_STATES
+    start, there = order.index(current) + 1 if current in order else 0, set(listed)
+    ahead = [case for case in (*order[start:], *order[:start]) if case in there]
+    return next((case for case in (*ahead, *listed) if case is not current and case.state in waiting), None)

@@ -59,9 +59,17 @@ class Range:
 
     def preset(self, index: int) -> Window:
         """The window of a preset."""
-        start, end = PRESETS[index][1]
+        return self.window(*PRESETS[index][1])
+
+    def window(self, start: float, end: float) -> Window:
+        """The window from one share of the range to another."""
         span = self.high - self.low
         return Window(self.low + start * span, self.low + end * span)
+
+    def shares(self, window: Window) -> tuple[float, float]:
+        """Where a window begins and ends, as shares of the range."""
+        span = self.high - self.low
+        return (window.low - self.low) / span, (window.high - self.low) / span
 
 
 def value_range(voxels: NDArray[Any]) -> Range:

@@ -21,7 +21,7 @@ from core.measure.dice import dice
 from core.scan import Lesion, Scan, ScanSource
 from core.system import RESEARCH_ONLY, VERSION
 from desktop.session.report import Page, picture_of, write_page
-from desktop.session.results import PackedMask, image_id, lesions_in, mask_hash, unpack_mask
+from desktop.session.results import PackedMask, image_id, lesions_in, load_result, mask_hash, unpack_mask
 from desktop.session.verdicts import Event
 
 MASKS, VERDICTS, LESIONS, RECORD, REPORT = "masks", "verdicts.csv", "lesions.csv", "review.json", "report.html"
@@ -41,6 +41,7 @@ class Entry:
         event: the verdict that holds, or None.
         mask: the mask that the verdict was given on, packed, for of all cases they are many; None where there is none.
         write: whether the mask is written, as of an accepted case.
+        kept: folder and key under which the answer is kept that the mask was cut from, see `load_result`.
     """
 
     source: ScanSource
@@ -55,6 +56,7 @@ class Entry:
     threshold: float | None
     mask_sha256: str
     write: bool
+    kept: tuple[Path, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def export_review(
     for index, (name, entry) in enumerate(zip(names, entries, strict=True)):
         if cancelled and cancelled():
             raise Cancelled("the export was stopped; what it had written is in its folder")
-        lesions: tuple[Lesion, ...] = ()
+        lesions: tuple[Lesion, ...] | None = None
         overlap, picture, problem = None, None, ""
         files: tuple[RawFile, ...] = ()
         if entry.mask is not None or entry.event is not None:
@@ -104,7 +106,7 @@ def export_review(
                 scan = read_scan(entry.source, series=entry.series)
                 mask = _mask(entry, scan)
                 if mask is not None:
-                    lesions = lesions_in(mask, None, scan)[1]
+                    lesions = lesions_in(mask, _probability(entry, mask), scan)[1]
                     overlap = _overlap(entry, mask)
                 picture = picture_of(scan, mask)
                 if entry.write and mask is not None:
@@ -116,8 +118,9 @@ def export_review(
             _write(files, folder / MASKS / name)
             masks += 1
         rows.append(_row(name, entry, lesions, overlap, problem))
-        lesion_rows.append(_manifest(name, entry, lesions))
-        pages.append(Page(entry.label, entry.state, entry.event, entry.note, len(lesions), overlap, problem, picture))
+        lesion_rows.append(_manifest(name, entry, lesions or ()))
+        count = None if lesions is None else len(lesions)
+        pages.append(Page(entry.label, entry.state, entry.event, entry.note, count, overlap, problem, picture))
         if progress:
             progress(index + 1, len(entries))
     write_text(folder / VERDICTS, csv_text(VERDICT_COLUMNS, rows))
@@ -162,6 +165,15 @@ def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:
     return mask
 
 
+def _probability(entry: Entry, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+    """The answer that a mask was cut from; None where it is not kept any more, or another was made since."""
+    result = load_result(*entry.kept) if entry.kept else None
+    if result is None or entry.threshold is None:
+        return None
+    cut = result.probability >= np.float32(entry.threshold)
+    return result.probability if np.array_equal(cut, mask) else None
+
+
 def _overlap(entry: Entry, mask: NDArray[np.bool_]) -> float | None:
     """Dice with the truth beside the images; None where that cannot be used."""
     if not entry.source.has_truth:
@@ -173,8 +185,10 @@ def _overlap(entry: Entry, mask: NDArray[np.bool_]) -> float | None:
     return dice(mask, truth) if truth.shape == mask.shape else None
 
 
-def _row(name: str, entry: Entry, lesions: Sequence[Lesion], overlap: float | None, problem: str) -> dict[str, object]:
-    volumes = [lesion.volume_ml for lesion in lesions]
+def _row(
+    name: str, entry: Entry, lesions: Sequence[Lesion] | None, overlap: float | None, problem: str
+) -> dict[str, object]:
+    volumes = [lesion.volume_ml for lesion in lesions or ()]
     event = entry.event
     return {
         "case": name,
@@ -183,8 +197,8 @@ def _row(name: str, entry: Entry, lesions: Sequence[Lesion], overlap: float | No
         "note": entry.note,
         "when": event.at if event else "",
         "who": event.who if event else "",
-        "lesions": len(lesions) if entry.mask is not None else None,
-        "voxels": sum(lesion.voxels for lesion in lesions) if entry.mask is not None else None,
+        "lesions": None if lesions is None else len(lesions),
+        "voxels": None if lesions is None else sum(lesion.voxels for lesion in lesions),
         "volume_ml": sum(v for v in volumes if v is not None) if volumes and None not in volumes else None,
         "dice": overlap,
         "model": entry.model,

@@ -49,13 +49,13 @@ SIGNS = {State.ACCEPTED: "✓", State.REJECTED: "✕", State.FLAGGED: "⚑", Sta
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """A case in the report; `picture` is a JPEG, or None."""
+    """A case in the report; `lesions` is None where no mask was measured, `picture` is a JPEG, or None."""
 
     label: str
     state: str
     event: Event | None
     note: str
-    lesions: int
+    lesions: int | None
     dice: float | None
     problem: str
     picture: bytes | None
@@ -75,10 +75,22 @@ def picture_of(scan: Scan, mask: NDArray[np.bool_] | None) -> bytes | None:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     image = np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
-    shown = cv2.resize(shown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    picture = draw_overlay(np.ascontiguousarray(image), shown, opacity=0.25)
-    done, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    picture = draw_overlay(np.ascontiguousarray(image), _fit_mask(shown, size), opacity=0.25)
+    # With its colours halved, as is usual, a lesion of one pixel would be grey.
+    fine = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    done, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *fine])
     return content.tobytes() if done else None
+
+
+def _fit_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A slice of a mask at another width and height; where it gets smaller nothing vanishes."""
+    import cv2
+
+    height, width = mask.shape
+    smaller = min(width, size[0]), min(height, size[1])
+    small = cv2.resize(mask.astype(np.float32), smaller, interpolation=cv2.INTER_AREA) > 0
+    fitted = cv2.resize(small.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(fitted > 0, np.bool_)
 
 
 def write_page(path: Path, pages: Sequence[Page]) -> None:
@@ -109,9 +121,9 @@ def _case(page: Page) -> str:
     image = ""
     if page.picture:
         content = base64.b64encode(page.picture).decode()
-        image = f'<img alt="the slice with most lesion" src="data:image/jpeg;base64,{content}">'
-    found = "1 lesion" if page.lesions == 1 else f"{page.lesions} lesions"
-    facts = [found if page.picture else "", f"Dice {page.dice:.3f}" if page.dice is not None else ""]
+        which = "the slice with most lesion" if page.lesions else "the middle slice"
+        image = f'<img alt="{which}" src="data:image/jpeg;base64,{content}">'
+    facts = [_found(page) if page.picture else "", f"Dice {page.dice:.3f}" if page.dice is not None else ""]
     if page.event:
         facts.append(f"{page.event.about.model} at {page.event.about.threshold:g}" if page.event.about.model else "")
         facts.append(f"{page.event.who}, {page.event.at}")
@@ -123,3 +135,10 @@ def _case(page: Page) -> str:
         f'<p class="state {page.state.replace(" ", "-")}">{SIGNS[State(page.state)]} {page.state}{reason}</p>'
         f"<p class=muted>{escape(' · '.join(fact for fact in facts if fact))}</p>{note}{problem}</div></div>"
     )
+
+
+def _found(page: Page) -> str:
+    if page.lesions is None:
+        judged = page.event is not None and page.event.about.mask is not None
+        return "mask not in the record any more" if judged else "not segmented when judged"
+    return "1 lesion" if page.lesions == 1 else f"{page.lesions} lesions"

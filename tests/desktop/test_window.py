@@ -269,3 +269,20 @@ def test_the_threshold_moves_the_mask_at_once_counts_later_and_reopens(
     assert np.array_equal(reader.opened.finding.mask, reader.opened.result.probability >= np.float32(0.7))
     window.display.threshold.setValue(50)
     qtbot.waitUntil(lambda: states(window)[0] is State.ACCEPTED, timeout=120000)
+
+
+def test_no_other_lesion_is_framed_when_the_threshold_numbers_them_anew(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    reader = window.reader
+    press(window, Key.Key_Period)
+    frame = reader.pane.frame
+    assert frame is not None
+    reader.set_look(truth=not reader.look.truth)  # the mask is the same
+    assert (reader.pane.frame, reader.lesion) == (frame, window.lesions.current)
+    window.display.threshold.setValue(45)
+    settle(qtbot, window)
+    assert reader.opened.finding.lesions
+    assert (reader.pane.frame, reader.lesion, window.lesions.current) == (None, -1, -1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +126,41 @@ def test_the_window_does_not_close_over_an_export_without_asking(
     assert window.close()
     assert ["incomplete" in text for text in asked] == [True, True]
     assert not (tmp_path / "out" / "verdicts.csv").exists()
+
+
+def test_the_table_of_lesions_holds_the_peaks_that_the_window_shows_as_long_as_they_are_kept(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, tmp_path: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    lesions = window.reader.opened.finding.lesions
+    window.display.threshold.setValue(70)  # what is shown by now is not what was judged
+    settle(qtbot, window)
+
+    def exported(folder: Path) -> list[dict[str, str]]:
+        with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+            window.desk.export(folder)
+        with (folder / "lesions.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    rows = exported(tmp_path / "kept")
+    for column in ("peak_probability", "mean_probability"):
+        told = [float(row[column]) for row in rows]
+        assert told == pytest.approx([getattr(lesion, column) for lesion in lesions], rel=1e-4)
+    shutil.rmtree(results)
+    assert [row["peak_probability"] for row in exported(tmp_path / "gone")] == [""] * len(lesions)
+
+
+def test_peaks_are_told_only_of_the_answer_that_the_mask_was_cut_from(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    other = replace(window.reader.opened.result, probability=1 - window.reader.opened.result.probability)
+    monkeypatch.setattr("desktop.session.export.load_result", lambda *_: other)
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        window.desk.export(tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "review.json").read_text(encoding="utf-8"))
+    assert {lesion["peak_probability"] for lesion in record["cases"][0]["found"]} == {None}

@@ -73,6 +73,34 @@ def test_from_a_case_that_its_verdict_took_off_the_list_the_next_one_is_the_one_
         wait_for(qtbot, window, number)
 
 
+def test_enter_goes_through_the_flagged_cases(qtbot: Any, open_window: OpenWindow, scans: Path, results: Path) -> None:
+    window = open_window(scans)
+    for number in (3, 1):
+        go_to(qtbot, window, number)
+        settle(qtbot, window)
+        press(window, Key.Key_G)
+    window.list._buttons[Filter.FLAGGED].click()
+    press(window, Key.Key_Return)
+    wait_for(qtbot, window, 3)
+    assert states(window) == [State.ACCEPTED, State.TODO, State.FLAGGED]
+    settle(qtbot, window)
+    press(window, Key.Key_Return)
+    assert (shown(window), states(window)[2]) == (3, State.ACCEPTED)
+    assert "Every case of this list" in window.status.message.text()
+
+
+def test_enter_stays_in_a_list_that_was_searched(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    window.list.search.setText(window.desk.review.cases[2].name)
+    assert [case.number for case in window.list.cases] == [3]
+    press(window, Key.Key_Return)
+    wait_for(qtbot, window, 3)
+    assert states(window) == [State.ACCEPTED, State.TODO, State.TODO]
+
+
 def test_the_list_stays_where_it_was_scrolled_to_until_another_case_is_shown(
     qtbot: Any, open_window: OpenWindow, many: Path
 ) -> None:

@@ -78,10 +78,17 @@ def test_sorting_puts_what_is_not_known_last(cases: list[Case]) -> None:
 
 
 def test_going_on_finds_the_next_case_that_waits(cases: list[Case]) -> None:
-    assert next_open(cases, cases[0]) is cases[1]
-    assert next_open(cases, cases[1]) is cases[3]
-    assert next_open(cases, cases[3]) is cases[1]
-    assert next_open([cases[0], cases[2]], cases[0]) is None
+    assert next_open(cases, cases[0], cases, Filter.ALL) is cases[1]
+    assert next_open(cases, cases[1], cases, Filter.ALL) is cases[3]
+    assert next_open(cases, cases[3], cases, Filter.ALL) is cases[1]
+    assert next_open([cases[0], cases[2]], cases[0], [cases[0], cases[2]], Filter.ALL) is None
+
+
+def test_going_on_stays_in_the_list_whatever_it_was_before(cases: list[Case]) -> None:
+    assert next_open(cases, cases[0], [cases[3]], Filter.ALL) is cases[3]
+    assert next_open(cases[:1], cases[0], cases[1:], Filter.TODO) is cases[1]
+    assert next_open(cases, cases[0], [cases[2]], Filter.FLAGGED) is cases[2]
+    assert next_open(cases, cases[0], [cases[2]], Filter.ALL) is None
 
 
 def test_neighbours_end_where_the_list_does(cases: list[Case]) -> None:

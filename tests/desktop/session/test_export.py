@@ -1,13 +1,17 @@
+import base64
 import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.errors import Cancelled, OutputError, UsageError
 from core.io import find_scans, read_mask, read_scan
+from core.scan import ScanSource
 from desktop.session.export import Entry, export_review
 from desktop.session.results import mask_hash, pack_mask, unpack_mask
 from desktop.session.verdicts import Binding, Event, Kind
@@ -40,6 +44,15 @@ def entries(scans: Path) -> list[Entry]:
     made[1] = replace(made[1], state="rejected", write=False)
     made[2] = replace(made[2], state="to do", event=None, mask=None, write=False)
     return made
+
+
+def judged(source: ScanSource, image: str, mask: NDArray[np.bool_]) -> Entry:
+    """A rejected case."""
+    digest = mask_hash(mask)
+    about = Binding(image, digest, "a model", "weights", 0.5)
+    event = Event(1, "2026-01-01T12:00:00+00:00", "someone", source.name, about, Kind.REJECT)
+    packed = pack_mask(mask), mask.shape
+    return Entry(source, None, "Case 1", "rejected", "", event, image, packed, "a model", 0.5, digest, write=False)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -128,3 +141,38 @@ def test_a_mask_that_is_not_the_judged_one_is_named_and_costs_no_other_case(
     assert (exported.masks, exported.problems) == (1, ("Case 1",))
     problem = table(tmp_path / "out" / "verdicts.csv")[0]["problem"]
     assert ("not in the record" if harm == "gone" else "damaged") in problem
+
+
+def test_a_case_that_nobody_segmented_is_not_told_to_be_free_of_lesions(
+    entries: list[Entry], scans: Path, tmp_path: Path
+) -> None:
+    assert entries[0].event is not None
+    unseen = replace(entries[0].event, about=Binding(entries[2].image or ""), kind=Kind.FLAG)
+    entries[2] = replace(entries[2], state="flagged", event=unseen, model="", threshold=None, mask_sha256="")
+    entries[1] = replace(entries[1], mask=None)  # not in the record any more
+    export_review(entries, [scans], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    _, first, gone, unsegmented = page.split("<div class=case>")
+    assert "the slice with most lesion" in first
+    assert "not in the record" in gone
+    assert "not segmented" in unsegmented
+    assert "the middle slice" in gone
+    assert "the middle slice" in unsegmented
+    assert "0 lesions" not in page
+
+
+@pytest.mark.parametrize("size", [(1000, 1000), (1000, 50)])
+def test_the_smallest_lesion_is_seen_in_the_report(size: tuple[int, int], tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "head.png"), np.full(size, 60, np.uint8))
+    (source,) = find_scans(folder)
+    for row in range(500, 504):  # of neighbouring rows a smaller picture holds only some
+        mask = np.zeros((1, *size), np.bool_)
+        mask[0, row, 20] = True
+        entry = judged(source, read_scan(source).sha256, mask)
+        export_review([entry], [folder], tmp_path / f"out-{row}")
+        page = (tmp_path / f"out-{row}" / "report.html").read_text(encoding="utf-8")
+        content = base64.b64decode(page.partition("base64,")[2].partition('"')[0])
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).astype(int)
+        assert (picture[..., 2] - picture[..., 0]).max() > 150  # amber on grey
