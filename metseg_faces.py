@@ -55,7 +55,12 @@ def review(
 
 
 def gradio(
-    share: Annotated[bool, typer.Option("--share", help="Ask for a link that works from anywhere.")] = False,
+    share: Annotated[
+        bool,
+        typer.Option(
+            "--share", help="Ask for a link that works from anywhere; files pass through Gradio's share service."
+        ),
+    ] = False,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Port; else the first free one from 7860.", min=1, max=65535)] = None,
     password: Annotated[

@@ -43,7 +43,7 @@ def write_downloads(outcomes: Sequence[Outcome], chosen: Finding, folder: Path) 
         masks, overlay = write_case(finding, folder / finding.name)
         written += [*masks, overlay]
         if finding.name == chosen.name:
-            of_chosen = masks[0], overlay
+            of_chosen = _mask_of(finding, masks), overlay
     if of_chosen is None:
         raise ValueError("the case on view is none of the results")
     table, report, everything = folder / LESIONS, folder / "report.json", folder / "metseg.zip"
@@ -73,6 +73,17 @@ def write_masks(finding: Finding, folder: Path) -> tuple[Path, ...]:
     card = finding.predictor.card
     origin = Origin(card.name, card.version, finding.result.manifest)
     return write_mask(finding.result.mask, finding.scan, folder, origin=origin)
+
+
+def _mask_of(finding: Finding, masks: Sequence[Path]) -> Path:
+    """The one file to take home: slices that came as a file each have a mask each, which go into a zip."""
+    if len(masks) == 1 or finding.scan.header is not None:
+        return masks[0]
+    together = masks[0].with_name(f"{finding.name}_masks.zip")
+    with zipfile.ZipFile(together, "w", zipfile.ZIP_STORED) as archive:
+        for path in masks:
+            archive.write(path, path.name)
+    return together
 
 
 def report_of(outcomes: Sequence[Outcome]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from gradio.events import api as add_api
 
 from core.errors import UsageError
 from web_gradio.downloads import report_of, write_downloads, write_masks
-from web_gradio.findings import Finding, Outcome, Step, find_in_file, find_in_files, sources_of
+from web_gradio.findings import Finding, Outcome, Step, find_in_file, find_in_files
 from web_gradio.models import find_predictor
 from web_gradio.plain import plainly
 from web_gradio.room import Room
+from web_gradio.sources import sources_of
 from web_gradio.wanted import wanted_of
 
 
@@ -37,7 +38,7 @@ def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
         """Find lesions in a file: its mask, and a report."""
         with plainly():
             wanted = wanted_of(threshold, tta, min_lesion, channel, series)
-            (source,) = sources_of([_path(room, file)], room.settings)
+            (source,) = sources_of([_path(room, file)], room.settings).cases
             predictor = find_predictor(room.models, model)
             *_, found = find_in_file(source, source.name, predictor, wanted, room.settings)
             if not isinstance(found, Finding):
@@ -54,7 +55,10 @@ def add_endpoints(room: Room, inference: dict[str, Any]) -> None:
         channel: int | str | None = None,
         series: str | None = None,
     ) -> tuple[gr.FileData | None, dict[str, Any]]:
-        """Find lesions in several files: a zip of masks, overlays and tables, and a report; no zip where all failed."""
+        """Find lesions in several files: a zip of masks, overlays and tables, and a report; no zip where all failed.
+
+        Files are grouped as those of a folder: NAME_1.tif, NAME_2.tif, … are one case, and NAME_mask.tif is left out.
+        """
         with plainly():
             wanted = wanted_of(threshold, tta, min_lesion, channel, series)
             if not isinstance(files, list | None):

@@ -11,27 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch.jobs import unique_names
-from core.errors import AmbiguousSeries, MetsegError, SeriesChoice, TooLarge, UsageError, kind_and_place
+from core.errors import AmbiguousSeries, InputError, MetsegError, SeriesChoice, TooLarge, UsageError, kind_and_place
 from core.inference.case import Case
 from core.inference.predictor import Predictor
 from core.io import read_scan, stem_of
-from core.io.dicom.stream import is_dicom
 from core.measure.lesions import number_lesions
 from core.preprocess.channels import select_channels
 from core.preprocess.intensity import to_uint8_by
 from core.scan import Scan, ScanSource, Segmentation
 from core.views import View, first_view
 from web_gradio.settings import Settings
+from web_gradio.sources import sources_of
 from web_gradio.wanted import Wanted
 
-HEAD_BYTES = 4096
 OTHERS = 9
 """Stands for all lesions beyond the largest ones, which have a colour each."""
+LEFT_OUT = "by its name it is a mask or a result and no scan, so it was left out; rename it, or send it by itself"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """A file that was segmented.
+    """A case that was segmented.
 
     Attributes:
         name: the case's, unique within one go.
@@ -82,7 +82,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A file that could not be segmented, and why, in a sentence without names; and what there is to choose from."""
+    """A case that could not be segmented, and why, in a sentence without names; and what there is to choose from."""
 
     name: str
     sentence: str
@@ -91,7 +91,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far it is: in which of the files, counted from 1, and how many of that file's slices are done."""
+    """How far it is: in which of the cases, counted from 1, and how many of its slices are done."""
 
     file: int
     files: int
@@ -141,53 +141,33 @@ def find_in_file(
 def _read(source: ScanSource, series: str | None, settings: Settings) -> Scan:
     """A case; the visitor's choice of a series counts where there is one to choose."""
     try:
-        return read_scan(source, settings.read_limits)
+        scan = read_scan(source, settings.read_limits)
     except AmbiguousSeries as error:
         if series not in {choice.key for choice in error.choices}:
             raise
-        return read_scan(source, settings.read_limits, series)
-
-
-def sources_of(paths: Sequence[Path], settings: Settings) -> list[ScanSource]:
-    """Files as cases: all DICOM files together are one, for a series comes in many files; each other is its own.
-
-    Raises:
-        UsageError: they were here for so long that they were removed.
-    """
-    dicom, sources = [], []
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                begins = file.read(HEAD_BYTES)
-        except FileNotFoundError:
-            minutes = max(1, round(settings.keep_seconds / 60))
-            raise UsageError(f"these files were removed after {minutes} min; add them again") from None
-        if is_dicom(begins):
-            dicom.append(path)
-        else:
-            sources.append(ScanSource(stem_of(path.name), (path,)))
-    if len(dicom) == 1:
-        sources.append(ScanSource(stem_of(dicom[0].name), tuple(dicom)))
-    elif dicom:
-        sources.append(ScanSource("DICOM", tuple(dicom)))
-    return sources
+        scan = read_scan(source, settings.read_limits, series)
+    # Told of now, for a mask that cannot be written would keep all others from being taken home.
+    if scan.header is None and len({stem_of(path.name).casefold() for path in scan.paths}) < len(scan.paths):
+        raise InputError("two files of the case have one name and would overwrite each other; rename one")
+    return scan
 
 
 def find_in_files(
     paths: Sequence[Path], predictor: Predictor, wanted: Wanted, settings: Settings
 ) -> Iterator[Step | Outcome]:
-    """Segment files one case after another; one that fails costs the others nothing.
+    """Segment files one case after another; one that fails costs the others nothing. What was left out is told last.
 
     Raises:
         UsageError: none, or too many.
     """
     if not paths:
         raise UsageError("there is no file; add one or more first")
-    sources = sources_of(paths, settings)
+    sorted_out = sources_of(paths, settings)
+    sources, held = sorted_out.cases, 0
     if len(sources) > settings.files:
         raise UsageError(f"{len(sources)} files are more than the {settings.files} taken in one go; send them in parts")
-    names, held = unique_names(source.name for source in sources), 0
-    for number, (source, name) in enumerate(zip(sources, names, strict=True), 1):
+    names = unique_names((*(source.name for source in sources), *sorted_out.left_out))
+    for number, (source, name) in enumerate(zip(sources, names, strict=False), 1):
         try:
             for step in find_in_file(source, name, predictor, wanted, settings, number, len(sources)):
                 if isinstance(step, Finding):
@@ -198,6 +178,7 @@ def find_in_files(
         except Exception as error:
             report_unforeseen(error)
             yield Failure(name, sentence_of(error), error.choices if isinstance(error, AmbiguousSeries) else ())
+    yield from (Failure(name, LEFT_OUT) for name in names[len(sources) :])
 
 
 def report_unforeseen(error: Exception) -> None:

@@ -73,7 +73,7 @@ def lay_out(room: Room) -> tuple[Asking, Showing]:
         with gr.Column(scale=8, min_width=280, elem_classes="showing"):
             showing = _showing()
     _for_programs(room)
-    gr.HTML(words.footer(room.settings.keep_seconds), padding=False)
+    gr.HTML(words.footer(room.settings.keep_seconds, share=room.settings.share), padding=False)
     return asking, showing
 
 

@@ -18,7 +18,7 @@ from core.system import RESEARCH_ONLY
 from web_gradio.offline import Seal, refuse_addresses, seal_environment
 from web_gradio.room import UPLOADS, Room, open_room
 from web_gradio.settings import USER, Settings
-from web_gradio.share import NoLinkError, close_links, make_password, open_link
+from web_gradio.share import SHARED, NoLinkError, close_links, make_password, open_link
 
 SWEEP_SECONDS = 30.0
 NO_PORT = "this port cannot be listened at; choose another --port, or another --host"
@@ -132,13 +132,14 @@ _NO_DOCUMENTS: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_u
 
 
 def _share(page: Opened, folder: Path, say: Say) -> None:
-    say("Asking for a share link …")
+    say(f"Asking for a share link; files go to this computer, but by that link {SHARED} …")
     try:
         link = open_link("127.0.0.1", page.port, folder)
     except NoLinkError as reason:
         say(f"No share link: {reason}. The page goes on at {page.url}")
     else:
-        say(f"Share link: {link} (whoever has it and the password can use this page while it is open)")
+        way = "through Gradio's share service"
+        say(f"Share link: {link} (whoever has it and the password can use this page while it is open, {way})")
 
 
 @contextmanager

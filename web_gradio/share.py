@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PASSWORD_BYTES = 12
+# Encryption ends at the service, and begins again behind it.
+SHARED = "they and the results pass through Gradio's share service, which could read them"
 
 
 class NoLinkError(Exception):

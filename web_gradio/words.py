@@ -10,6 +10,7 @@ from core.scan import Lesion
 from core.system import RESEARCH_ONLY
 from core.views import View
 from web_gradio.findings import Failure, Finding, Outcome, Step
+from web_gradio.share import SHARED
 
 FILE_COLUMNS = ("file", "slices", "lesions", "size", "note")
 LESION_COLUMNS = ("no.", "slices", "diameter", "size", "peak", "mean")
@@ -103,7 +104,8 @@ def _sentence(text: str) -> str:
 
 EMPTY = (
     '<div class="empty"><p>What is found will be shown here.</p>'
-    "<p>Add a scan (a slice or a stack), or take a drawn head, and press <b>Find lesions</b>.</p></div>"
+    "<p>Add a scan (a slice, a stack, or slices named SCAN_1, SCAN_2, …), or take a drawn head, and press "
+    "<b>Find lesions</b>.</p></div>"
 )
 WAITING = '<div class="working" role="status"><p>Waiting for its turn …</p><progress></progress></div>'
 FULL = "too many others are waiting; try again in a few minutes"
@@ -119,10 +121,11 @@ def about(limits: Sequence[str]) -> str:
     return f'<ul class="limits">{lines or "<li>Its card does not say.</li>"}</ul>'
 
 
-def footer(keep_seconds: int) -> str:
+def footer(keep_seconds: int, *, share: bool) -> str:
     """HTML: where files go and when they are gone."""
     minutes = max(1, round(keep_seconds / 60))
+    where = f"; by a share link {SHARED}" if share else " and nowhere else"
     return (
-        '<footer class="where">Files go to the computer that runs this page and nowhere else. They are removed '
-        f"{counted(minutes, 'minute')} after they came, and when the page is stopped.</footer>"
+        f'<footer class="where">Files go to the computer that runs this page{where}. They are '
+        f"removed {counted(minutes, 'minute')} after they came, and when the page is stopped.</footer>"
     )

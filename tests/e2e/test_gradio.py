@@ -195,6 +195,26 @@ def test_a_broken_file_among_others_is_told_in_plain_words(
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
 
 
+def test_slices_of_one_scan_are_one_case_and_their_truth_is_left_out(
+    address: str, open_tab: Callable[..., Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "patient"
+    folder.mkdir()
+    for number, image in enumerate(make_phantom(7, 3, 64)[0].voxels[:, 0], 1):
+        (folder / f"P_{number}.tif").write_bytes(encode_tiff(image[None]))
+    (folder / "P_2_mask.tif").write_bytes(encode_tiff(np.ones((1, 64, 64), np.uint8)))
+    tab = open_tab()
+    upload(tab, address, *sorted(folder.iterdir()))
+    told = find(tab).inner_text()
+    assert "3 slices" in told
+    assert "Masks that came with it were left out" in told
+    assert not tab.locator("#cases").is_visible()
+    first = by_command(folder, tiny_model, tmp_path / "out", "0.5")
+    with zipfile.ZipFile(save(tab, "mask", tmp_path)) as archive:
+        assert archive.namelist() == ["P_1_mask.tif", "P_2_mask.tif", "P_3_mask.tif"]
+        assert first in [archive.read(name) for name in archive.namelist()]
+
+
 def test_a_run_is_stopped_midway_and_the_next_one_is_answered(
     address: str, open_tab: Callable[..., Any], stack: Path, long: Path
 ) -> None:

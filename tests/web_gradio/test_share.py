@@ -16,6 +16,7 @@ from gradio_client.exceptions import AuthenticationError
 
 import metseg
 from core.errors import UsageError
+from web_gradio import serve
 from web_gradio.settings import USER, Settings
 from web_gradio.share import NoLinkError, open_link
 
@@ -31,6 +32,9 @@ def test_without_a_way_out_the_reason_is_one_line_and_the_page_goes_on_behind_a_
     password = page.running.wait_for("password: ").rpartition(" ")[2].strip()
     client = Client(page.url, auth=(USER, password), verbose=False)
     assert len(client.predict(api_name="/models")) == 2
+    assert "nowhere else" not in where_files_go(client)
+    for said in (page.running.wait_for("Asking for a share link"), where_files_go(client)):
+        assert "pass through Gradio's share service" in said
     client.close()
     with pytest.raises((AuthenticationError, ValueError)):
         Client(page.url, verbose=False)
@@ -41,6 +45,31 @@ def test_without_a_way_out_the_reason_is_one_line_and_the_page_goes_on_behind_a_
     assert page.running.stop() == 0
     assert not any("Traceback" in line for line in page.running.lines)
     assert list(page.place.iterdir()) == []
+
+
+def where_files_go(client: Client) -> str:
+    """What the page says of that, at its end."""
+    texts = [str(part["props"].get("value")) for part in client.config["components"]]
+    return next(text for text in texts if "Files go to" in text)
+
+
+def test_without_a_link_files_go_nowhere_else(client: Client) -> None:
+    assert "this page and nowhere else" in where_files_go(client)
+    assert "share" not in where_files_go(client)
+
+
+def test_a_link_and_the_help_say_whom_files_pass_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("web_gradio.serve.open_link", lambda *_: "https://abc.gradio.live")
+    room: Any = None
+    serve._share(serve.Opened("http://127.0.0.1:7860/", 7860, room), tmp_path, said.append)
+    assert "Gradio's share service, which could read them" in said[0]
+    assert "https://abc.gradio.live" in said[1]
+    assert "Gradio's share service" in said[1]
+    assert metseg.main(["gradio", "--help"]) == 0
+    assert "pass through Gradio's share service" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def failing(error: Exception, cause: Exception | None = None) -> Callable[..., str]:

@@ -15,8 +15,9 @@ from core.errors import UsageError
 from core.inference import Predictor
 from web_gradio import pictures, words
 from web_gradio.downloads import write_downloads
-from web_gradio.findings import Failure, Finding, Step, find_in_files, sources_of
+from web_gradio.findings import Failure, Finding, Step, find_in_files
 from web_gradio.settings import Settings
+from web_gradio.sources import sources_of
 from web_gradio.wanted import Wanted
 
 nibabel = pytest.importorskip("nibabel")
@@ -117,6 +118,6 @@ def test_an_archive_of_a_series_is_read_as_it_is(predictor: Predictor, dicom_fil
 def test_files_that_are_no_dicom_are_cases_of_their_own(tmp_path: Path) -> None:
     for name in ("a.tif", "b.nii.gz"):
         (tmp_path / name).write_bytes(b"II*\0" + bytes(40))
-    assert [source.name for source in sources_of(sorted(tmp_path.iterdir()), Settings())] == ["a", "b"]
+    assert [source.name for source in sources_of(sorted(tmp_path.iterdir()), Settings()).cases] == ["a", "b"]
     with pytest.raises(UsageError):
         list(find_in_files([], None, Wanted(), Settings()))  # type: ignore[arg-type]
