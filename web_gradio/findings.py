@@ -165,7 +165,7 @@ def find_in_files(
     sorted_out = sources_of(paths, settings)
     sources, held = sorted_out.cases, 0
     if len(sources) > settings.files:
-        raise UsageError(f"{len(sources)} files are more than the {settings.files} taken in one go; send them in parts")
+        raise UsageError(f"{len(sources)} cases are more than the {settings.files} taken in one go; send them in parts")
     names = unique_names((*(source.name for source in sources), *sorted_out.left_out))
     for number, (source, name) in enumerate(zip(sources, names, strict=False), 1):
         try:

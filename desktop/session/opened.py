@@ -191,4 +191,4 @@ def thumbnail(
     if mask is None or mask.shape != scan.shape:
         return draw_overlay(small, np.zeros(small.shape, np.bool_))
     part = cv2.resize(view.cut(mask, place).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return draw_overlay(small, np.asarray(part > 0.3, np.bool_), opacity=0.5, outline=False)
+    return draw_overlay(small, np.asarray(part > 0, np.bool_), opacity=0.5, outline=False)
