@@ -169,7 +169,7 @@ def test_an_upload_that_was_removed_in_time_is_to_be_added_again(
 
 
 def test_too_many_files_are_refused(client: Any, scans: dict[str, Path]) -> None:
-    with pytest.raises(AppError, match="4 files are more than the 3"):
+    with pytest.raises(AppError, match="4 cases are more than the 3"):
         client.predict([handle_file(str(scans["slice.tif"]))] * 4, api_name="/segment_files")
 
 
