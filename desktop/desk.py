@@ -26,15 +26,14 @@ from desktop.session.cases import Case, Filter, Order, choose, counts, find_case
 from desktop.session.faults import explain
 from desktop.session.looks import changed_looks
 from desktop.session.models import find_models
-from desktop.session.opened import Opened, open_case
+from desktop.session.opened import Opened, make_room, open_case
 from desktop.session.places import bundled_cases, results_folder, session_folder
 from desktop.session.review import Model, Review
 from desktop.session.store import Store
-from desktop.tasks import T, Tasks, make_timer
+from desktop.tasks import Latest, T, Tasks, make_timer
 from desktop.thumbnails import Thumbnails
 
 SAVE_VIEW_MS, RETRY_MS = 700, 2000
-KEPT_OPEN, KEPT_BYTES = 4, 400 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class Desk(QObject):
         self._wanted: tuple[Case, dict[str, Any]] | None = None
         self._ahead: Case | None = None
         self._resume: dict[str, Any] = {}
-        self._opening = 0  # the number of the opening that was asked for last; what came before it is not waited for
+        self._opening = Latest(self.tasks)
         self._timers = {
             "view": make_timer(self, SAVE_VIEW_MS, self.save_view),
             "retry": make_timer(self, RETRY_MS, self._look_after, once=False),
@@ -111,11 +110,7 @@ class Desk(QObject):
 
     def open(self, paths: Sequence[Path]) -> None:
         """Look for cases, and begin or go on with their review."""
-        self.leaving.emit()
-        if unsaved := self.unsaved():
-            self.told.emit(
-                f"{unsaved} verdicts are not on the disk yet; make room there before opening something else."
-            )
+        if not self._may_leave():
             return
         inputs = tuple(paths)
         self._open("Looking for scans…", lambda: find_cases(inputs), lambda sources: self._begin(inputs, sources))
@@ -124,16 +119,20 @@ class Desk(QObject):
         """Open the synthetic cases that came with metseg; they are drawn the first time."""
         self._open("Drawing the bundled cases…", bundled_cases, lambda folder: self.open([folder]))
 
+    def _may_leave(self) -> bool:
+        """Whether all that was said in the present review is on the disk; says so where it is not."""
+        self.leaving.emit()
+        unsaved = self.unsaved()
+        if unsaved:
+            self.told.emit(
+                f"{unsaved} verdicts are not on the disk yet; make room there before opening something else."
+            )
+        return not unsaved
+
     def _open(self, saying: str, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Do a part of an opening behind the window; what comes of it counts only while no other was asked for."""
-        self._opening += 1
-        number = self._opening
+        """Do a part of an opening behind the window."""
         self.opening_failed.emit(saying)
-        self.tasks.run(
-            work,
-            lambda found: then(found) if number == self._opening else None,
-            lambda error: self._opening_failed(error) if number == self._opening else None,
-        )
+        self._opening.run(work, then, self._opening_failed)
 
     def _opening_failed(self, error: Exception) -> None:
         text = str(error) if isinstance(error, MetsegError) else explain(error)
@@ -141,9 +140,10 @@ class Desk(QObject):
         self.told.emit(text)
 
     def _begin(self, inputs: tuple[Path, ...], sources: tuple[ScanSource, ...]) -> None:
-        self.leaving.emit()
-        self._end()
         self.opening_failed.emit("")
+        if not self._may_leave():  # more may have been said while the scans were looked for
+            return
+        self._end()
         try:
             store = Store(session_folder(inputs))
         except MetsegError as error:
@@ -208,7 +208,8 @@ class Desk(QObject):
         """The cases to list, and how many each filter takes."""
         cases = self.review.cases if self.review else []
         self.in_list, self.which = choose(cases, which, search, order), which
-        if self.reader.case in self.in_list or self.reader.case not in self.order:
+        gone = self.reader.case not in self.order or not set(self.order) & set(self.in_list)
+        if gone or self.reader.case in self.in_list:
             self.order = self.in_list
         return self.in_list, counts(cases)
 
@@ -274,12 +275,8 @@ class Desk(QObject):
         if opened.finding:
             review.was_found(case, review.threshold(case), opened.finding.summary)
         self.in_memory[case.name] = opened
-        # The shown case is in use: to forget it would free nothing, and its mask would find it no more.
-        spare = [
-            name for name in self.in_memory if name != case.name and self.in_memory[name] is not self.reader.opened
-        ]
-        while spare and (len(self.in_memory) > KEPT_OPEN or _size(self.in_memory.values()) > KEPT_BYTES):
-            del self.in_memory[spare.pop(0)]
+        self.in_memory.move_to_end(case.name)
+        make_room(self.in_memory, self.reader.opened)
         if self._wanted and self._wanted[0] is case:
             self._show_opened(case, opened)
         self.listed.emit()
@@ -394,7 +391,3 @@ class Desk(QObject):
             self.handover.stop()
         else:
             self.segmenting.stop()
-
-
-def _size(opened: Any) -> int:
-    return sum(each.nbytes for each in opened)

@@ -78,3 +78,21 @@ class Tasks(QObject):
         self._closed = True
         self._pool.clear()
         self._pool.waitForDone()
+
+
+class Latest:
+    """Work of which only what was asked for last counts: what comes of anything before it is dropped."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._number = 0
+
+    def run(self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[Exception], None]) -> None:
+        """As `Tasks.run`."""
+        self._number += 1
+        number = self._number
+        self._tasks.run(
+            work,
+            lambda found: then(found) if number == self._number else None,
+            lambda error: failed(error) if number == self._number else None,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from desktop.session.series import check_series
 THUMBNAIL_PX = 96
 PICTURES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 """Files of which each holds slices of its own, so that one of them can be looked at alone."""
+KEPT_OPEN, KEPT_BYTES = 4, 400 << 20
 Choice = tuple[float | None, str | None]
 
 
@@ -142,6 +144,19 @@ def open_case(
     if model and (result := kept_result(source, opened, model, channel, precision, results)):
         opened.take(result, model.card.threshold if threshold is None else threshold)
     return opened
+
+
+def make_room(in_memory: OrderedDict[str, Opened], shown: Opened | None) -> None:
+    """Forget the cases that were looked at longest ago, down to `KEPT_OPEN` of them and `KEPT_BYTES`.
+
+    The newest stays, and so does the shown one: it is in use, so that to forget it would free nothing, and its mask
+    would find it no more.
+    """
+    for name in list(in_memory)[:-1]:
+        if len(in_memory) <= KEPT_OPEN and sum(each.nbytes for each in in_memory.values()) <= KEPT_BYTES:
+            return
+        if in_memory[name] is not shown:
+            del in_memory[name]
 
 
 def kept_result(

@@ -147,7 +147,7 @@ def test_an_answer_that_is_waited_for_is_booked(running: Any) -> None:
 def test_the_shown_case_stays_in_memory_however_large_and_gets_its_mask(
     qtbot: Any, open_window: OpenWindow, scans: Path, made_results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop.desk.KEPT_BYTES", 1)
+    monkeypatch.setattr("desktop.session.opened.KEPT_BYTES", 1)
     window = open_window(scans)
     following = window.desk.review.cases[1]
     qtbot.waitUntil(lambda: following.name in window.desk.in_memory, timeout=120000)

@@ -84,6 +84,11 @@ def test_search_and_chips_choose_what_is_listed(
     window.list._buttons[Filter.FLAGGED].click()
     assert [case.number for case in window.list.cases] == [1]
     assert window.list._buttons[Filter.FLAGGED].text() == "Flagged 1"
+    press(window, Key.Key_PageUp)
+    assert shown(window) == 1
+    window.list._buttons[Filter.TODO].click()  # a list that has nothing of the one before
+    press(window, Key.Key_PageDown)
+    assert shown(window) == 2
 
 
 def test_a_broken_case_says_why_and_the_others_go_on(
@@ -144,6 +149,36 @@ def test_an_opening_that_another_came_after_changes_nothing_when_it_ends(
     QApplication.processEvents()
     assert (window.desk.review, review.inputs) == (review, (scans,))
     assert (window.start.message.text(), window.status.message.text()) == ("", "")
+
+
+def test_an_opening_does_not_drop_what_was_said_while_it_looked_for_scans(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = scans.parent / "other"
+    shutil.copytree(scans, other)
+    window = open_window(scans)
+    settle(qtbot, window)
+    review, released = window.desk.review, threading.Event()
+
+    def slowly(inputs: Any) -> Any:
+        released.wait(120)
+        return find_cases(inputs)
+
+    monkeypatch.setattr("desktop.desk.find_cases", slowly)
+    window.open([other])
+    database = review.store._db
+    database.execute(f"PRAGMA max_page_count = {database.execute('PRAGMA page_count').fetchone()[0]}")
+    press(window, Key.Key_T)
+    window.verdicts.note.setPlainText("note\n" * 20_000)  # not left yet: it is kept as the new folder opens
+    released.set()
+    qtbot.waitUntil(lambda: "not on the disk yet" in window.status.message.text(), timeout=120000)
+    assert window.desk.review is review
+    database.execute(f"PRAGMA max_page_count = {1 << 30}")
+    window.desk._look_after()
+    assert window.status.saved.text() == "All saved"
+    assert review.cases[0].note.startswith("note")
+    window.open([other])
+    qtbot.waitUntil(lambda: window.desk.review is not review, timeout=120000)
 
 
 def test_a_name_that_is_no_text_costs_no_verdict(qtbot: Any, open_window: OpenWindow, tmp_path: Path) -> None:
