@@ -70,7 +70,7 @@ def gradio(
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
 ) -> None:
-    """Open a page to show to others, here or by a link."""
+    """Serve a page to show to others, here or by a link."""
     if importlib.util.find_spec("gradio") is None:
         from core.errors import UsageError
 
@@ -84,12 +84,15 @@ def gradio(
 
 def web(
     port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8501,
-    api: Annotated[str | None, typer.Option(help="Address of a server that runs already; else one is started.")] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(help="Address of a server that runs already, METSEG_API_KEY being its key; else one is started."),
+    ] = None,
     model: Model = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
 ) -> None:
-    """Open the page for a browser, and the server behind it."""
+    """Serve the page to this machine's browser, and the server behind it."""
     from core.errors import UsageError
 
     if importlib.util.find_spec("streamlit") is None or importlib.util.find_spec("fastapi") is None:

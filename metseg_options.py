@@ -19,7 +19,12 @@ Threshold = Annotated[
 ]
 Mirrored = Annotated[bool, typer.Option("--tta", help="Average with the mirrored image, at twice the time.")]
 MinLesion = Annotated[int, typer.Option(help="Drop lesions of fewer voxels.")]
-GridName = Annotated[str | None, typer.Option(help="auto, fit, stretch or native; else the model's own.")]
+GridName = Annotated[
+    str | None,
+    typer.Option(
+        help="Scale of slices: auto (by spacing), fit (longer side 256), stretch (square) or native; else the model's."
+    ),
+]
 Channel = Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")]
 Series = Annotated[
     str | None, typer.Option(help="Which series or volume to take where files hold several; a listing names them.")

@@ -35,24 +35,33 @@ def train(
     data: Labelled,
     network: Annotated[str, typer.Option(help="nested-unet or attention-unet.")],
     out: Annotated[Path, typer.Option(help="Folder for the run; the model will be in its folder model.")],
-    folds: Annotated[str | None, typer.Option(help="A shipped fold file's name, a path, or new; lgg.")] = None,
-    fold: Annotated[int | None, typer.Option(help="The fold of patients that is held out; 0.")] = None,
-    inner: Annotated[float | None, typer.Option(help="Share of the others that is only watched; 0.15.")] = None,
+    folds: Annotated[
+        str | None, typer.Option(help="How patients are divided: lgg (the default), lgg-sites, a fold file, or new.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="Number of the fold that is held out; 0 unless told.")] = None,
+    inner: Annotated[
+        float | None,
+        typer.Option(help="Share of the other patients that is only validated on; 0.15, with --all 0, unless told."),
+    ] = None,
     patients: Patients = None,
     each_image: EachImage = False,
     channel: Channel = None,
     everyone: Annotated[bool, typer.Option("--all", help="Learn from all patients and hold none out.")] = False,
     epochs: Annotated[
-        str | None, typer.Option(help="At half resolution, and of each cycle at the full one, as 36 or 36,8,8.")
+        str | None,
+        typer.Option(
+            help="At half resolution, then of each cycle at full resolution; 36,8,8 (attention-unet) or 24,6,6 unless "
+            "told."
+        ),
     ] = None,
-    filters: Annotated[str | None, typer.Option(help="Features of each level; 16,32,64,128,256.")] = None,
-    loss: Annotated[str | None, typer.Option(help="dice-ce, which it is, or focal-tversky.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Slices in a step; 8.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is drawn.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Of the processor; else torch decides.")] = None,
+    filters: Annotated[str | None, typer.Option(help="Features of each level; 16,32,64,128,256 unless told.")] = None,
+    loss: Annotated[str | None, typer.Option(help="dice-ce (the default) or focal-tversky.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Slices in a step; 8 unless told.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers; 0 unless told.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the processor; else PyTorch decides.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder for the prepared pairs.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder for the prepared pairs; .cache/pairs unless told.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where OUT holds an unfinished run.")] = False,
 ) -> None:
     """Train a network; a stopped run goes on where it was."""
@@ -99,10 +108,10 @@ def folds(
     data: Labelled,
     out: Annotated[Path, typer.Option(help="The fold file to write, a .json.")],
     count: Annotated[int, typer.Option(min=2, help="How many folds.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the draw among equals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw among equals.")] = 0,
     patients: Patients = None,
     each_image: EachImage = False,
-    channel: Annotated[str | None, typer.Option(help="Of nnU-Net's files, by number or by name.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Which channel of nnU-Net's files, by number or by name.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Divide patients into folds for training and testing."""

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from core.atomic import make_folder, write_atomic, write_json
-from core.errors import InputError, OutputError, UsageError
+from core.errors import InputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import COMPARED, METRIC
 from core.evaluation.pictures import Scored
-from core.evaluation.scores import TABLE, read_scores, table_name
+from core.evaluation.scores import COMPARISON, TABLE, check_out, read_scores, table_name
 from core.evaluation.summary import compare_patients, show, summarise
 from core.system import RESEARCH_ONLY, VERSION
 
-COMPARISON = "comparison.json"
 KIND = "metseg-comparison"
 SHOWN = ("name", "models", "data", "held_out", "held_out_means", "settings", "figures", "totals", "strata")
 
@@ -46,10 +45,7 @@ def compare(
         raise UsageError("a comparison needs two evaluations; name two or more")
     if names and len(names) != len(folders):
         raise UsageError(f"there are {len(folders)} evaluations and {len(names)} names; give as many")
-    if (out / COMPARISON).exists() and not overwrite:
-        raise OutputError("this folder holds a comparison; choose another --out, or say --overwrite", source=str(out))
-    if (out / "scores.json").exists():
-        raise OutputError("this folder holds an evaluation; choose another --out", source=str(out))
+    check_out(out, COMPARISON, overwrite)
     read = [read_scores(folder) for folder in folders]
     chosen = list(names) or _unique([str(scores["name"]) for scores in read])
     evaluations = common_patients([{**scores, "name": name} for scores, name in zip(read, chosen, strict=True)])

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from core.atomic import make_folder, write_json
-from core.errors import InputError, OutputError, UsageError
+from core.errors import InputError, UsageError
 from core.evaluation.cases import keep_apart
 from core.evaluation.curves import read_curves
 from core.evaluation.folds import load_folds
 from core.evaluation.head import find_head
 from core.evaluation.patients import Case, PatientRule, parse_rule
 from core.evaluation.pictures import MANIFEST, seen_picture
-from core.evaluation.scores import KIND, PATIENTS, REPORT, SCORES, TABLE, build_scores, save_scores
+from core.evaluation.scores import KIND, PATIENTS, REPORT, SCORES, TABLE, build_scores, check_out, save_scores
 from core.evaluation.scoring import CaseScores, score_case, score_patient
 from core.evaluation.slices import SLICES, SliceCounts, count_slices, write_slices
 from core.evaluation.split import Progress, check_content, divide, find_named
@@ -209,8 +209,7 @@ def _score(
 
 def _check_out(out: Path, data: Path, overwrite: bool) -> None:
     keep_apart(data, out)
-    if (out / SCORES).exists() and not overwrite:
-        raise OutputError("this folder holds an evaluation; choose another --out, or say --overwrite", source=str(out))
+    check_out(out, SCORES, overwrite)
 
 
 def _model(card: ModelCard) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from core.atomic import make_folder, write_json
-from core.errors import InputError, OutputError, UsageError
+from core.errors import InputError, UsageError
 from core.evaluation.pictures import MANIFEST, read_manifest
-from core.evaluation.scores import SCORES, build_scores, origin, read_scores, save_scores
+from core.evaluation.scores import SCORES, build_scores, check_out, origin, read_scores, save_scores
 
 WORD_END = re.compile(r"[-_. ]")
 COMPUTED = frozenset({"device", "precision"})
@@ -48,10 +48,7 @@ def redo_tables(
     name = name or common_name([str(part["name"]) for part in parts])
     whole = {**parts[0], "name": name} if len(parts) == 1 else join_scores(parts, name)
     if out is not None:
-        if (out / SCORES).exists() and not overwrite:
-            raise OutputError(
-                "this folder holds an evaluation; choose another --out, or say --overwrite", source=str(out)
-            )
+        check_out(out, SCORES, overwrite)
         from core.evaluation.report import write_report  # draws; not needed by whoever only computes
 
         make_folder(out)

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.atomic import write_atomic, write_json
 from core.csv_text import csv_text
-from core.errors import BrokenFile, NothingFound
+from core.errors import BrokenFile, NothingFound, OutputError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
 from core.evaluation.summary import show, summarise
@@ -23,6 +23,7 @@ SCORES = "scores.json"
 PATIENTS = "patients.csv"
 TABLE = "table.md"
 REPORT = "report.html"
+COMPARISON = "comparison.json"
 KIND = "metseg-evaluation"
 HELD_OUT = {
     "yes": "No scored patient is among those whom the model learnt from.",
@@ -63,6 +64,23 @@ def build_scores(about: Mapping[str, Any], patients: Sequence[Mapping[str, Any]]
         **summarise(rows),
         "patients": [dict(row) for row in rows],
     }
+
+
+def check_out(out: Path, ours: str, overwrite: bool) -> None:
+    """Refuse a folder that holds results of the other kind, or of ours unless they may be replaced.
+
+    Args:
+        out: the folder, which need not be there.
+        ours: `SCORES` or `COMPARISON`, the file by which a folder is known.
+        overwrite: whether earlier results of our kind may be replaced.
+
+    Raises:
+        OutputError: it does.
+    """
+    for name, kind in ((SCORES, "an evaluation"), (COMPARISON, "a comparison")):
+        if (out / name).exists() and not (overwrite and name == ours):
+            way = "choose another --out" + (", or say --overwrite" if name == ours else "")
+            raise OutputError(f"this folder holds {kind}; {way}", source=str(out))
 
 
 def read_scores(path: str | Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from core.errors import SeriesChoice
+from desktop.session.cases import find_cases
 from desktop.session.looks import changed_looks
 from desktop.session.results import Summary
 from desktop.session.segmenter import Message
@@ -162,3 +163,60 @@ def test_the_shown_case_stays_in_memory_however_large_and_gets_its_mask(
         wait_for(qtbot, window, number)
         press(window, Key.Key_PageDown)
     assert len(window.desk.in_memory) <= 2
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_opening_that_another_came_after_changes_nothing_when_it_ends(
+    qtbot: Any, open_window: OpenWindow, scans: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    released = threading.Event()
+    before = scans.parent / "before"
+    if is_there:
+        shutil.copytree(scans, before)
+
+    def slowly(inputs: Any) -> Any:
+        if inputs == (before,):
+            released.wait(120)
+        return find_cases(inputs)
+
+    monkeypatch.setattr("desktop.desk.find_cases", slowly)
+    window = open_window(None)
+    window.open([before])
+    window.open([scans])
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
+    review = window.desk.review
+    released.set()
+    window.desk.tasks._pool.waitForDone()
+    QApplication.processEvents()
+    assert (window.desk.review, review.inputs) == (review, (scans,))
+    assert (window.start.message.text(), window.status.message.text()) == ("", "")
+
+
+def test_an_opening_does_not_drop_what_was_said_while_it_looked_for_scans(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = scans.parent / "other"
+    shutil.copytree(scans, other)
+    window = open_window(scans)
+    settle(qtbot, window)
+    review, released = window.desk.review, threading.Event()
+
+    def slowly(inputs: Any) -> Any:
+        released.wait(120)
+        return find_cases(inputs)
+
+    monkeypatch.setattr("desktop.desk.find_cases", slowly)
+    window.open([other])
+    database = review.store._db
+    database.execute(f"PRAGMA max_page_count = {database.execute('PRAGMA page_count').fetchone()[0]}")
+    press(window, Key.Key_T)
+    window.verdicts.note.setPlainText("note\n" * 20_000)  # not left yet: it is kept as the new folder opens
+    released.set()
+    qtbot.waitUntil(lambda: "not on the disk yet" in window.status.message.text(), timeout=120000)
+    assert window.desk.review is review
+    database.execute(f"PRAGMA max_page_count = {1 << 30}")
+    window.desk._look_after()
+    assert window.status.saved.text() == "All saved"
+    assert review.cases[0].note.startswith("note")
+    window.open([other])
+    qtbot.waitUntil(lambda: window.desk.review is not review, timeout=120000)

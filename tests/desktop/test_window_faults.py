@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ import pytest
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QKeyEvent
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QApplication
 
 from core.errors import OutputError
 from core.io import find_scans
-from desktop.session.cases import Filter, find_cases
+from desktop.session.cases import Filter
 from desktop.session.verdicts import State
 from desktop.shortcuts import SHORTCUTS, readable
 from tests.desktop.hands import Held, Key, press, settle, shown, states
@@ -122,63 +120,6 @@ def test_a_folder_that_vanishes_ends_nothing(qtbot: Any, open_window: OpenWindow
         lambda: bool(again.start.message.text()) and "Looking" not in again.start.message.text(), timeout=120000
     )
     assert again.pages.currentWidget() is again.start
-
-
-@pytest.mark.parametrize("is_there", [True, False])
-def test_an_opening_that_another_came_after_changes_nothing_when_it_ends(
-    qtbot: Any, open_window: OpenWindow, scans: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
-) -> None:
-    released = threading.Event()
-    before = scans.parent / "before"
-    if is_there:
-        shutil.copytree(scans, before)
-
-    def slowly(inputs: Any) -> Any:
-        if inputs == (before,):
-            released.wait(120)
-        return find_cases(inputs)
-
-    monkeypatch.setattr("desktop.desk.find_cases", slowly)
-    window = open_window(None)
-    window.open([before])
-    window.open([scans])
-    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
-    review = window.desk.review
-    released.set()
-    window.desk.tasks._pool.waitForDone()
-    QApplication.processEvents()
-    assert (window.desk.review, review.inputs) == (review, (scans,))
-    assert (window.start.message.text(), window.status.message.text()) == ("", "")
-
-
-def test_an_opening_does_not_drop_what_was_said_while_it_looked_for_scans(
-    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = scans.parent / "other"
-    shutil.copytree(scans, other)
-    window = open_window(scans)
-    settle(qtbot, window)
-    review, released = window.desk.review, threading.Event()
-
-    def slowly(inputs: Any) -> Any:
-        released.wait(120)
-        return find_cases(inputs)
-
-    monkeypatch.setattr("desktop.desk.find_cases", slowly)
-    window.open([other])
-    database = review.store._db
-    database.execute(f"PRAGMA max_page_count = {database.execute('PRAGMA page_count').fetchone()[0]}")
-    press(window, Key.Key_T)
-    window.verdicts.note.setPlainText("note\n" * 20_000)  # not left yet: it is kept as the new folder opens
-    released.set()
-    qtbot.waitUntil(lambda: "not on the disk yet" in window.status.message.text(), timeout=120000)
-    assert window.desk.review is review
-    database.execute(f"PRAGMA max_page_count = {1 << 30}")
-    window.desk._look_after()
-    assert window.status.saved.text() == "All saved"
-    assert review.cases[0].note.startswith("note")
-    window.open([other])
-    qtbot.waitUntil(lambda: window.desk.review is not review, timeout=120000)
 
 
 def test_a_name_that_is_no_text_costs_no_verdict(qtbot: Any, open_window: OpenWindow, tmp_path: Path) -> None:

@@ -343,6 +343,11 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         compare([tmp_path / "a", tmp_path / "c"], tmp_path / "out")
     with pytest.raises(OutputError, match="holds an evaluation"):
         compare([tmp_path / "a", tmp_path / "b"], tmp_path / "a")
+    compare([tmp_path / "a", tmp_path / "a"], tmp_path / "both")
+    table = (tmp_path / "both" / "table.md").read_text()
+    with pytest.raises(OutputError, match="holds a comparison; choose another"):
+        redo_tables([tmp_path / "a"], tmp_path / "both", overwrite=True)
+    assert (tmp_path / "both" / "table.md").read_text() == table
     with pytest.raises(NothingFound, match="no scores"):
         compare([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "out")
     whole = json.loads((tmp_path / "a" / "scores.json").read_text())
