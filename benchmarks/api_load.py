@@ -65,7 +65,7 @@ def serving(model: str | None, queue: int) -> Iterator[tuple[int, int]]:
 
 
 def bare(predictor: Predictor, content: bytes, requests: int, seconds: float) -> dict[str, Any]:
-    """The predictor alone, in this process: what the same upload costs without any server."""
+    """The predictor alone, in this process: what segmenting costs without reading, encoding and a server."""
     scan = read_scan_bytes(content, "load")
     predictor.segment(scan)
     took: list[float] = []

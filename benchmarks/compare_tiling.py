@@ -17,7 +17,10 @@ from core.errors import DeviceOutOfMemory
 from core.inference.engines.torch_engine import TorchEngine
 from core.inference.predictor import WINDOW
 from core.inference.tiling import cut, plan_tiles, stitch
+from core.system import processor
 
+WHOLE_BYTES = 3 << 10
+"""A pixel of a picture that is not tiled may need so much: twice what was measured at 384² on a CPU in float32."""
 WHOLE, EXACT, MONAI = "whole picture", "metseg, exact tiling", "MONAI, Gaussian, half overlap"
 
 
@@ -86,11 +89,15 @@ def tiling_rows(subject: Subject, device: str, effort: Effort, *, side: int, win
     if why := missing_device(device):
         yield not_measured("tiling", EXACT, device, why)
         return
-    engine = TorchEngine(subject.build(), device, "fp32", batch=1)
-    pictures = show(engine, mosaic(side), subject.preprocessing)  # (1, 1, H, W)
+    memory = processor().memory_bytes if device == "cpu" else None
+    if memory is not None and side * side * WHOLE_BYTES > memory:
+        yield not_measured("tiling", WHOLE, device, f"{side}² pixels at once might not fit into this machine's memory")
+        return
     methods = tiling_methods()
-    works = {name: partial(method, engine, pictures, window) for name, method in methods.items()}
     try:
+        engine = TorchEngine(subject.build(), device, "fp32", batch=1)
+        pictures = show(engine, mosaic(side), subject.preprocessing)  # (1, 1, H, W)
+        works = {name: partial(method, engine, pictures, window) for name, method in methods.items()}
         timings = measure_in_turns(works, device, effort)
         answers = {name: work() for name, work in works.items()}
     except DeviceOutOfMemory as error:

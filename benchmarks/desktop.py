@@ -179,7 +179,9 @@ def _next_case(watch: Stopwatch, qt: Any) -> Span:
 
 
 def _up_and_down(keys: int, slices: int, qt: Any) -> list[Any]:
-    """Key presses that each change the slice, to the last one and back."""
+    """Key presses that each change the slice, to the last one and back; none where there is one slice."""
+    if slices < 2:
+        return []
     down, up = [qt.Key.Key_Down] * (slices - 1), [qt.Key.Key_Up] * (slices - 1)
     return ((down + up) * (keys // (2 * (slices - 1)) + 1))[:keys]
 

@@ -89,7 +89,7 @@ def everyone(data: Path, lgg: Path | None, reference: Reference) -> Iterator[tup
 
 
 def judge_group(name: str, scans: Iterable[Scan], card: ModelCard, reference: Reference) -> dict[str, Any]:
-    """Judge scans as they are, and each of their slices as if it came alone."""
+    """Judge scans as they are, and up to 32 of their slices one by one, on their volume's grey scale."""
     rows: list[dict[str, Any]] = []
     alone: list[Verdict] = []
     for scan in scans:

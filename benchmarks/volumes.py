@@ -1,4 +1,4 @@
-"""What a volume costs from its path to the written mask: processor time and peak memory, stage by stage.
+"""What a volume costs from its path to the encoded mask: processor time and peak memory, stage by stage.
 
     python -m benchmarks.volumes PATH [--model NAME] [--json]
 
@@ -48,7 +48,7 @@ def measure_volume(path: Path, model: str | None = None, series: str | None = No
         above the baseline.
     """
     predictor = Predictor(model, "cpu")
-    # As many slices of noise as the network takes at once, of a volume's usual size.
+    # A few slices of noise of a volume's usual size.
     noise = np.random.default_rng(0).integers(0, 255, (8, 1, 256, 256), dtype=np.uint8)
     predictor.segment(Scan("warm-up", noise))
     del noise

@@ -12,8 +12,8 @@ from core.errors import ModelDamaged
 GridMode = Literal["auto", "fit", "stretch", "native"]
 MOST_FILTERS = 1 << 14
 LARGEST_SIZE = 8192
-HIGHEST_CLIP_LIMIT = 1e4
 """Pixels on the network's grid that a card may ask for."""
+HIGHEST_CLIP_LIMIT = 1e4
 
 
 @dataclass(frozen=True, slots=True)

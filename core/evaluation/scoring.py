@@ -242,17 +242,19 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
 
     Returns:
         JSON-ready values: counts, and each of `METRICS` by its key, None where it is not defined for this patient (no
-        true lesion, no slice with a distance, no empty slice, spacing not known).
+        true lesion, no slice with a distance, no empty slice, spacing not known or known of some cases only).
     """
     slice_dice = np.concatenate([case.slice_dice for case in cases])
     with_lesion = np.concatenate([case.lesion_slices for case in cases])
     true, found, both = (sum(getattr(case, key) for case in cases) for key in ("true", "found", "both"))
     lesions = gather_matches([case.lesions for case in cases])
-    measured = sum(case.surface[2] for case in cases)
-    hd95 = sum(case.surface[0] * case.surface[2] for case in cases) / measured if measured else None
-    surface_dice = sum(case.surface[1] * case.surface[2] for case in cases) / measured if measured else None
-    empty = int(np.count_nonzero(~with_lesion))
     in_mm = all(case.pixel_mm2 is not None for case in cases)
+    # Distances in mm and in pixels have no mean, nor have shares within 2 of the one and of the other.
+    alike = in_mm or all(case.pixel_mm2 is None for case in cases)
+    measured = sum(case.surface[2] for case in cases)
+    hd95 = sum(case.surface[0] * case.surface[2] for case in cases) / measured if measured and alike else None
+    surface_dice = sum(case.surface[1] * case.surface[2] for case in cases) / measured if measured and alike else None
+    empty = int(np.count_nonzero(~with_lesion))
     in_ml = all(case.voxel_ml is not None for case in cases)
     true_ml, found_ml = (
         sum(getattr(case, key) * (case.voxel_ml or 0.0) for case in cases) if in_ml else None

@@ -37,8 +37,7 @@ class Case:
         verdict: how familiar its slices look to the model; None where that cannot be said.
         done: slices that have their answer.
         probability: (slices, height, width) float32 on the scan's grid, filled for the first `done` slices of the
-            plane; None before the first.
-        final: whether neighbouring slices and the temperature are in the probability.
+            plane; None before the first. Neighbouring slices and the temperature are in it once all are there.
         watch: seconds spent on it.
         fallbacks: how often something had to be done otherwise in a batch that it was part of.
     """
@@ -50,8 +49,7 @@ class Case:
     verdict: Verdict | None = None
     done: int = 0
     probability: NDArray[np.float32] | None = None
-    final: bool = False
-    watch: Stopwatch = field(default_factory=lambda: Stopwatch("prepare", "clahe", "network", "restore", "lesions"))
+    watch: Stopwatch = field(default_factory=lambda: Stopwatch("prepare", "clahe", "network", "restore"))
     fallbacks: Counter[str] = field(default_factory=Counter)
 
     @property

@@ -50,8 +50,8 @@ class Predictor:
             grid's wide.
         batch: windows per call of the network; None lets the engine choose.
         depth: at which depth to cut the nested network; None is all of it.
-        blend: "exact" gives the answer of the whole picture; "gaussian" blends windows that overlap by half, as others
-            do, and is only there to compare with.
+        blend: "exact" gives the answer of the whole picture; "gaussian" blends windows that overlap by half or more, as
+            others do, and is only there to compare with.
 
     Attributes:
         card: the model's account of itself.
@@ -131,6 +131,8 @@ class Predictor:
             InputError: the scan does not fit the model.
             Cancelled: `cancelled` said so.
             DeviceOutOfMemory: the device's memory does not hold even one window.
+            DeviceLost: the device failed, and computes nothing more in this process.
+            ModelDamaged: the network's answer is not finite.
         """
         case = self.begin(scan, threshold, tta=tta, min_lesion=min_lesion, channel=channel, grid=grid, ranges=ranges)
         while not case.complete:
@@ -178,7 +180,7 @@ class Predictor:
 
         Raises:
             ValueError: the cases differ in their group, or none has a slice left.
-            Cancelled, DeviceOutOfMemory, ModelDamaged: see `segment`.
+            Cancelled, DeviceOutOfMemory, DeviceLost, ModelDamaged: see `segment`.
         """
         if len({case.group for case in cases}) != 1 or all(case.complete for case in cases):
             raise ValueError("a batch is made of unfinished cases of one group")
@@ -202,6 +204,9 @@ class Predictor:
             if len(part):
                 with case.watch.stage("restore"):
                     case.put(from_grid(answer[position : position + len(part)], case.prepared.grid))
+                    if case.complete and case.probability is not None:
+                        neighbours = self.card.neighbours if case.scan.contiguous else 0.0
+                        weigh(case.prepared.plane.to_plane(case.probability), neighbours, self.card.temperature)
                 position += len(part)
                 case.fallbacks.update(fallbacks)
                 case.watch.add(watch, len(part) / len(images))
@@ -209,7 +214,7 @@ class Predictor:
     def finish(self, case: Case) -> Segmentation:
         """What was found in a case whose every slice has its answer; may run in any thread.
 
-        The case may be finished again, or a copy of it with another threshold or another minimum lesion.
+        The case may be finished again, and so may a copy of it with another threshold or another minimum lesion.
 
         Raises:
             ValueError: the case is not complete.
@@ -217,27 +222,23 @@ class Predictor:
         if case.probability is None or not case.complete:
             raise ValueError("slices of this case have no answer yet")
         scan, probability = case.scan, case.probability
-        if not case.final:
-            with case.watch.stage("restore"):
-                neighbours = self.card.neighbours if scan.contiguous else 0.0
-                weigh(case.prepared.plane.to_plane(probability), neighbours, self.card.temperature)
-            case.final = True
-        with case.watch.stage("lesions"):
-            mask, lesions = find_lesions(
-                probability >= np.float32(case.settings.threshold),
-                probability,
-                spacing_mm=scan.spacing_mm,
-                min_voxels=case.settings.min_lesion,
-                evenly_spaced=scan.evenly_spaced,
-                contiguous=scan.contiguous,
-                axes=case.prepared.plane.axes,
-            )
+        begun = time.perf_counter()
+        mask, lesions = find_lesions(
+            probability >= np.float32(case.settings.threshold),
+            probability,
+            spacing_mm=scan.spacing_mm,
+            min_voxels=case.settings.min_lesion,
+            evenly_spaced=scan.evenly_spaced,
+            contiguous=scan.contiguous,
+            axes=case.prepared.plane.axes,
+        )
+        lesion_seconds = time.perf_counter() - begun
         return Segmentation(
             probability=probability,
             mask=mask,
             lesions=lesions,
             warnings=(*scan.notes, *case.prepared.notes),
-            manifest=self._manifest(case),
+            manifest=self._manifest(case, lesion_seconds),
         )
 
     def _plan(self, target: tuple[int, int]) -> tuple[Tile, ...]:
@@ -282,7 +283,7 @@ class Predictor:
         mirrored = engine.probability(engine.mirror(answer(engine.mirror(window))))
         return (probability + mirrored) / np.float32(2)
 
-    def _manifest(self, case: Case) -> dict[str, Any]:
+    def _manifest(self, case: Case, lesion_seconds: float) -> dict[str, Any]:
         card, engine, scan, prepared, tiles = self.card, self._engine, case.scan, case.prepared, case.tiles
         manifest: dict[str, Any] = jsonable(
             {
@@ -317,7 +318,7 @@ class Predictor:
                     "fallbacks": dict(case.fallbacks),
                 },
                 "versions": versions(),
-                "seconds": case.watch.seconds(),
+                "seconds": {**case.watch.seconds(), "lesions": round(lesion_seconds, 4)},
             }
         )
         return manifest

@@ -111,7 +111,7 @@ def stitch(whole: Any, tile: Tile, answer: Any) -> None:
 
 
 def plan_overlapping(height: int, width: int, window: int, grid: int = GRID) -> tuple[Tile, ...]:
-    """Windows that overlap by half, to be blended by `gaussian_weights`; only there to compare with.
+    """Windows that overlap by half or more, to be blended by `gaussian_weights`; only there to compare with.
 
     A tile's interior is its whole window: every pixel of the answer counts, by its weight.
     """

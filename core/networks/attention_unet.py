@@ -46,6 +46,9 @@ class AttentionUNet(nn.Module):
         in_channels: channels of the input.
         filters: features of each level; as many levels as entries, at least two.
 
+    Raises:
+        ValueError: there are fewer than two levels.
+
     Source: Oktay et al. 2018, Attention U-Net: Learning Where to Look for the Pancreas.
     """
 

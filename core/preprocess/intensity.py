@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,7 @@ def to_uint8(
     complete = True
     for c in range(channels):
         found = given[c] if given else IntensityRange(*_find_range(_sample(voxels[:, c]), percentiles), scaled=True)
+        found = replace(found, scaled=True)  # a given one may be of 8-bit slices, which were taken as they are
         low, high = found.low, found.high
         ranges.append(found)
         for s in range(len(voxels)):

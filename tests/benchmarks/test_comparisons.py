@@ -125,6 +125,12 @@ def test_what_memory_does_not_hold_is_said_in_the_rows() -> None:
     assert {(row.batch, row.note) for row in rows} == {(1, ""), (4, "memory holds 1 a call")}
 
 
+def test_a_picture_that_might_not_fit_into_memory_is_not_tried_whole() -> None:
+    (row,) = tiling_rows(TINY, "cpu", ONCE, side=1 << 20, window=96)
+    assert (row.timing, row.what) == (None, WHOLE)
+    assert "might not fit" in row.note
+
+
 def test_precisions_are_compared_by_their_masks() -> None:
     exact, reduced = precision_against_fp32([TINY], "cpu", ("fp32", "bf16"), 2, 64)
     assert exact["lesion_pixels_that_changed"] == 0

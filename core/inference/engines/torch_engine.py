@@ -23,6 +23,14 @@ from core.preprocess.levels import standardise
 CUDA_BATCH = 8
 """Windows per call on CUDA: enough to fill a device at 256², few enough that a lone slice is not kept waiting."""
 
+NO_WINDOW = "the device's memory does not hold even one window; choose another device or a smaller window"
+NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine",  # cuDNN's, whose every plan for a convolution has failed for want of memory
+)
+
 
 class TorchEngine:
     """Runs a network in eager PyTorch, channels last, in a fixed batch; see `Engine`.
@@ -62,7 +70,7 @@ class TorchEngine:
         stride, halo = int(network.stride), int(network.halo)  # type: ignore[arg-type]
         self.grid = max(GRID, stride)
         self.halo = -(-halo // self.grid) * self.grid
-        with self._out_of_memory_said():
+        with _memory_said("the device's memory does not hold the network; choose another device"):
             self._exact = copy.deepcopy(network).eval().to(self._device)
             self._exact = self._exact.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             chosen = choose_precision(precision, self._device, self._exact, channels, identity)
@@ -97,12 +105,13 @@ class TorchEngine:
 
     def mirror(self, images: Tensor) -> Tensor:
         """See `Engine.mirror`."""
-        return images.flip(-1)
+        with _memory_said(NO_WINDOW):
+            return images.flip(-1)
 
     @torch.inference_mode()
     def probability(self, logits: Tensor) -> NDArray[np.float32]:
         """See `Engine.probability`."""
-        with _loss_said():
+        with _memory_said(NO_WINDOW), _loss_said():
             probability: NDArray[np.float32] = logits[:, 0].sigmoid().cpu().numpy()
         return probability
 
@@ -122,13 +131,12 @@ class TorchEngine:
                 answers.append(answer)
                 done += len(part)
             elif self.batch == 1:
-                raise DeviceOutOfMemory(
-                    "the device's memory does not hold even one window; choose another device or a smaller window"
-                )
+                raise DeviceOutOfMemory(NO_WINDOW)
             else:
                 self.batch //= 2
                 self._fallbacks["batch-halved"] += 1
-        return answers[0] if len(answers) == 1 else torch.cat(answers)
+        with _memory_said(NO_WINDOW):
+            return answers[0] if len(answers) == 1 else torch.cat(answers)
 
     def _attempt(self, step: Callable[[Any], Tensor], part: Any) -> Tensor | None:
         # None is returned after the handler has ended, for the error holds on to the tensors of the failed call.
@@ -199,14 +207,15 @@ class TorchEngine:
         ):
             yield
 
-    @contextmanager
-    def _out_of_memory_said(self) -> Iterator[None]:
-        try:
-            yield
-        except RuntimeError as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise DeviceOutOfMemory("the device's memory does not hold the network; choose another device") from error
+
+@contextmanager
+def _memory_said(detail: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise DeviceOutOfMemory(detail) from error
 
 
 @contextmanager
@@ -215,12 +224,14 @@ def _loss_said() -> Iterator[None]:
     try:
         yield
     except torch.AcceleratorError as error:
+        if _is_out_of_memory(error):
+            raise
         raise DeviceLost("the device failed and computes nothing more; start metseg again, or choose cpu") from error
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """For a CPU, torch has no error of its own; what its allocator says begins with its name."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    """Torch has an error of its own only where its CUDA allocator fails; everything else is told by what it says."""
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
 def _finite(logits: Tensor) -> bool:

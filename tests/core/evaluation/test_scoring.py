@@ -137,6 +137,18 @@ def test_cases_of_one_patient_are_gathered_before_anything_is_divided() -> None:
     assert row["surface_dice_px"] == pytest.approx(whole.surface_dice, abs=1e-6)
 
 
+def test_millimetres_and_pixels_of_one_patient_are_not_averaged() -> None:
+    truth, mask = blobs(1), blobs(3)
+    known, unknown = (
+        score_case(name, truth, mask, mask.astype(np.float32), np.ones(mask.shape, np.bool_), spacing_mm=spacing)
+        for name, spacing in (("known", (5.0, 2.0, 2.0)), ("unknown", UNKNOWN_SPACING))
+    )
+    assert score_patient("p", [known])["hd95_mm"] is not None
+    assert score_patient("p", [unknown])["surface_dice_px"] is not None
+    row = score_patient("p", [known, unknown])
+    assert [row[f"{measure}_{unit}"] for measure in ("hd95", "surface_dice") for unit in ("mm", "px")] == [None] * 4
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_every_metric_of_the_table_is_in_a_patients_row(seed: int) -> None:
     row = score(blobs(seed), blobs(seed + 1))

@@ -110,3 +110,15 @@ def test_a_case_finished_again_with_another_threshold_keeps_its_probability(read
     again = predictor.finish(replace(case, settings=replace(case.settings, threshold=0.3)))
     assert again.probability.tobytes() == first
     np.testing.assert_array_equal(again.mask, predictor.segment(scan, 0.3).mask)
+    assert again.manifest["seconds"]["restore"] == predictor.finish(case).manifest["seconds"]["restore"]
+
+
+def test_copies_of_a_case_are_finished_alike_in_any_order(ready: Make) -> None:
+    predictor, scan = ready(0.2, 1.6), Scan("case", noise(3, 40, 56))
+    expected = predictor.segment(scan).probability.tobytes()
+    case = predictor.begin(scan)
+    while not case.complete:
+        predictor.advance([case])
+    copies = [replace(case, settings=replace(case.settings, threshold=threshold)) for threshold in (0.3, 0.7)]
+    found = [predictor.finish(each) for each in (*copies, case)]
+    assert [each.probability.tobytes() for each in found] == [expected] * 3

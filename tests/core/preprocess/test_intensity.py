@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from core.preprocess import intensity
-from core.preprocess.intensity import FOREGROUND_TOP, to_uint8
+from core.preprocess.intensity import FOREGROUND_TOP, to_uint8, to_uint8_by
 
 
 def head(slices: int = 4, size: int = 64) -> NDArray[np.float64]:
@@ -104,6 +104,15 @@ def test_fluid_below_otsus_threshold_stays_apart_from_air() -> None:
     images, _, _ = to_uint8(voxels * 10)
     fluid, air = (voxels > 25) & (voxels < 40), voxels < 8
     assert images[fluid].min() > images[air].max() + 10
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_range_of_8_bit_slices_clips_what_goes_beyond_it_in_the_picture_too(dtype: str) -> None:
+    _, ranges, _ = to_uint8(head().astype(np.uint8))
+    wide = (head() * 8).astype(dtype)
+    images, (found,), _ = to_uint8(wide, given=ranges)
+    assert images.max() == 255
+    np.testing.assert_array_equal(to_uint8_by(wide[:, 0], found), images[:, 0])
 
 
 def test_one_scale_holds_for_all_slices_and_each_channel_has_its_own() -> None:

@@ -53,8 +53,10 @@ no_memory = pytest.mark.parametrize(
     [
         torch.OutOfMemoryError("tried to allocate much"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        torch.AcceleratorError("CUDA error: out of memory"),
     ],
-    ids=["cuda", "cpu"],
+    ids=["cuda", "cpu", "cudnn", "driver"],
 )
 
 
@@ -170,6 +172,19 @@ def test_a_device_that_failed_is_said() -> None:
 
     with pytest.raises(DeviceLost, match="start metseg again"):
         TorchEngine(Failed(), "cpu", "fp32").forward(noise(1))
+
+
+def test_memory_that_runs_out_after_the_network_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    engine, images = TorchEngine(TooLittleMemory(1, torch.OutOfMemoryError()), "cpu", "fp32", batch=2), noise(2)
+    monkeypatch.setattr(torch.Tensor, "sigmoid", full)
+    with pytest.raises(DeviceOutOfMemory, match="smaller window"):
+        engine.probability(images)
+    monkeypatch.setattr(torch, "cat", full)
+    with pytest.raises(DeviceOutOfMemory, match="smaller window"):
+        engine.forward(images)
 
 
 def test_memory_that_does_not_hold_the_network_is_said() -> None:
