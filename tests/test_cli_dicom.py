@@ -107,3 +107,13 @@ def test_a_series_becomes_a_segmentation_and_a_nifti(
         np.testing.assert_array_equal(frame, mask[round(height / 5)])
     out, err = capfd.readouterr()
     assert "SECRET" not in out + err + json.dumps(manifest)
+
+
+def test_another_patient_stands_in_a_segmentation_where_that_is_asked_for(
+    packed: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    fixed = ["--out", str(tmp_path), "--model", str(tiny_model), "--device", "cpu", "--precision", "fp32"]
+    assert metseg.main(["segment", str(packed), *fixed, "--deidentify"]) == 0
+    (written,) = tmp_path.rglob("*_mask.dcm")
+    assert pydicom.dcmread(written).PatientName != "SECRET^NAME"
+    assert b"SECRET" not in written.read_bytes()
