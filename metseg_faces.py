@@ -99,11 +99,11 @@ def web(
         raise UsageError("the page needs packages that are not installed; run: pip install '.[web]'")
     if api is not None and (model, device, precision) != (None, None, None):
         raise UsageError("model, device and precision are the server's affair; leave them out, or leave out --api")
-    from web_streamlit.launch import port_problem, run_page, run_page_at
+    from core.addresses import check_port
+    from web_streamlit.launch import HOST, run_page, run_page_at
 
-    if problem := port_problem(port):
-        raise UsageError(problem)
-    print(f"The page: http://127.0.0.1:{port} (Ctrl+C ends it)", flush=True)
+    check_port(HOST, port)
+    print(f"The page: http://{HOST}:{port} (Ctrl+C ends it)", flush=True)
     if api is not None:
         raise typer.Exit(run_page_at(api, port))
     from api.logs import configure_logs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Problem
 from api.settings import Settings
+from core.addresses import host_name, is_loopback
 
-OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 LINGER_SECONDS = 1.0
 
 
@@ -40,8 +39,10 @@ class Guard:
         local = is_loopback((scope.get("server") or ("localhost",))[0])
         if not (local or settings.api_key or settings.insecure):
             raise Problem(403, "exposed", "this server was not made to be reached from other machines; ask its owner")
-        allowed = settings.trusted_hosts or (OWN_NAMES if local else ("*",))
-        if "*" not in allowed and host_name(headers.get("host", "")) not in allowed:
+        name, allowed = host_name(headers.get("host", "")), settings.trusted_hosts
+        # Another name that leads here is a foreign page's, which a browser would let speak for its user.
+        known = "*" in allowed or name in allowed if allowed else not local or is_loopback(name)
+        if not known:
             raise Problem(400, "unknown-host", "the Host header names no host that this server answers for")
         if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             raise Problem(415, "encoded-body", "send the body as it is, without a Content-Encoding")
@@ -107,18 +108,3 @@ class Body:
 
 def _too_large(settings: Settings) -> Problem:
     return Problem(413, "too-large", f"the body is larger than the {settings.body_bytes:,} bytes that are taken")
-
-
-def host_name(host: str) -> str:
-    """A Host header's name without its port and without an IPv6 address's brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower().rstrip(".")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens there: a loopback address, `localhost`, or a socket's path."""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost" or "/" in host

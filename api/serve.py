@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-import socket
 
 import uvicorn
 
 from api.app import create_app
-from api.guard import is_loopback
 from api.logs import configure_logs
 from api.protocol import Protocol, most_connections
 from api.settings import Settings
+from core.addresses import check_port, is_loopback
 from core.errors import UsageError
 
 HEAD_BYTES = 32 << 10
@@ -48,22 +47,6 @@ def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
     return uvicorn.Server(config)
-
-
-def check_port(host: str, port: int) -> None:
-    """See whether an address can be listened at.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    try:
-        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        socket.create_server((host, port), family=family).close()
-    except (OSError, UnicodeError) as error:
-        raise UsageError(
-            f"port {port} cannot be used, perhaps another program has it; choose another --port, or another --host",
-            source=host,
-        ) from error
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:

@@ -136,7 +136,7 @@ def test_serve(ask: Callable[[str, str], Asked], tiny_model: Path) -> None:
 def test_web(ask: Callable[[str, str], Asked], monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
     launch = pytest.importorskip("web_streamlit.launch", reason="the extra [web] is not installed")
     pages: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(launch, "port_problem", lambda port: None)
+    monkeypatch.setattr("core.addresses.check_port", lambda host, port: None)
     monkeypatch.setattr(launch, "run_page_at", lambda *given: pages.append(given) or 0)
     assert metseg.main(["web", "--api", "http://127.0.0.1:9", "--port", "8502"]) == 0
     assert pages == [("http://127.0.0.1:9", 8502)]
@@ -145,7 +145,9 @@ def test_web(ask: Callable[[str, str], Asked], monkeypatch: pytest.MonkeyPatch, 
     assert (seen["device"], seen["precision"], str(seen["model"])) == ("cpu", "fp32", str(tiny_model))
 
 
-def test_gradio_and_review(ask: Callable[[str, str], Asked], scans: Path, tiny_model: Path) -> None:
+def test_gradio_and_review(
+    ask: Callable[[str, str], Asked], scans: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = ask(
         "web_gradio.serve.serve",
         f"gradio --share --host 127.0.0.1 --port 7999 --password longenough --model {tiny_model} --device cpu "
@@ -157,5 +159,6 @@ def test_gradio_and_review(ask: Callable[[str, str], Asked], scans: Path, tiny_m
     }  # fmt: skip
     assert {name: seen[name] for name in expected} == expected
     pytest.importorskip("PyQt6.QtWidgets", reason="the extra [desktop] is not installed", exc_type=ImportError)
+    monkeypatch.setattr("desktop.app.display_problem", lambda: None)
     seen = ask("desktop.app.run_review", f"review {scans} --model {tiny_model} --device cpu --precision fp32")
     assert (seen["model"], seen["device"], seen["precision"]) == (str(tiny_model), "cpu", "fp32")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from web_gradio.settings import LOOPBACK
+from core.addresses import host_name, is_loopback
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -55,7 +55,7 @@ def seal_environment(folder: Path) -> None:
     }
     # Gradio asks its own page whether it is there, and a proxy would not know it.
     for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), *LOOPBACK)))
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost", "::1")))
 
 
 def refuse_addresses() -> None:
@@ -91,8 +91,7 @@ class Seal:
             await self._app(scope, receive, send)
             return
         asked = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        name = asked.rpartition("]")[0].strip("[") or asked.partition(":")[0]
-        if self._local and name.lower() not in LOOPBACK:
+        if self._local and not is_loopback(host_name(asked)):
             await _refuse(send, 400, b"this page answers this machine alone")
             return
         if any(part in scope["path"] for part in ("/file=http", "/proxy=")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from core.addresses import check_port
 from core.errors import UsageError
 from core.io.private import private_folder
 from core.system import RESEARCH_ONLY
@@ -21,7 +21,6 @@ from web_gradio.settings import USER, Settings
 from web_gradio.share import SHARED, NoLinkError, close_links, make_password, open_link
 
 SWEEP_SECONDS = 30.0
-NO_PORT = "this port cannot be listened at; choose another --port, or another --host"
 Say = Callable[[str], None]
 
 
@@ -45,7 +44,7 @@ def serve(settings: Settings, say: Say, stop: threading.Event | None = None) -> 
     Raises:
         MetsegError: a model, the device or the port cannot be used.
     """
-    check_port(settings)
+    check_port(settings.host, settings.port or 0)  # before anything is loaded
     if settings.reachable and settings.password is None:
         settings = replace(settings, password=make_password())
         say(f"Visitors need the name {USER} and this password: {settings.password}")
@@ -57,23 +56,6 @@ def serve(settings: Settings, say: Say, stop: threading.Event | None = None) -> 
             _share(page, folder, say)
         while not end.wait(SWEEP_SECONDS):
             page.room.shelf.sweep()
-
-
-def check_port(settings: Settings) -> None:
-    """See that the port is free before anything is loaded.
-
-    Raises:
-        UsageError: it is not, or there is no such address here.
-    """
-    try:
-        with socket.create_server((settings.host, settings.port or 0), family=_family(settings.host)):
-            return
-    except OSError as error:
-        raise UsageError(NO_PORT) from error
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 @contextmanager
@@ -120,7 +102,7 @@ def opened(settings: Settings, folder: Path) -> Iterator[Opened]:
             state_session_capacity=256,
         )
     except OSError as error:
-        raise UsageError(NO_PORT) from error
+        raise UsageError("this port cannot be listened at; choose another --port, or another --host") from error
     try:
         yield Opened(str(page.local_url), int(page.server_port), room)
     finally:

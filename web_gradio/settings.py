@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.addresses import is_loopback
 from core.errors import UsageError
 from core.io import ReadLimits
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USER = "metseg"
 SHORTEST_PASSWORD = 8
 
@@ -54,7 +54,7 @@ class Settings:
     @property
     def reachable(self) -> bool:
         """Whether others than this machine's users can open the page, so that it needs a password."""
-        return self.share or self.host not in LOOPBACK
+        return self.share or not is_loopback(self.host)
 
     @property
     def read_limits(self) -> ReadLimits:

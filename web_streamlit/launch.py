@@ -42,18 +42,6 @@ def page_environment(api_url: str, environment: Mapping[str, str] = os.environ) 
     return {**kept, "PYTHONPATH": path, "METSEG_API_URL": api_url}
 
 
-def port_problem(port: int) -> str | None:
-    """Why the page cannot be served at a port, or None."""
-    with socket.socket() as probe:
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return f"port {port} cannot be used, perhaps another program has it; choose one with --port"
-    return None
-
-
 def run_page_at(api_url: str, port: int) -> int:
     """Serve the page for a server that runs already, until Ctrl+C or SIGTERM; the page's exit code."""
     with _page(api_url, port) as page, contextlib.suppress(KeyboardInterrupt):

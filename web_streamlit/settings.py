@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from core.addresses import is_loopback
 from core.errors import UsageError
 from core.io import ReadLimits
 
@@ -41,7 +42,7 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether what is uploaded stays on this machine."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback(self.host)
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:

@@ -88,9 +88,9 @@ def refuse_overlap(inputs: Iterable[Path], out: Path) -> None:
     for path in inputs:
         given = path.resolve()
         if target == given or given in target.parents:
-            raise UsageError("the results would lie inside this input; choose an --out elsewhere", source=str(path))
+            raise UsageError("the results would lie inside this input; choose a folder elsewhere", source=str(path))
         if target in given.parents:
-            raise UsageError("this input lies inside the results folder; choose an --out elsewhere", source=str(path))
+            raise UsageError("this input lies inside the results folder; choose a folder elsewhere", source=str(path))
 
 
 def unique_names(wanted: Iterable[str]) -> tuple[str, ...]:

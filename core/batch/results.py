@@ -66,7 +66,7 @@ def _is_whole(case: dict[str, Any]) -> bool:
 def cannot_write(error: OSError, path: Path) -> OutputError:
     """The sentence for a disk that is full, read-only or gone."""
     reason = (error.strerror or type(error).__name__).lower()
-    detail = f"this result cannot be written ({reason}); free some space or choose another --out"
+    detail = f"this result cannot be written ({reason}); free some space or choose another folder"
     return OutputError(detail, source=str(path))
 
 

@@ -149,6 +149,9 @@ def test_beyond_this_machine_it_needs_a_key_or_insecure(host: str, tiny_model: P
         ("127.0.0.1", {"trusted_hosts": ("one.example",)}, "localhost", 400),
         ("127.0.0.1", {"trusted_hosts": ("One.Example.",)}, "ONE.example", 200),
         ("::1", {}, "[::1]", 200),
+        ("127.0.0.2", {}, "127.0.0.2:8000", 200),
+        ("127.0.0.1", {}, "127.evil.example", 400),
+        ("127.0.0.1", {}, "", 400),
     ],
 )
 def test_another_server_around_the_app_exposes_it_no_more(
