@@ -161,6 +161,11 @@ class Cancelled(MetsegError):
     code = "cancelled"
 
 
+def sentence(detail: str) -> str:
+    """An error's detail with a capital at its beginning and a full stop at its end."""
+    return detail[:1].upper() + detail[1:] + ("" if detail.endswith((".", "!", "?")) else ".")
+
+
 def unforeseen(error: BaseException) -> str:
     """An error that nobody foresaw, for a person at this machine: its kind and the first line of its message."""
     first_line = str(error).partition("\n")[0]

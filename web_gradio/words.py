@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from core.measure.totals import sum_up
+from core.errors import sentence
+from core.measure.totals import size_of, sum_up
 from core.scan import Lesion
 from core.system import RESEARCH_ONLY
 from core.views import View
@@ -23,7 +24,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def size_of(finding: Finding) -> str:
+def _size(finding: Finding) -> str:
     """All lesions together."""
     return sum_up(finding.result.mask, finding.scan).text(lone=finding.scan.shape[0] == 1)
 
@@ -37,7 +38,7 @@ def file_rows(outcomes: Sequence[Outcome]) -> Rows:
         else:
             slices, lesions = str(outcome.view.shape[0]), str(len(outcome.result.lesions))
             notes = counted(len(set(outcome.result.warnings)), "warning") if outcome.result.warnings else ""
-            rows.append([outcome.name, slices, lesions, size_of(outcome), notes])
+            rows.append([outcome.name, slices, lesions, _size(outcome), notes])
     return rows
 
 
@@ -49,18 +50,14 @@ def lesion_rows(finding: Finding) -> Rows:
 def _lesion_row(lesion: Lesion, view: View) -> list[str]:
     slices = view.shape[0]
     first, last = (index + 1 for index in view.box(lesion.box)[0])
-    known_mm, known_ml, known_mm2 = lesion.longest_diameter_mm, lesion.volume_ml, lesion.area_mm2
+    known_mm = lesion.longest_diameter_mm
     diameter = f"{known_mm:.1f} mm" if known_mm is not None else f"{lesion.longest_diameter_px:.1f} px"
-    if known_ml is not None and slices > 1:
-        size = f"{known_ml:.2f} ml"
-    elif known_mm2 is not None and slices == 1:
-        size = f"{known_mm2:,.0f} mm²"
-    else:
-        size = f"{lesion.voxels:,} {'px' if slices == 1 else 'voxels'}"
+    size, unit = size_of(lesion.voxels, lesion.area_mm2, lesion.volume_ml, slices == 1)
+    large = f"{size:,.2f} {unit}" if unit == "ml" else f"{size:,.0f} {unit}"
     likely = [
         f"{value:.2f}" if value is not None else "–" for value in (lesion.peak_probability, lesion.mean_probability)
     ]
-    return [str(lesion.label), str(first) if first == last else f"{first}–{last}", diameter, size, *likely]
+    return [str(lesion.label), str(first) if first == last else f"{first}–{last}", diameter, large, *likely]
 
 
 def headline(finding: Finding) -> str:
@@ -72,12 +69,12 @@ def headline(finding: Finding) -> str:
     facts += [finding.scan.sequence] if finding.scan.sequence else []
     facts.append(f"{escape(finding.predictor.card.name)} at {finding.case.settings.threshold:g}")
     if lesions:
-        facts.insert(0, f"{size_of(finding)} in all")
+        facts.insert(0, f"{_size(finding)} in all")
     more = len(lesions) - MOST_LESIONS
     notes = [note.message for note in dict.fromkeys(finding.result.warnings)]
     if more > 0:
         notes.append(f"The table shows the {MOST_LESIONS} largest of {len(lesions):,} lesions; the CSV file has all.")
-    warnings = "".join(f"<li>{escape(_sentence(note))}</li>" for note in notes)
+    warnings = "".join(f"<li>{escape(sentence(note))}</li>" for note in notes)
     return (
         f'<div class="headline" role="status"><p class="found">{found}</p><p class="name">{escape(finding.name)}</p>'
         f'<p class="facts">{" · ".join(facts)}</p>{f"<ul>{warnings}</ul>" if warnings else ""}</div>'
@@ -93,13 +90,9 @@ def progress(step: Step) -> str:
     return f'<div class="working" role="status"><p>{what}{where} …</p>{bar}</div>'
 
 
-def trouble(sentence: str) -> str:
+def trouble(text: str) -> str:
     """HTML: what went wrong, as a sentence."""
-    return f'<div class="trouble" role="alert"><p>{escape(_sentence(sentence))}</p></div>'
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return f'<div class="trouble" role="alert"><p>{escape(sentence(text))}</p></div>'
 
 
 EMPTY = (

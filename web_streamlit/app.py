@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from html import escape
 
 import streamlit as st
 
@@ -64,17 +65,13 @@ def _foot(settings: Settings, desk: Desk) -> None:
     st.divider()
     st.html(
         '<p class="foot">'
-        f"<b>{RESEARCH_ONLY}</b>{_text(limits)}<br>"
+        f"<b>{RESEARCH_ONLY}</b>{escape(limits, quote=False)}<br>"
         f"Your files {where}: in the memory of this page, for a moment in a private temporary folder while they are "
         # Streamlit may hold the session of a closed page until another one is opened and closed.
         "read, and with the server while it computes. This page forgets them when you remove them; from memory they "
         "are gone for certain when metseg is ended, not yet when the page is closed. Nothing else is kept, and nothing "
         "is sent anywhere else.</p>"
     )
-
-
-def _text(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 main()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InputError, SeriesChoice
+from core.errors import InputError, SeriesChoice, sentence
 from core.model_card import ModelCard, PreprocessSettings
 from core.views import View, first_view
 from web_streamlit.cases import Case, Reading
@@ -125,7 +125,7 @@ class Desk:
                 probability = decode_probability(found.answer.tiff, found.task.case.scan)
             except InputError as error:
                 run.found.remove(found)
-                run.failed.append(Failure(found.task, error.detail.capitalize() + "."))
+                run.failed.append(Failure(found.task, sentence(error.detail)))
                 continue
             self.found[key] = found
             self._arrays = {known: value for known, value in self._arrays.items() if key[0] not in known}

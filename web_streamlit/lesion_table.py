@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from core.measure.totals import size_of
 from core.scan import Lesion
 from core.views import View
 from web_streamlit.desk import Desk
@@ -56,9 +57,8 @@ def _row(lesion: Lesion, view: View) -> dict[str, Any]:
         row["Diameter, mm"] = round(lesion.longest_diameter_mm, 1)
     else:
         row["Diameter, px"] = round(lesion.longest_diameter_px, 1)
-    if lesion.volume_ml is not None:
-        row["Volume, ml"] = round(lesion.volume_ml, 2)
-    else:
-        row["Voxels"] = lesion.voxels
+    size, unit = size_of(lesion.voxels, lesion.area_mm2, lesion.volume_ml, view.shape[0] == 1)
+    heading = {"ml": "Volume, ml", "mm²": "Area, mm²", "px": "Pixels", "voxels": "Voxels"}[unit]
+    row[heading] = round(size, 2) if unit == "ml" else round(size)
     row["Peak"] = lesion.peak_probability
     return row

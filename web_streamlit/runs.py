@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.errors import InputError
+from core.errors import InputError, sentence
 from core.model_card import ModelCard
 from web_streamlit.cases import Case, one_slice, payload
 from web_streamlit.pace import Pace, work_of
@@ -178,7 +178,7 @@ class Run:
             try:
                 self.found.append(await self._patiently(task))
             except (Trouble, InputError) as error:
-                trouble = error if isinstance(error, Trouble) else Trouble(_sentence(error), "refused")
+                trouble = error if isinstance(error, Trouble) else Trouble(sentence(error.detail), "refused")
                 self.failed.append(Failure(task, trouble.sentence))
                 if trouble.kind == "away":  # nobody is there for the others either
                     self.failed += [Failure(other, trouble.sentence) for other in self.tasks[index + 1 :]]
@@ -239,7 +239,3 @@ class Run:
         number = len(self.found) + len(self.failed) + 1
         count = f"{number} of {len(self.tasks)} · " if len(self.tasks) > 1 else ""
         return f"{count}{task.case.scan.name} with {task.card.name}"
-
-
-def _sentence(error: InputError) -> str:
-    return error.detail[:1].upper() + error.detail[1:].rstrip(".") + "."

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import httpx
 
-from core.errors import ModelDamaged
+from core.errors import ModelDamaged, sentence
 from core.model_card import ModelCard
 from web_streamlit.settings import Settings
 
@@ -135,14 +135,14 @@ def refusal(response: httpx.Response) -> Trouble:
         detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
         detail = f"the server answered {status}"
-    sentence = detail[:1].upper() + detail[1:].rstrip(".") + "."
+    said = sentence(detail)
     if status in (401, 403):
         return Trouble("The server asks for a key; start this page with METSEG_API_KEY set.", "refused")
     if status in (429, 503):
-        return Trouble(sentence, "busy", _retry_after(response))
+        return Trouble(said, "busy", _retry_after(response))
     if status in (502, 504):
-        return Trouble(sentence, "busy")
-    return Trouble(sentence, "refused")
+        return Trouble(said, "busy")
+    return Trouble(said, "refused")
 
 
 def _retry_after(response: httpx.Response) -> float:

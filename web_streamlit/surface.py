@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.measure.lesions import number_lesions
+from core.measure.totals import Totals
 from core.scan import Scan
 from web_streamlit.downloads import Result
 
@@ -39,7 +40,7 @@ def surface_figure(result: Result) -> dict[str, Any]:
         field[~own] = np.minimum(field[~own], np.nextafter(np.float32(finding.threshold), np.float32(0)))
         points, triangles = extract_surface(field, finding.threshold)
         offset = [part.start for part in cut]
-        size = f"{lesion.volume_ml:.2f} ml" if lesion.volume_ml is not None else f"{lesion.voxels:,} voxels"
+        size = Totals(lesion.voxels, None, lesion.volume_ml).text(lone=False)
         traces.append(
             _mesh(points + offset, triangles, to_mm, COLOURS[(lesion.label - 1) % len(COLOURS)], 1.0)
             | {"name": f"{lesion.label}", "hovertext": f"Lesion {lesion.label}, {size}", "hoverinfo": "text"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.errors import ChannelNeeded, InputError, OutputError
+from core.errors import ChannelNeeded, InputError, OutputError, sentence
 from core.io import RawFile
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
@@ -99,8 +99,8 @@ def _before(desk: Desk, case: Case) -> None:
     try:
         images = desk.images(case, preprocessing, chosen_channel())
     except InputError as error:
-        where = " (above, under Options)." if isinstance(error, ChannelNeeded) else "."
-        st.info(error.detail[:1].upper() + error.detail[1:] + where)
+        where = " (above, under Options)" if isinstance(error, ChannelNeeded) else ""
+        st.info(sentence(error.detail + where))
         return
     views = views_of(case.scan)
     if _layout(views, found=False) == PLANES:
@@ -286,5 +286,5 @@ def _truth_upload(desk: Desk, settings: Settings, case: Case) -> None:
                 raw = [RawFile(file.name, file.getvalue()) for file in files]
                 desk.truths[case.key] = read_truth(raw, case.scan, settings.limits)
             except InputError as error:
-                st.session_state[f"truth-problem-{case.key}"] = error.detail[:1].upper() + error.detail[1:] + "."
+                st.session_state[f"truth-problem-{case.key}"] = sentence(error.detail)
     st.rerun(scope="app")

@@ -30,11 +30,17 @@ class Totals:
         Args:
             lone: of a lone slice, in which pixels are counted.
         """
-        if self.volume_ml is not None:
-            return f"{self.volume_ml:,.2f} ml"
-        if self.area_mm2 is not None:
-            return f"{self.area_mm2:,.0f} mm²"
-        return f"{self.voxels:,} {'px' if lone else 'voxels'}"
+        size, unit = size_of(self.voxels, self.area_mm2, self.volume_ml, lone)
+        return f"{size:,.2f} {unit}" if unit == "ml" else f"{size:,.0f} {unit}"
+
+
+def size_of(voxels: int, area_mm2: float | None, volume_ml: float | None, lone: bool) -> tuple[float, str]:
+    """A size and its unit: ml, or of a lone slice mm², where they are known, else what was counted."""
+    if volume_ml is not None:
+        return volume_ml, "ml"
+    if lone and area_mm2 is not None:
+        return area_mm2, "mm²"
+    return voxels, "px" if lone else "voxels"
 
 
 def sum_up(mask: NDArray[np.bool_], scan: Scan) -> Totals:

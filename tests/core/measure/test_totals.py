@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.measure.totals import Totals, sum_up
+from core.measure.totals import Totals, size_of, sum_up
 from core.scan import GEOMETRY_MISSING, SLICE_GAP, SLICE_TILT, Note, Scan
 
 MASK = np.zeros((4, 5, 6), bool)
@@ -36,3 +36,18 @@ def test_slices_that_are_no_neighbours_have_no_volume(code: str) -> None:
 
 def test_uneven_slices_have_no_volume() -> None:
     assert of(spacing_mm=(5.0, 1.0, 1.0), slice_positions_mm=(0.0, 5.0, 11.0, 16.0)).volume_ml is None
+
+
+@pytest.mark.parametrize(
+    ("area", "volume", "lone", "expected"),
+    [
+        (4.0, 0.02, True, (0.02, "ml")),
+        (4.0, None, True, (4.0, "mm²")),
+        (None, None, True, (7, "px")),
+        (4.0, None, False, (7, "voxels")),  # a lesion's area is that of one of its slices, and no size of a stack's
+    ],
+)
+def test_the_best_that_is_known_of_a_size_is_told(
+    area: float | None, volume: float | None, lone: bool, expected: tuple[float, str]
+) -> None:
+    assert size_of(7, area, volume, lone) == expected
