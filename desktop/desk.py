@@ -85,7 +85,7 @@ class Desk(QObject):
         self.segmenting = Segmenting(self.results, settings.device, settings.precision, self)
         self.masks, self.judge = Masks(self), Judge(self)
         self.segmenting.found.connect(self.masks.found)
-        self.segmenting.failed.connect(lambda name, code, detail: self.masks.show_notice())
+        self.segmenting.failed.connect(self.masks.show_notice)
         self.handover = Handover(self.results, settings.precision, self)
         self.models, self.model_problem = find_models(settings.model)
         self.in_list: list[Case] = []

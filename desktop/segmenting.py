@@ -22,12 +22,12 @@ class Segmenting(QObject):
 
     Signals:
         found(str): a case's result is kept now.
-        failed(str, str, str): a case, a code, and why it cannot be segmented.
+        failed(): a case cannot be segmented; `failures` says which and why.
         changed(): progress.
     """
 
     found = pyqtSignal(str)
-    failed = pyqtSignal(str, str, str)
+    failed = pyqtSignal()
     changed = pyqtSignal()
     _message = pyqtSignal(object)
 
@@ -105,6 +105,5 @@ class Segmenting(QObject):
                 review.was_found(case, values["threshold"], Summary(**values["summary"]))
             self.found.emit(name)
         elif message.event in ("done", "failed", DIED):
-            detail = values.get("detail", OTHER_WEIGHTS if message.event == "done" else STOPPED_SHORT)
-            self.failures[name] = detail
-            self.failed.emit(name, values.get("code", message.event), detail)
+            self.failures[name] = values.get("detail", OTHER_WEIGHTS if message.event == "done" else STOPPED_SHORT)
+            self.failed.emit()

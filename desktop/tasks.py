@@ -20,7 +20,7 @@ def make_timer(parent: QObject, interval_ms: int, then: Callable[[], object], *,
 
 
 class _Bell(QObject):
-    done = pyqtSignal(object, object, object)
+    done = pyqtSignal(object, object)
 
 
 class _Task(QRunnable):
@@ -34,7 +34,7 @@ class _Task(QRunnable):
         except Exception as error:
             callback, value = self._failed, error
         try:
-            self._bell.done.emit(callback, value, None)
+            self._bell.done.emit(callback, value)
         except RuntimeError:
             return  # the window is gone
 
@@ -65,7 +65,7 @@ class Tasks(QObject):
         """Run `work`; then, in the window's thread, call `then` with its answer or `failed` with its error."""
         self._pool.start(_Task(self._bell, work, then, failed))
 
-    def _ring(self, callback: Callable[[Any], None] | None, value: Any, _: object) -> None:
+    def _ring(self, callback: Callable[[Any], None] | None, value: Any) -> None:
         if self._closed:
             return
         if callback is not None:

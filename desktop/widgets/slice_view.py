@@ -21,6 +21,9 @@ CLICK_PX = 4
 class SliceView(QWidget):
     """A pane.
 
+    Attributes:
+        picture: (H, W, 3) uint8 RGB, what is shown of the scan; None where nothing is.
+
     Signals:
         stepped(int): slices to move by.
         zoomed(float, QPointF): factor, and the image point that stays where it is.
@@ -58,7 +61,7 @@ class SliceView(QWidget):
         self.zoom = 1.0
         self.centre: QPointF | None = None
         self._image: QImage | None = None
-        self._pixels: NDArray[np.uint8] | None = None
+        self.picture: NDArray[np.uint8] | None = None
         self._drag: tuple[Qt.MouseButton, QPointF] | None = None
         self._pressed: QPointF | None = None  # as long as it may become a click
         self._wheel = 0
@@ -89,11 +92,11 @@ class SliceView(QWidget):
     def show_picture(self, picture: NDArray[np.uint8] | None) -> None:
         """Show (H, W, 3) uint8 RGB, or nothing."""
         if picture is None:
-            self._image = self._pixels = self.ruler = None
+            self._image = self.picture = self.ruler = None
         else:
-            self._pixels = np.ascontiguousarray(picture)
+            self.picture = np.ascontiguousarray(picture)
             height, width, _ = picture.shape
-            self._image = QImage(self._pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+            self._image = QImage(self.picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
         self.update()
 
     def scale(self) -> tuple[float, float]:

@@ -14,8 +14,7 @@ from core.errors import OutputError
 from core.io import find_scans, read_mask, read_scan
 from core.phantom import make_phantom, write_phantom_case
 from core.phantom.fields import blur, smooth_field
-from core.phantom.measured import REAL_SLICES
-from core.phantom.statistics import measure_slice
+from tests.core.slice_statistics import REAL_SLICES, measure_slice
 
 SEEDS = (1, 2, 3, 5, 8, 13)
 

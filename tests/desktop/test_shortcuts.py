@@ -48,5 +48,7 @@ def test_every_verdict_is_marked_as_one() -> None:
 def test_no_other_file_binds_a_key() -> None:
     for path in DESKTOP.rglob("*.py"):
         if path.name not in ("shortcuts.py", "actions.py"):
-            names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
-            assert names & {"QShortcut", "QKeySequence"} == set(), path.name
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            names = {node.id for node in nodes if isinstance(node, ast.Name)}
+            names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+            assert names & {"QShortcut", "QKeySequence", "setShortcut", "setShortcuts"} == set(), path.name

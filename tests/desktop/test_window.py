@@ -160,12 +160,12 @@ def test_pixels_on_the_screen_are_the_files_and_the_pointer_tells_the_raw_value(
     nothing = np.zeros(voxels.shape, bool)
     reader.set_look(truth=False)
     mask = reader.opened.finding.mask[reader.index]
-    assert np.array_equal(reader.pane._pixels, draw_overlay(voxels, mask, opacity=0.35))
+    assert np.array_equal(reader.pane.picture, draw_overlay(voxels, mask, opacity=0.35))
     press(window, Key.Key_S)
-    assert np.array_equal(reader.pane._pixels, draw_overlay(voxels, nothing))
-    assert np.array_equal(reader.pane._pixels[..., 0], voxels)
+    assert np.array_equal(reader.pane.picture, draw_overlay(voxels, nothing))
+    assert np.array_equal(reader.pane.picture[..., 0], voxels)
     press(window, Key.Key_H)
-    assert not np.array_equal(reader.pane._pixels[..., 0], voxels)
+    assert not np.array_equal(reader.pane.picture[..., 0], voxels)
     bright = np.unravel_index(voxels.argmax(), voxels.shape)
     place = reader.pane.to_screen(bright[1] + 0.5, bright[0] + 0.5).toPoint()
     QTest.mouseMove(reader.pane, place)
@@ -179,11 +179,11 @@ def test_space_hides_what_lies_over_the_picture_while_it_is_held(
 ) -> None:
     window = open_window(scans)
     settle(qtbot, window)
-    before = window.reader.pane._pixels.copy()
+    before = window.reader.pane.picture.copy()
     QTest.keyPress(window.reader.pane, Key.Key_Space)
-    assert np.array_equal(window.reader.pane._pixels[..., 0], window.reader.pane._pixels[..., 2])
+    assert np.array_equal(window.reader.pane.picture[..., 0], window.reader.pane.picture[..., 2])
     QTest.keyRelease(window.reader.pane, Key.Key_Space)
-    assert np.array_equal(window.reader.pane._pixels, before)
+    assert np.array_equal(window.reader.pane.picture, before)
 
 
 def test_a_png_names_no_side_and_no_millimetres(qtbot: Any, open_window: OpenWindow, tmp_path: Path) -> None:

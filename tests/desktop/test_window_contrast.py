@@ -41,20 +41,20 @@ def test_ones_own_window_shows_the_same_part_of_another_cases_values(
     folder = write_heads(tmp_path / "heads")
     window = open_window(folder)
     press(window, Key.Key_C)
-    picture = window.reader.pane._pixels.copy()
+    picture = window.reader.pane.picture.copy()
     go(qtbot, window, Key.Key_PageDown, 2)
-    assert alike(window.reader.pane._pixels, picture)
+    assert alike(window.reader.pane.picture, picture)
     pane = window.reader.pane
     QTest.mousePress(pane, Qt.MouseButton.RightButton, pos=QPoint(200, 200))
     QTest.mouseMove(pane, QPoint(260, 200))
     QTest.mouseRelease(pane, Qt.MouseButton.RightButton, pos=QPoint(260, 200))
-    picture, chosen = pane._pixels.copy(), window.reader.window_
+    picture, chosen = pane.picture.copy(), window.reader.window_
     window.close()
 
     again = open_window(folder)  # the same case: the very same window
     assert (shown(again), again.reader.window_, again.reader.preset) == (2, chosen, -1)
     go(qtbot, again, Key.Key_PageUp, 1)
-    assert alike(again.reader.pane._pixels, picture)
+    assert alike(again.reader.pane.picture, picture)
 
 
 def test_ones_own_window_shows_the_same_part_of_another_channels_values(
@@ -65,8 +65,8 @@ def test_ones_own_window_shows_the_same_part_of_another_channels_values(
     cv2.imwrite(str(folder / "a.png"), np.stack([HEAD * 16, HEAD, HEAD * 4], axis=2))
     window = open_window(folder)
     press(window, Key.Key_C)
-    picture = window.reader.pane._pixels.copy()
+    picture = window.reader.pane.picture.copy()
     for _ in window.reader.opened.channels:
         press(window, Key.Key_K)
-        assert alike(window.reader.pane._pixels, picture)
+        assert alike(window.reader.pane.picture, picture)
     assert window.reader.preset == -1

@@ -115,18 +115,18 @@ def test_a_mask_that_was_hidden_while_space_is_held_comes_back_wherever_the_focu
 ) -> None:
     window = open_window(scans)
     settle(qtbot, window)
-    before = window.reader.pane._pixels.copy()
+    before = window.reader.pane.picture.copy()
     QTest.keyPress(window.reader.pane, Key.Key_Space)
-    assert not np.array_equal(window.reader.pane._pixels, before)
+    assert not np.array_equal(window.reader.pane.picture, before)
     press(window, meanwhile)
-    assert np.array_equal(window.reader.pane._pixels, before)
+    assert np.array_equal(window.reader.pane.picture, before)
     QTest.keyRelease(QApplication.focusWidget(), Key.Key_Space)
     press(window, Key.Key_Escape)
     QTest.keyPress(window.reader.pane, Key.Key_Space)
-    assert not np.array_equal(window.reader.pane._pixels, before)
+    assert not np.array_equal(window.reader.pane.picture, before)
     window.list.search.setFocus()
     QTest.keyRelease(window.list.search, Key.Key_Space)
-    assert np.array_equal(window.reader.pane._pixels, before)
+    assert np.array_equal(window.reader.pane.picture, before)
 
 
 def test_the_search_is_left_by_a_click_on_a_case_and_by_escape(

@@ -97,7 +97,7 @@ def test_a_head_looks_the_same_however_it_is_stored_and_its_sides_are_named(
         for _ in range(5):
             press(window, Key.Key_Down)
         mask = reader.mask_of(5)
-        seen.append((reader.pane._pixels.copy(), mask))
+        seen.append((reader.pane.picture.copy(), mask))
     first, *others = seen
     assert first[1].any()
     for picture, mask in others:
@@ -276,13 +276,13 @@ def test_contrast_as_the_model_sees_it_is_made_once_however_many_slices_are_draw
     monkeypatch.setattr("desktop.painter.eight_bit", slowly)
     window = open_window(volumes)
     press(window, Key.Key_Home)
-    plain = window.reader.pane._pixels.copy()
+    plain = window.reader.pane.picture.copy()
     window.actions_["clahe"].trigger()
     for _ in range(3):
         press(window, Key.Key_Down)
     press(window, Key.Key_Home)
     released.set()
-    qtbot.waitUntil(lambda: not np.array_equal(window.reader.pane._pixels, plain), timeout=120000)
+    qtbot.waitUntil(lambda: not np.array_equal(window.reader.pane.picture, plain), timeout=120000)
     assert len(begun) == 1
     goto(qtbot, window, 1)  # and again for another case
     qtbot.waitUntil(lambda: len(begun) == 2, timeout=120000)
