@@ -1,0 +1,1 @@
+"""Measures of masks: lesions, diameters, overlap and distance of outlines."""

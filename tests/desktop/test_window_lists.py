@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,9 +185,10 @@ def test_cases_that_are_only_passed_by_are_not_read(
     qtbot: Any, open_window: OpenWindow, many: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
+    passed = threading.Event()
 
     def slowly(source: Any, *rest: Any) -> Any:
-        time.sleep(0.2)
+        passed.wait(120)
         read.append(source.name)
         return open_case(source, *rest)
 
@@ -196,6 +196,7 @@ def test_cases_that_are_only_passed_by_are_not_read(
     monkeypatch.setattr("desktop.desk.open_case", slowly)
     for _ in range(15):
         press(window, Key.Key_PageDown)
+    passed.set()
     wait_for(qtbot, window, 16)
     assert len(read) < 6
     press(window, Key.Key_PageUp)  # one of those that were passed by
