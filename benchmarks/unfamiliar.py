@@ -95,9 +95,9 @@ def judge_group(name: str, scans: Iterable[Scan], card: ModelCard, reference: Re
     for scan in scans:
         prepared = prepare(scan, card.preprocessing)
         begun = time.perf_counter()
-        verdict, _ = judge(reference, prepared.images, card.preprocessing)
+        verdict, _ = judge(reference, prepared.images)
         seconds = time.perf_counter() - begun
-        alone += [reference.judge(row[None]) for row in measure(prepared.images, card.preprocessing)]
+        alone += [reference.judge(row[None]) for row in measure(prepared.images)]
         if verdict is not None:
             rows.append({**_row(verdict), "sequence": scan.sequence, "milliseconds": round(1000 * seconds, 1)})
     return {

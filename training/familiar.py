@@ -3,7 +3,7 @@
     python -m training.familiar DATA core/weights/attention-unet core/weights/nested-unet --folds lgg --fold 0
 
 Learns from the fold's training patients alone and prints how it does on those held out. The weights have no part in
-it: a new model with the same preprocessing, learnt from the same set, gets the same file.
+it: a new model with the same channels and grid, learnt from the same set, gets the same file.
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fold", type=int, default=0, help="whose patients are held out")
     chosen = parser.parse_args(arguments)
     folders = [find_model(model) for model in chosen.models]
-    settings = load_card(folders[0]).preprocessing
-    if any(load_card(folder).preprocessing != settings for folder in folders):
+    # Slices are described before the model's CLAHE and its grey scale, so these may differ.
+    plain = {"clip_limit": 2.0, "tile_px": 32, "standardise": False}
+    settings, *others = (replace(load_card(folder).preprocessing, **plain) for folder in folders)
+    if any(other != settings for other in others):
         parser.error("the models differ in their preprocessing; run this for each of them")
     folds = load_folds(chosen.folds)
     described = describe_set(
@@ -137,8 +139,8 @@ def _describe(scan: Scan, settings: PreprocessSettings) -> Described:
         for name in LGG_LAYOUT:
             images = prepare(scan, replace(settings, channels=(name,))).images
             if not np.array_equal(images, own[:, :1]):  # a missing sequence was filled up with the learnt one
-                others.append(measure(images, settings))
-    return Described(measure(own, settings), tuple(others))
+                others.append(measure(images))
+    return Described(measure(own), tuple(others))
 
 
 def _count(reference: Reference, scans: Sequence[Rows]) -> dict[str, int]:

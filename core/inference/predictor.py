@@ -165,7 +165,7 @@ class Predictor:
         if ranges is not None and len(ranges) != len(self.card.preprocessing.channels):
             raise UsageError("there must be an intensity range for each of the model's inputs")
         prepared = prepare(scan, self.card.preprocessing, channel=channel, grid=grid, ranges=ranges)
-        verdict, doubts = judge(self._reference, prepared.images, self.card.preprocessing)
+        verdict, doubts = judge(self._reference, prepared.images)
         prepared = replace(prepared, notes=prepared.notes + doubts)
         chosen = Settings(threshold, tta, min_lesion, channel)
         case = Case(scan, prepared, self._plan(prepared.grid.target), chosen, verdict)
