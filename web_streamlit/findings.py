@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import BrokenFile
 from core.io import ReadLimits, read_scan_bytes
-from core.measure.lesions import find_lesions
+from core.measure.lesions import lesions_in
 from core.measure.totals import sum_up
 from core.model_card import PreprocessSettings
 from core.preprocess.channels import select_channels
@@ -87,15 +87,8 @@ def decode_probability(tiff: bytes, scan: Scan) -> NDArray[np.float32]:
 
 def find(probability: NDArray[np.float32], scan: Scan, threshold: float, min_lesion: int) -> Finding:
     """Mask and lesions, just as the predictor makes them of the same numbers."""
-    mask, lesions = find_lesions(
-        probability >= np.float32(threshold),
-        probability,
-        spacing_mm=scan.spacing_mm,
-        min_voxels=min_lesion,
-        evenly_spaced=scan.evenly_spaced,
-        contiguous=scan.contiguous,
-        axes=plan_plane(scan)[0].axes,
-    )
+    above = probability >= np.float32(threshold)
+    mask, lesions = lesions_in(above, probability, scan, plan_plane(scan)[0].axes, min_lesion)
     return Finding(probability, mask, lesions, threshold)
 
 

@@ -19,7 +19,7 @@ from core.inference.engines.torch_engine import TorchEngine
 from core.inference.evidence import weigh
 from core.inference.manifest import SCHEMA, Stopwatch, jsonable, versions
 from core.inference.tiling import Tile, cut, gaussian_weights, plan_overlapping, plan_tiles, stitch
-from core.measure.lesions import find_lesions
+from core.measure.lesions import lesions_in
 from core.model_card import GridMode
 from core.model_store import find_model, load_card, load_network
 from core.networks import NestedUNet
@@ -223,15 +223,8 @@ class Predictor:
             raise ValueError("slices of this case have no answer yet")
         scan, probability = case.scan, case.probability
         begun = time.perf_counter()
-        mask, lesions = find_lesions(
-            probability >= np.float32(case.settings.threshold),
-            probability,
-            spacing_mm=scan.spacing_mm,
-            min_voxels=case.settings.min_lesion,
-            evenly_spaced=scan.evenly_spaced,
-            contiguous=scan.contiguous,
-            axes=case.prepared.plane.axes,
-        )
+        above = probability >= np.float32(case.settings.threshold)
+        mask, lesions = lesions_in(above, probability, scan, case.prepared.plane.axes, case.settings.min_lesion)
         lesion_seconds = time.perf_counter() - begun
         return Segmentation(
             probability=probability,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.measure.diameter import longest_diameters
-from core.scan import UNKNOWN_SPACING, Lesion, Spacing
+from core.scan import UNKNOWN_SPACING, Lesion, Scan, Spacing
 
 
 def find_lesions(
@@ -60,6 +60,25 @@ def find_lesions(
     across = (spacing_mm[axes[0]], spacing_mm[axes[1]], spacing_mm[axes[2]])
     lesions = _measure(runs, probability, across, evenly_spaced and contiguous)
     return mask, tuple(_in_place(lesion, axes, box) for lesion in lesions)
+
+
+def lesions_in(
+    mask: NDArray[np.bool_],
+    probability: NDArray[np.float32] | None,
+    scan: Scan,
+    axes: tuple[int, int, int],
+    min_voxels: int = 0,
+) -> tuple[NDArray[np.bool_], tuple[Lesion, ...]]:
+    """`find_lesions` in a mask on a scan's own grid, measured as far as its spacing, gaps and order of slices allow."""
+    return find_lesions(
+        mask,
+        probability,
+        spacing_mm=scan.spacing_mm,
+        min_voxels=min_voxels,
+        evenly_spaced=scan.evenly_spaced,
+        contiguous=scan.contiguous,
+        axes=axes,
+    )
 
 
 def number_lesions(mask: NDArray[np.bool_], contiguous: bool = True) -> NDArray[np.int32]:

@@ -18,10 +18,12 @@ from core.csv_text import csv_text
 from core.errors import Cancelled, InputError, MetsegError, OutputError
 from core.io import Origin, RawFile, encode_mask, read_mask, read_scan
 from core.measure.dice import dice
+from core.measure.lesions import lesions_in
 from core.scan import Lesion, Scan, ScanSource
 from core.system import RESEARCH_ONLY, VERSION
+from core.views import first_view
 from desktop.session.report import Page, picture_of, write_page
-from desktop.session.results import PackedMask, image_id, lesions_in, load_result, mask_hash, unpack_mask
+from desktop.session.results import PackedMask, image_id, load_result, mask_hash, unpack_mask
 from desktop.session.verdicts import Event
 
 MASKS, VERDICTS, LESIONS, RECORD, REPORT = "masks", "verdicts.csv", "lesions.csv", "review.json", "report.html"
@@ -106,7 +108,7 @@ def export_review(
                 scan = read_scan(entry.source, series=entry.series)
                 mask = _mask(entry, scan)
                 if mask is not None:
-                    lesions = lesions_in(mask, _probability(entry, mask), scan)[1]
+                    lesions = lesions_in(mask, _probability(entry, mask), scan, first_view(scan).plane.axes)[1]
                     overlap = _overlap(entry, mask)
                 picture = picture_of(scan, mask)
                 if entry.write and mask is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from core.atomic import write_atomic
 from core.errors import OutputError
-from core.measure.lesions import find_lesions
+from core.measure.lesions import lesions_in
 from core.model_card import ModelCard
 from core.scan import NO_NEIGHBOURS, Lesion, Note, Scan
 from core.views import Box, first_view
@@ -168,25 +168,13 @@ def trim_results(folder: Path, keep_bytes: int = KEEP_BYTES) -> None:
 
 def find(result: Result, threshold: float, scan: Scan) -> Finding:
     """The mask at a threshold and what is in it, exactly as `metseg segment` gives it."""
-    mask, lesions = lesions_in(result.probability >= np.float32(threshold), result.probability, scan)
+    view = first_view(scan)
+    above = result.probability >= np.float32(threshold)
+    mask, lesions = lesions_in(above, result.probability, scan, view.plane.axes)
     digest, voxels = mask_hash(mask), int(np.count_nonzero(mask))
     unsure = int(np.count_nonzero(np.abs(result.probability - np.float32(threshold)) < UNSURE))
-    summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(first_view(scan).turn(mask)))
+    summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(view.turn(mask)))
     return Finding(mask, lesions, digest, summary)
-
-
-def lesions_in(
-    mask: NDArray[np.bool_], probability: NDArray[np.float32] | None, scan: Scan
-) -> tuple[NDArray[np.bool_], tuple[Lesion, ...]]:
-    """The lesions of a mask on a scan's grid, measured as far as its spacing, gaps and order of slices allow."""
-    return find_lesions(
-        mask,
-        probability,
-        spacing_mm=scan.spacing_mm,
-        evenly_spaced=scan.evenly_spaced,
-        contiguous=scan.contiguous,
-        axes=first_view(scan).plane.axes,
-    )
 
 
 def best_slice(mask: NDArray[np.bool_]) -> int:

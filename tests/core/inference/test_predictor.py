@@ -368,7 +368,7 @@ def test_up_to_the_mask_memory_is_the_answer_and_little_more(
         return args[0], ()
 
     peaks: list[int] = []
-    monkeypatch.setattr(predictor, "find_lesions", peak_before_lesions)
+    monkeypatch.setattr(predictor, "lesions_in", peak_before_lesions)
     scan, ready = a_scan(np.zeros((60, 1, 256, 256), np.uint8)), with_network(Watching())
     ready.segment(scan)  # imports and what is made once
     tracemalloc.start()
