@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -213,8 +213,6 @@ def _row(
 
 def _manifest(name: str, entry: Entry, lesions: Sequence[Lesion]) -> dict[str, Any]:
     """A case in the form from which the table of lesions is made."""
-    from dataclasses import asdict
-
     return {
         "name": name,
         "model": {"name": entry.model},
