@@ -89,14 +89,13 @@ def tiling_rows(subject: Subject, device: str, effort: Effort, *, side: int, win
     if why := missing_device(device):
         yield not_measured("tiling", EXACT, device, why)
         return
-    memory = processor().memory_bytes if device == "cpu" else None
-    if memory is not None and side * side * WHOLE_BYTES > memory:
-        yield not_measured("tiling", WHOLE, device, f"{side}² pixels at once might not fit into this machine's memory")
-        return
     methods = tiling_methods()
     try:
         engine = TorchEngine(subject.build(), device, "fp32", batch=1)
         pictures = show(engine, mosaic(side), subject.preprocessing)  # (1, 1, H, W)
+        if why := _not_whole(engine, pictures, side):
+            yield not_measured("tiling", WHOLE, device, why)
+            del methods[WHOLE]
         works = {name: partial(method, engine, pictures, window) for name, method in methods.items()}
         timings = measure_in_turns(works, device, effort)
         answers = {name: work() for name, work in works.items()}
@@ -106,11 +105,9 @@ def tiling_rows(subject: Subject, device: str, effort: Effort, *, side: int, win
     base = Row("tiling", "", device, "fp32", 1, (side, side))
     rows = {name: replace(base, what=name, timing=timing) for name, timing in timings.items()}
     for name, row in rows.items():
-        difference = TilingDifference.between(answers[WHOLE], answers[name])
-        note = f"{subject.name}, windows of up to {window}"
-        if name == WHOLE:
-            note = subject.name
-        else:
+        note = subject.name if name == WHOLE else f"{subject.name}, windows of up to {window}"
+        if name != WHOLE and WHOLE in answers:
+            difference = TilingDifference.between(answers[WHOLE], answers[name])
             note += (
                 f"; from the whole picture logits differ by up to {difference.logits:.2g}, the mask in"
                 f" {difference.pixels * 100:.2g} % of the pixels ({difference.lesion * 100:.2g} % of the lesion's)"
@@ -118,3 +115,15 @@ def tiling_rows(subject: Subject, device: str, effort: Effort, *, side: int, win
         yield replace(row if name == MONAI or MONAI not in rows else row.against(rows[MONAI]), note=note)
     if MONAI not in rows:
         yield not_measured("tiling", MONAI, device, "MONAI is not installed")
+
+
+def _not_whole(engine: TorchEngine, pictures: Tensor, side: int) -> str | None:
+    """Why a picture cannot be computed at once, or None where it can."""
+    memory = processor().memory_bytes if engine.device == "cpu" else None
+    if memory is not None and side * side * WHOLE_BYTES > memory:
+        return f"{side}² pixels at once might not fit into this machine's memory"
+    try:
+        engine.forward(pictures)
+    except DeviceOutOfMemory:
+        return f"{side}² pixels at once do not fit into the device's memory"
+    return None

@@ -1,33 +1,39 @@
-"""Everything that wants a CUDA device, in one run: exactness and times, written as one JSON file.
+"""Everything that wants a CUDA device, in one run: exactness, learning and times, written as one JSON file.
 
     python -m benchmarks.cuda_check --out cuda.json
 
 `--device cpu` takes the same way at tiny size, to try the script where there is no such device. The exit code is 0 when
-every claim held and 1 when one did not, or a part failed; the file is written in both cases.
+every claim held and 1 when one did not, or a part failed. The file is written anew after each part, so that a run which
+is cut short leaves what it has found.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.exactness import clahe_against_opencv, precision_against_fp32, tiling_against_whole
+from benchmarks.learning import learning_on
 from benchmarks.machine import describe_machine
 from benchmarks.plan import SECTIONS, Plan, Section
 from benchmarks.subjects import PRECISIONS, Subject, missing_device, shipped_subjects, standard_subjects
 from benchmarks.timing import Effort
+from core.atomic import write_json
 
-SCHEMA = 1
+SCHEMA = 2
 TILING_TOLERANCE = 1e-10
 """Of float64, in which a halo that is too small would show and rounding does not."""
+PRECISE = 1e-3
+"""Logits in float32 may lie so far from the CPU's; TF32 in place of it moves them by more."""
+ALIKE = 0.95
+"""Least Dice of a mask in bf16 or fp16 with that in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,64 +82,85 @@ def tiny_scale() -> Scale:
     return Scale(subjects, plan, 40, 60, 3, (150, 130), 2)
 
 
-def check(device: str, scale: Scale, say: Callable[[str], None] = print) -> dict[str, Any]:
+def check(
+    device: str,
+    scale: Scale,
+    say: Callable[[str], None] = print,
+    keep: Callable[[dict[str, Any]], None] = lambda report: None,
+) -> dict[str, Any]:
     """Do all parts; one that fails leaves its error behind and the others go on.
+
+    Args:
+        device: "cuda", "cuda:N" or "cpu".
+        scale: how much is done.
+        say: is told what was done, and each time.
+        keep: is given what there is after each part, as it is returned in the end.
 
     Returns:
         JSON-ready: machine, exactness, timings, and for each claim whether it held (None where it was not tested).
     """
-    subjects, plan = scale.subjects, scale.timings
-    exactness: dict[str, Callable[[], Any]] = {
-        "CLAHE": lambda: clahe_against_opencv(device, scale.clahe_pictures, scale.clahe_longest),
-        "tiling": lambda: list(tiling_against_whole(subjects, device, scale.tiling_pictures, scale.tiling_largest)),
-        "precision": lambda: list(
-            precision_against_fp32(
-                subjects, device, PRECISIONS[device.partition(":")[0]], scale.slices, scale.timings.side
-            )
+    subjects, plan, precisions = scale.subjects, scale.timings, PRECISIONS[device.partition(":")[0]]
+    parts: dict[tuple[str, str], Callable[[], Any]] = {
+        ("exactness", "CLAHE"): lambda: clahe_against_opencv(device, scale.clahe_pictures, scale.clahe_longest),
+        ("exactness", "tiling"): lambda: list(
+            tiling_against_whole(subjects, device, scale.tiling_pictures, scale.tiling_largest)
         ),
+        ("exactness", "precision"): lambda: list(
+            precision_against_fp32(subjects, device, precisions, scale.slices, plan.side)
+        ),
+        ("exactness", "learning"): lambda: list(learning_on(subjects, device, precisions, plan.side // 2)),
+        **{
+            ("timings", name): partial(_told, section, plan, subjects, device, say)
+            for name, section in SECTIONS.items()
+        },
     }
-    timings = {name: partial(_told, section, plan, subjects, device, say) for name, section in SECTIONS.items()}
-    machine, start, errors = describe_machine(), time.perf_counter(), dict[str, str]()
+    start = time.perf_counter()
+    report: dict[str, Any] = {
+        "schema": SCHEMA, "device": device, "machine": describe_machine(), "claims": _claims({}), "exactness": {},
+        "timings": {}, "errors": {}, "seconds": 0.0,
+    }  # fmt: skip
+    for (kind, name), part in parts.items():
+        began = time.perf_counter()
+        try:
+            report[kind][name] = part()
+        except Exception as error:
+            traceback.print_exc()
+            report["errors"][f"{kind}: {name}"] = f"{type(error).__name__}: {error}".partition("\n")[0]
+        report |= {"claims": _claims(report["exactness"]), "seconds": round(time.perf_counter() - start, 1)}
+        outcome = "done" if name in report[kind] else "failed"
+        say(f"{kind}: {name} {outcome} after {time.perf_counter() - began:.1f} s")
+        keep(report)
+    return report
 
-    def attempt(kind: str, parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        answers = {}
-        for name, part in parts.items():
-            began = time.perf_counter()
-            try:
-                answers[name] = part()
-            except Exception as error:
-                traceback.print_exc()
-                errors[f"{kind}: {name}"] = f"{type(error).__name__}: {error}".partition("\n")[0]
-            outcome = "done" if name in answers else "failed"
-            say(f"{kind}: {name} {outcome} after {time.perf_counter() - began:.1f} s")
-        return answers
 
-    exact = attempt("exactness", exactness)
+def _claims(found: dict[str, Any]) -> dict[str, bool | None]:
+    """What the exactness that was found bears out; None of what is not there."""
+
+    def holds(part: str, rule: Callable[[Any], bool]) -> bool | None:
+        return rule(found[part]) if part in found else None
+
+    def every(rule: Callable[[dict[str, Any]], bool]) -> Callable[[Any], bool]:
+        return lambda entries: all(map(rule, entries))
+
     return {
-        "schema": SCHEMA,
-        "device": device,
-        "machine": machine,
-        "claims": _claims(exact),
-        "exactness": exact,
-        "timings": attempt("timings", timings),
-        "errors": errors,
-        "seconds": round(time.perf_counter() - start, 1),
+        "CLAHE equals OpenCV in every pixel": holds("CLAHE", lambda entry: bool(entry["most"] == 0)),
+        # Another shape may have another kernel, and either answer is off by float32's own error.
+        "tiled float32 logits are as close to the whole picture's as float32 lets them": holds(
+            "tiling", every(lambda entry: entry["float32"] <= max(1e-5, 2 * entry["error_of_float32"]))
+        ),
+        f"tiled float64 logits are within {TILING_TOLERANCE:g} of the whole picture's": holds(
+            "tiling", every(lambda entry: entry["float64"] <= TILING_TOLERANCE)
+        ),
+        f"float32 logits are within {PRECISE:g} of the CPU's": holds(
+            "precision",
+            every(lambda entry: entry["precision"] != "fp32" or entry["largest_difference_in_logits"] <= PRECISE),
+        ),
+        f"masks in reduced precision have a Dice of {ALIKE:g} or more with float32's": holds(
+            "precision", every(lambda entry: entry["dice"] >= ALIKE)
+        ),
+        "no batch had to be repeated": holds("precision", every(lambda entry: not entry["fallbacks"])),
+        "networks learn in every precision": holds("learning", every(lambda entry: bool(entry["learnt"]))),
     }
-
-
-def _claims(exact: dict[str, Any]) -> dict[str, bool | None]:
-    clahe, tiling = exact.get("CLAHE"), exact.get("tiling")
-    claims: dict[str, bool | None] = {
-        "CLAHE equals OpenCV in every pixel": None if clahe is None else clahe["most"] == 0
-    }
-    # Another shape may have another kernel, and either answer is off by float32's own error.
-    close = "tiled float32 logits are as close to the whole picture's as float32 lets them"
-    exact = f"tiled float64 logits are within {TILING_TOLERANCE:g} of the whole picture's"
-    claims |= {close: None, exact: None}
-    if tiling is not None:
-        claims[close] = all(entry["float32"] <= max(1e-5, 2 * entry["error_of_float32"]) for entry in tiling)
-        claims[exact] = all(entry["float64"] <= TILING_TOLERANCE for entry in tiling)
-    return claims
 
 
 def _told(
@@ -158,8 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if why := missing_device(given.device):
         print(f"not measured: {why}", file=sys.stderr)
         return 2
-    report = check(given.device, tiny_scale() if given.device == "cpu" else full_scale(given.device))
-    given.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    scale = tiny_scale() if given.device == "cpu" else full_scale(given.device)
+    report = check(given.device, scale, keep=lambda report: write_json(given.out, report))
     for claim, held in report["claims"].items():
         print(f"{'not tested' if held is None else 'holds' if held else 'DOES NOT HOLD'}: {claim}")
     return 0 if not report["errors"] and all(report["claims"].values()) else 1

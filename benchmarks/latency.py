@@ -81,7 +81,9 @@ def _measured(row: Row, network: nn.Module, effort: Effort, settings: Preprocess
     try:
         engine, call = network_call(network, row.device, row.precision, row.batch, row.size[0], settings)
         timing = measure(call, row.device, effort).per(row.batch)
-        halved = f"memory holds {engine.batch} a call" if engine.batch < row.batch else row.note
-        return replace(row, timing=timing, note=halved)
+        notes = [f"memory holds {engine.batch} a call"] if engine.batch < row.batch else []
+        if repeated := engine.take_fallbacks().get("batch-repeated-in-fp32"):
+            notes.append(f"{repeated} batches had to be repeated in fp32")
+        return replace(row, timing=timing, note="; ".join(notes))
     except DeviceOutOfMemory as error:
         return replace(row, note=error.detail)

@@ -25,11 +25,22 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {**versions(), **_peers()},
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]  # None without it
+        "cudnn": _cudnn(),
         "torch_threads": torch.get_num_threads(),
         "opencv_threads": cv2.getNumThreads(),
         "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def _cudnn() -> int | str | None:
+    """Its version; None without it; torch's complaint where it does not suit every card, though one is not in use."""
+    import torch
+
+    try:
+        version: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        return str(error).partition("\n")[0]
+    return version
 
 
 def _peers() -> dict[str, str]:

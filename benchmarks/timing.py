@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Work = Callable[[], Any]
+WAKE_SECONDS = 0.3
+"""A CUDA device warms up at least so long: one that had nothing to do runs at a lower clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Effort:
     """How long to measure.
 
     Attributes:
-        warm_up: rounds that do not count: kernels are compiled and memory is taken in them.
+        warm_up: rounds that do not count, at least: kernels are compiled and memory is taken in them.
         least: rounds that count, at least.
         most: rounds that count, at most.
         seconds: after which no further round begins, once there are enough.
@@ -76,9 +78,12 @@ def measure_in_turns(works: Mapping[str, Work], device: str = "cpu", effort: Eff
     Returns:
         timings by name, all with the same number of rounds.
     """
-    for _ in range(effort.warm_up):
+    rounds, start = 0, time.perf_counter()
+    wake = WAKE_SECONDS if device.startswith("cuda") else 0.0
+    while rounds < effort.warm_up or time.perf_counter() - start < wake:
         for work in works.values():
             _milliseconds(work, device)
+        rounds += 1
     samples: dict[str, list[float]] = {name: [] for name in works}
     rounds, start = 0, time.perf_counter()
     while rounds < effort.least or (rounds < effort.most and time.perf_counter() - start < effort.seconds):

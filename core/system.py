@@ -109,14 +109,15 @@ def check_torch() -> dict[str, Any]:
     names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     checks: list[dict[str, Any]] = []
     for name in names:
-        problem = None
+        label, problem = name, None
         try:
+            if name != "cpu":
+                label = torch.cuda.get_device_name(name)
             # 0² + 1² + … + 99², exact in float32: a computation and a copy back.
             row = torch.arange(100, dtype=torch.float32, device=name)
             works = float(row @ row) == 328350.0
         except RuntimeError as error:
             works, problem = False, str(error).partition("\n")[0]
-        label = "cpu" if name == "cpu" else torch.cuda.get_device_name(name)
         checks.append({"device": name, "name": label, "works": works, "problem": problem})
     return {
         "torch": str(torch.__version__),

@@ -257,7 +257,7 @@ def work_off(run: Run, score: Score, report: Report | None = None, moving: Movin
         folds=who,
         fold=fold,
         allow_learnt=options.may_share,
-        settings=Settings(channel=options.channel),
+        settings=Settings(channel=options.channel, device=options.device, precision=options.precision),
         name=run.name,
         overwrite=True,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from core.inference.devices import Precision, check_precision, choose_device, processor_has_bf16
+from core.inference.devices import Precision, check_precision, choose_device, has_bf16
 
 LIGHTNINGS: dict[Precision, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -44,12 +44,5 @@ def choose_machine(device: str, precision: str) -> Machine:
     """
     chosen = choose_device(device)
     if precision == "auto":
-        return Machine(chosen, "bf16" if _has_bf16(chosen) else "fp32")
+        return Machine(chosen, "bf16" if has_bf16(chosen) else "fp32")
     return Machine(chosen, check_precision(precision, chosen))
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for it; emulated, it would be slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return processor_has_bf16()

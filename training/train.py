@@ -30,6 +30,7 @@ from core.evaluation.divide import divide_folder
 from core.evaluation.folds import Folds, inner_part, load_folds, save_folds
 from core.evaluation.patients import PatientRule, parse_rule
 from core.evaluation.split import RULE
+from core.inference.devices import full_float32
 from core.model_card import ModelCard, NetworkSettings, WeightsFile
 from core.model_store import save_model
 from core.system import VERSION
@@ -158,7 +159,7 @@ def _run(
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = options.out / LAST
     trainer = _trainer(options, machine, callbacks, bool(division.watch))
-    with warnings.catch_warnings(), _interruptible(trainer):
+    with warnings.catch_warnings(), full_float32(), _interruptible(trainer):
         # Lightning advises worker processes; the batches are slices of a mapped array and need none.
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(task, ckpt_path=str(last) if options.resume and last.is_file() else None, weights_only=True)

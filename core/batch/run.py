@@ -19,7 +19,7 @@ from core.batch.request import Request
 from core.batch.results import MANIFEST, RUN_FILES, RUN_KIND, cannot_write, made_by_metseg
 from core.batch.resume import check_replaceable, finished_earlier
 from core.batch.tables import Outcome, write_tables
-from core.errors import BrokenFile, Cancelled, MetsegError, OutputError
+from core.errors import BrokenFile, Cancelled, DeviceLost, MetsegError, OutputError
 from core.scan import Note
 from core.system import RESEARCH_ONLY, VERSION
 
@@ -110,7 +110,8 @@ def run_batch(
 
     Raises:
         OutputError: the results folder cannot be used at all.
-        ModelError, DeviceError, UsageError: nothing can be segmented with this request on this machine.
+        ModelError, DeviceError, UsageError: nothing can be segmented with this request on this machine, or the device
+            failed on the way; the cases before stay, and the same call goes on.
     """
     begun = time.perf_counter()
     tell = on_event or (lambda event: None)
@@ -278,7 +279,7 @@ def _segment_one(
             progress=lambda done, total: tell(CaseProgress(job.name, done, total)),
             cancelled=stop,
         )
-    except Cancelled:
+    except (Cancelled, DeviceLost):  # no other case could be computed either
         raise
     except Exception as error:
         return Outcome(job.name, "failed", error=error)

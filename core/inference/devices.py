@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, cast, get_args
 
 import torch
@@ -35,7 +37,7 @@ def choose_device(asked: str = "auto") -> torch.device:
     if match is None:
         raise UsageError("the device must be auto, cpu, cuda or cuda:N", source=asked)
     if not torch.cuda.is_available():
-        raise DeviceUnavailable("no CUDA device can be used here; choose auto or cpu, or install torch for CUDA")
+        raise DeviceUnavailable(f"no CUDA device can be used here; choose auto or cpu, or {_remedy()}")
     index, count = int(match[1] or 0), torch.cuda.device_count()
     if index >= count:
         raise DeviceUnavailable(f"there is no CUDA device {index}; the last one here is {count - 1}")
@@ -46,6 +48,13 @@ def choose_device(asked: str = "auto") -> torch.device:
             "for it; choose cpu"
         )
     return device
+
+
+def _remedy() -> str:
+    """What makes torch see a CUDA device: a torch that can, or a driver that suits it."""
+    if torch.version.cuda is None:
+        return "install torch for CUDA"
+    return f"see that the driver of a CUDA device is there and new enough for CUDA {torch.version.cuda}"
 
 
 def _answers(device: torch.device) -> bool:
@@ -77,8 +86,8 @@ def choose_precision(asked: str, device: torch.device, network: nn.Module, chann
         return check_precision(asked, device)
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
-        return "bf16" if major >= 8 else "fp16" if major == 7 else "fp32"
-    if not processor_has_bf16():
+        return "bf16" if has_bf16(device) else "fp16" if major == 7 else "fp32"
+    if not has_bf16(device):
         return "fp32"
     processor = torch.cpu.get_capabilities()
     name, cores = processor.get("cpu_name", "CPU"), processor.get("num_physical_cores", 0)
@@ -104,10 +113,27 @@ def check_precision(asked: str, device: torch.device) -> Precision:
     return cast(Precision, asked)
 
 
-def processor_has_bf16() -> bool:
-    """Whether the CPU has instructions for bf16."""
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16; emulated, it would be slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
     processor = torch.cpu.get_capabilities()
     return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Convolutions in float32 without TF32, which keeps 10 bits of the mantissa; afterwards as the process had it.
+
+    By the setting for convolutions alone: `torch.backends.cudnn.flags` fails where a program uses torch's newer ones.
+    """
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import exactness
+from benchmarks import compare_tiling, exactness
 from benchmarks.compare_clahe import ARRAY, KORNIA, OPENCV, TENSOR, Difference, clahe_rows, kornia_difference
 from benchmarks.compare_tiling import EXACT, MONAI, WHOLE, TilingDifference, tiled, tiling_rows
 from benchmarks.exactness import clahe_against_opencv, precision_against_fp32, tiling_against_whole
@@ -117,18 +117,24 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_memory")
 def test_what_memory_does_not_hold_is_said_in_the_rows() -> None:
-    (row,) = tiling_rows(TINY, "cpu", ONCE, side=128, window=96)
-    assert (row.timing, row.what) == (None, EXACT)
-    assert "memory" in row.note
+    whole, *others = tiling_rows(TINY, "cpu", ONCE, side=128, window=96)
+    assert (whole.timing, whole.what) == (None, WHOLE)
+    assert "do not fit" in whole.note
+    assert [row.what for row in others if row.timing] == [EXACT, MONAI]
+    assert not any("differ" in row.note for row in others)
+    rows = list(tiling_rows(TINY, "cpu", ONCE, side=256, window=176))
+    assert [(row.timing, row.what) for row in rows] == [(None, WHOLE), (None, EXACT)]
     rows = list(latency_rows([TINY], "cpu", ONCE, batches=(1, 4), side=96))
     assert all(row.timing for row in rows)
     assert {(row.batch, row.note) for row in rows} == {(1, ""), (4, "memory holds 1 a call")}
 
 
-def test_a_picture_that_might_not_fit_into_memory_is_not_tried_whole() -> None:
-    (row,) = tiling_rows(TINY, "cpu", ONCE, side=1 << 20, window=96)
-    assert (row.timing, row.what) == (None, WHOLE)
-    assert "might not fit" in row.note
+def test_a_picture_that_might_not_fit_into_memory_is_not_tried_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_tiling, "WHOLE_BYTES", 1 << 40)
+    whole, exact, _ = tiling_rows(TINY, "cpu", ONCE, side=128, window=96)
+    assert (whole.timing, whole.what) == (None, WHOLE)
+    assert "might not fit" in whole.note
+    assert exact.timing
 
 
 def test_precisions_are_compared_by_their_masks() -> None:

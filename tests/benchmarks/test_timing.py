@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from benchmarks import timing
 from benchmarks.timing import Effort, Timing, measure, measure_in_turns
 
 
@@ -12,7 +13,18 @@ def test_rounds_take_turns_and_warm_up_does_not_count() -> None:
     effort = Effort(warm_up=2, least=3, most=3, seconds=0.0)
     timings = measure_in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, effort=effort)
     assert "".join(calls) == "ab" * 5
-    assert {name: len(timing.samples) for name, timing in timings.items()} == {"a": 3, "b": 3}
+    assert {name: len(rounds.samples) for name, rounds in timings.items()} == {"a": 3, "b": 3}
+
+
+def test_a_gpu_is_woken_before_it_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "wait_for", lambda device: time.sleep(0.01))
+    monkeypatch.setattr(timing, "WAKE_SECONDS", 0.1)
+    calls: list[float] = []
+    effort = Effort(warm_up=1, least=1, most=1, seconds=0.0)
+    began = time.perf_counter()
+    measure(lambda: calls.append(time.perf_counter() - began), "cuda:0", effort)
+    assert len(calls) > 2
+    assert calls[-1] > 0.1
 
 
 def test_short_work_is_repeated_until_the_seconds_are_spent_but_no_more_than_the_most() -> None:
@@ -22,15 +34,15 @@ def test_short_work_is_repeated_until_the_seconds_are_spent_but_no_more_than_the
 
 
 def test_times_are_milliseconds() -> None:
-    timing = measure(lambda: time.sleep(0.03), effort=Effort(warm_up=0, least=3, most=3, seconds=0.0))
-    assert timing.median >= 30
-    assert timing.per(3).median == pytest.approx(timing.median / 3)
+    slept = measure(lambda: time.sleep(0.03), effort=Effort(warm_up=0, least=3, most=3, seconds=0.0))
+    assert slept.median >= 30
+    assert slept.per(3).median == pytest.approx(slept.median / 3)
 
 
 def test_the_median_and_the_quartiles_ignore_an_outlier() -> None:
-    timing = Timing((5.0, 1.0, 2.0, 1000.0, 3.0))
-    assert timing.median == 3
-    assert timing.quartiles == (2, 5)
+    rounds = Timing((5.0, 1.0, 2.0, 1000.0, 3.0))
+    assert rounds.median == 3
+    assert rounds.quartiles == (2, 5)
     assert Timing((4.0,)).quartiles == (4, 4)
 
 

@@ -143,3 +143,17 @@ def test_the_cache_folder_is_where_the_platform_or_the_user_wants_it(
 def test_torch_computes_on_the_processor() -> None:
     check = system.check_torch()
     assert check["devices"][0] == {"device": "cpu", "name": "cpu", "works": True, "problem": None}
+
+
+def test_a_card_that_torch_cannot_reach_is_said_and_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def no_driver(*_: Any) -> str:
+        raise RuntimeError("The NVIDIA driver on your system is too old\nand more")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", no_driver)
+    check = system.check_torch()["devices"][1]
+    assert check == {
+        "device": "cuda:0", "name": "cuda:0", "works": False, "problem": "The NVIDIA driver on your system is too old",
+    }  # fmt: skip

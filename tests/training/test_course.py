@@ -74,17 +74,18 @@ def test_cuda_gets_an_optimizer_whose_gradients_lightning_clips_in_any_precision
 
 
 @pytest.mark.parametrize(
-    ("device", "cuda", "native", "precision"),
-    [("auto", True, True, "bf16"), ("auto", True, False, "fp32"), ("cuda:1", True, True, "bf16"),
-     ("cpu", True, True, "fp32"), ("auto", False, True, "fp32")],
+    ("device", "cuda", "newer", "precision"),
+    [("auto", True, 0, "bf16"), ("auto", True, 1, "fp32"), ("cuda:1", True, 1, "bf16"), ("cuda:1", True, 0, "fp32"),
+     ("cpu", True, 0, "fp32"), ("auto", False, 0, "fp32")],
 )  # fmt: skip
 def test_bf16_is_chosen_where_the_device_that_learns_has_it(
-    monkeypatch: pytest.MonkeyPatch, device: str, cuda: bool, native: bool, precision: str
+    monkeypatch: pytest.MonkeyPatch, device: str, cuda: bool, newer: int, precision: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr("core.inference.devices._answers", lambda device: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native or including_emulation)
+    capability = lambda card: (8, 0) if card.index == newer else (7, 5)  # noqa: E731
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capability)
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     chosen = choose_machine(device, "auto")
     assert chosen.precision == precision

@@ -95,12 +95,14 @@ def test_a_scored_fold_is_called_as_its_fold_file_calls_it_and_patients_are_told
     save_folds(folds, file)
     text = FILE.replace('folds = ""\ninner = 0.25', f"folds = {json.dumps(str(file))}\ninner = 0.0")
     text = text.replace("folds = [0]", "folds = [1]").replace("networks", 'score = "fold"\nnetworks')
+    text = text.replace('precision = "fp32"', 'device = "cpu"\nprecision = "bf16"')
     run = read(text[: text.index("[changes")]).runs[0]
     run_experiment(Experiment("numbers", "fold", (run,)))
     scores = read_scores(run.result)
     assert scores["split"] == [{"folds": "numbers", "fold": 1, "rule": folds.rule, "absent": 0}]
     assert tuple(row["patient"] for row in scores["patients"]) == folds.test(1)
     assert scores["held_out"] == "yes"
+    assert (scores["settings"]["device"], scores["settings"]["precision"]) == ("cpu", "bf16")
     page = (run.options.out / "evaluation" / "report.html").read_text()
     assert "Scored: fold 1 of numbers." in page
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import DeviceLost, DeviceOutOfMemory, ModelDamaged, UsageError
-from core.inference.devices import DTYPES, choose_device, choose_precision, reduced
+from core.inference.devices import DTYPES, choose_device, choose_precision, full_float32, reduced
 from core.inference.tiling import GRID
 from core.preprocess.clahe import equalise
 from core.preprocess.levels import standardise
@@ -28,6 +28,7 @@ NO_MEMORY = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",  # cuDNN 9's, on the host and on the device
     "unable to find an engine",  # cuDNN's, whose every plan for a convolution has failed for want of memory
 )
 
@@ -202,10 +203,14 @@ class TorchEngine:
         if self._device.type != "cuda":
             yield
             return
-        with torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False, fp32_precision="ieee"
-        ):
-            yield
+        cudnn = torch.backends.cudnn
+        before = cudnn.benchmark, cudnn.deterministic
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            with full_float32():
+                yield
+        finally:
+            cudnn.benchmark, cudnn.deterministic = before
 
 
 @contextmanager

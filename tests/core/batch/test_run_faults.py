@@ -15,7 +15,7 @@ import pytest
 
 from core.batch import case as case_module
 from core.batch.run import CaseBegun, CaseEnded, CaseProgress, Event, Report
-from core.errors import DeviceUnavailable, OutputError
+from core.errors import DeviceLost, DeviceUnavailable, OutputError
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -75,6 +75,24 @@ def test_something_unforeseen_in_one_case_does_not_stop_the_others(
     assert failure["code"] == "unexpected"
     assert "ZeroDivisionError: a bug" in failure["message"]
     assert "details" not in failure["message"]
+
+
+def test_a_device_that_fails_ends_the_run_and_the_next_goes_on(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ABC":
+        write_case(tmp_path / "in" / name)
+
+    def fail_at_b(event: Event) -> None:
+        if isinstance(event, CaseProgress) and event.name == "B":
+            raise DeviceLost("the device failed")
+
+    with pytest.raises(DeviceLost):
+        run([tmp_path / "in"], on_event=fail_at_b)
+    summary = load(tmp_path / "out" / "summary.json")
+    assert ([case["name"] for case in summary["cases"]], summary["failures"]) == (["A"], [])
+    assert load(tmp_path / "out" / "manifest.json")["state"] == "stopped"
+    assert statuses(run([tmp_path / "in"])) == {"A": "kept", "B": "done", "C": "done"}
 
 
 def test_truth_that_cannot_be_read_costs_the_dice_and_not_the_case(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.errors import DeviceUnavailable, UsageError
 from core.inference import devices, remembered
-from core.inference.devices import choose_device, choose_precision
+from core.inference.devices import choose_device, choose_precision, full_float32, has_bf16
 
 CPU = torch.device("cpu")
 
@@ -42,6 +42,16 @@ def test_without_cuda_auto_is_the_cpu_and_cuda_is_refused_in_words(monkeypatch: 
     for asked in ("cuda", "cuda:0"):
         with pytest.raises(DeviceUnavailable, match="no CUDA device can be used here"):
             choose_device(asked)
+
+
+@pytest.mark.parametrize(
+    ("built", "remedy"), [(None, "install torch for CUDA"), ("13.0", "driver .* new enough for CUDA 13.0")]
+)
+def test_what_would_help_is_said(built: str | None, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    with pytest.raises(DeviceUnavailable, match=remedy):
+        choose_device("cuda")
 
 
 def test_with_cuda_auto_is_the_first_device_and_one_too_far_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,3 +173,27 @@ def test_the_timing_runs_both_precisions_and_prefers_the_one_that_is_faster() ->
     assert devices._bf16_is_faster(Slow(slow_in_bf16=False), 3)
     assert {shape for shape, _ in seen} == {(1, 3, 256, 256)}
     assert {autocast for _, autocast in seen} == {True, False}
+
+
+def test_whether_a_card_has_bf16_is_asked_of_that_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    capabilities = {torch.device("cuda:0"): (9, 0), torch.device("cuda:1"): (7, 5)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.__getitem__)
+    assert [has_bf16(card) for card in capabilities] == [True, False]
+
+
+@pytest.fixture
+def convolutions() -> Iterator[Any]:
+    """The process's setting for convolutions on CUDA, as it was again afterwards."""
+    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    general, own = torch.backends.fp32_precision, convolutions.fp32_precision
+    yield convolutions
+    torch.backends.fp32_precision, convolutions.fp32_precision = general, own
+
+
+@pytest.mark.parametrize("before", ["tf32", "ieee"])
+def test_float32_is_float32_and_afterwards_what_the_process_wanted(before: str, convolutions: Any) -> None:
+    convolutions.fp32_precision = before
+    torch.backends.fp32_precision = before  # with which torch's older settings cannot be read any more
+    with full_float32():
+        assert convolutions.fp32_precision == "ieee"
+    assert convolutions.fp32_precision == before

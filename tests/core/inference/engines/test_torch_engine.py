@@ -54,9 +54,10 @@ no_memory = pytest.mark.parametrize(
         torch.OutOfMemoryError("tried to allocate much"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
         torch.AcceleratorError("CUDA error: out of memory"),
     ],
-    ids=["cuda", "cpu", "cudnn", "driver"],
+    ids=["cuda", "cpu", "cudnn", "cudnn9", "driver"],
 )
 
 
