@@ -7,6 +7,7 @@ nnU-Net's layout is `imagesTr/CASE_0000.EXT` (and `_0001`, … for further chann
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from core.io import find_scans, natural_key
 from core.io.folders import is_picture, scan_folder
 from core.io.names import NNUNET_CHANNEL, stem_of
 from core.scan import ScanSource
+from core.sequence import same_sequence, sequence_of_names, sequence_of_text
 
 IMAGES, LABELS, ABOUT = "imagesTr", "labelsTr", "dataset.json"
 
@@ -26,18 +28,23 @@ class LabelledSet:
     """A folder of scans with their truth.
 
     Attributes:
-        name: the folder's.
+        root: the folder.
         cases: those with truth, in natural order.
-        unlabelled: names of the cases that lack the mask of one or more images; they are left out.
-        channel_chosen: each case's files are of one channel already, as nnU-Net keeps them.
-        channel: what nnU-Net calls that channel, in lower case; "" where it does not say.
+        unlabelled: names of the cases that lack the channel, or the mask of one or more images; they are left out.
+        channel_chosen: each case's files are of one channel already, as nnU-Net and BraTS keep them.
+        channel: what that channel is called, in lower case; "" where nothing says.
     """
 
-    name: str
+    root: Path
     cases: tuple[Case, ...]
     unlabelled: tuple[str, ...] = ()
     channel_chosen: bool = False
     channel: str = ""
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.root.resolve().name
 
     @property
     def patients(self) -> tuple[str, ...]:
@@ -62,28 +69,61 @@ def find_cases(data: str | Path, rule: PatientRule | None = None, channel: int |
     Args:
         data: a folder in the LGG layout, with images/ and masks/, or with imagesTr/ and labelsTr/.
         rule: how names tell patients.
-        channel: which channel of nnU-Net's files, by index or name; else the only one, or the one called FLAIR.
+        channel: which channel of nnU-Net's files, by index or name; else the only one, or the one called FLAIR. Which
+            sequence where several share a mask, by name; else FLAIR.
 
     Raises:
         NothingFound: no case has its truth.
-        ChannelNeeded: there are several channels, and nothing says which to take.
+        ChannelNeeded: there are several channels or sequences, and nothing says which to take.
         InputError: the rule does not tell a patient, or the set seems to have a patient for each picture.
     """
     rule = PatientRule() if rule is None else rule
     root = Path(data)
     is_nnunet = (root / IMAGES).is_dir() and (root / LABELS).is_dir()
-    sources, called = _nnunet(root, channel) if is_nnunet else (find_scans(root), "")
+    sources, lacking, called = _nnunet(root, channel) if is_nnunet else _of_one_sequence(find_scans(root), channel)
     labelled = [source for source in sources if source.has_truth]
     if not labelled:
-        raise NothingFound("this folder holds no image with its mask", source=str(root))
+        some = any(mask is not None for source in sources for mask in source.mask_paths)
+        why = "no case here has a mask for each of its images, and one without lesion needs an empty mask"
+        raise NothingFound(why if some else "this folder holds no image with its mask", source=str(root))
     cases = name_patients(labelled, root, rule)
     require_patients(cases, rule)
-    missing = tuple(source.name for source in sources if not source.has_truth)
-    return LabelledSet(root.resolve().name, cases, missing, is_nnunet, called)
+    lacking += tuple(source.name for source in sources if not source.has_truth)
+    return LabelledSet(root, cases, lacking, is_nnunet or bool(called), called)
 
 
-def _nnunet(root: Path, channel: int | str | None) -> tuple[tuple[ScanSource, ...], str]:
-    """The cases of one channel, and what the channel is called."""
+Chosen = tuple[tuple[ScanSource, ...], tuple[str, ...], str]
+"""The cases of one channel, the names of those that lack it, and what it is called."""
+
+
+def _of_one_sequence(sources: Sequence[ScanSource], channel: int | str | None) -> Chosen:
+    """Where sequences share a mask, as BraTS has them, one of them: FLAIR, or what `channel` names."""
+    sharing: dict[tuple[Path | None, ...], list[ScanSource]] = {}
+    for source in sources:
+        if source.has_truth:
+            sharing.setdefault(source.mask_paths, []).append(source)
+    if all(len(group) == 1 for group in sharing.values()):
+        return tuple(sources), (), ""
+    wanted = "FLAIR" if channel is None else sequence_of_text(str(channel)) or str(channel)
+    told = {source: sequence_of_names([path.name for path in source.paths]) for source in sources if source.has_truth}
+    kept, lacking = [source for source in sources if not source.has_truth], []
+    for group in sharing.values():
+        fitting = [source for source in group if same_sequence(told[source], wanted)]
+        if len(group) > 1 and None in {told[source] for source in group}:
+            raise ChannelNeeded(
+                "several images share a mask, and their names do not tell which sequence each is; name them as BIDS or "
+                "BraTS does, or keep one sequence in a folder",
+                source=group[0].name,
+            )
+        kept += fitting
+        lacking += [] if fitting else [group[0].name]
+    if not any(source.has_truth for source in kept):
+        there = ", ".join(sorted({str(sequence) for sequence in told.values()}))
+        raise ChannelNeeded(f"the images that share masks are of several sequences; say with --channel which: {there}")
+    return tuple(sorted(kept, key=lambda source: natural_key(source.name))), tuple(lacking), wanted.lower()
+
+
+def _nnunet(root: Path, channel: int | str | None) -> Chosen:
     images: dict[str, dict[int, Path]] = {}
     for entry in scan_folder(root / IMAGES):
         found = NNUNET_CHANNEL.fullmatch(stem_of(entry.name)) if is_picture(entry.name) else None
@@ -95,12 +135,13 @@ def _nnunet(root: Path, channel: int | str | None) -> tuple[tuple[ScanSource, ..
         raise NothingFound(f"the names in {IMAGES} do not end in a channel's number, as CASE_0000", source=str(root))
     names = _channel_names(root / ABOUT)
     chosen = _choose(present, names, channel)
-    sources = []
-    for case in sorted(images, key=natural_key):
-        if chosen in images[case]:
-            sources.append(ScanSource(case, (images[case][chosen],), (labels.get(case),)))
+    cases = sorted(images, key=natural_key)
+    sources = [
+        ScanSource(case, (images[case][chosen],), (labels.get(case),)) for case in cases if chosen in images[case]
+    ]
     called = names.get(chosen, "").lower()
-    return tuple(sources), "flair" if "flair" in called else called
+    lacking = tuple(case for case in cases if chosen not in images[case])
+    return tuple(sources), lacking, "flair" if "flair" in called else called
 
 
 def _choose(present: list[int], names: dict[int, str], channel: int | str | None) -> int:

@@ -10,12 +10,12 @@ from core.atomic import make_folder, write_atomic, write_json
 from core.errors import InputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import COMPARED, METRIC
+from core.evaluation.out import check_out
 from core.evaluation.pictures import Scored
-from core.evaluation.scores import COMPARISON, TABLE, check_out, read_scores, table_name
+from core.evaluation.scores import COMPARISON, COMPARISON_KIND, TABLE, read_scores, table_name
 from core.evaluation.summary import compare_patients, show, summarise
 from core.system import RESEARCH_ONLY, VERSION
 
-KIND = "metseg-comparison"
 SHOWN = ("name", "models", "data", "held_out", "held_out_means", "settings", "figures", "totals", "strata")
 
 
@@ -98,7 +98,7 @@ def build_comparison(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]
     """What a comparison says, as JSON-ready values: figures of each, and paired differences to the first."""
     first = evaluations[0]
     return {
-        "kind": KIND,
+        "kind": COMPARISON_KIND,
         "metseg": VERSION,
         "research_use_only": RESEARCH_ONLY,
         "data": first["data"],

@@ -13,19 +13,18 @@ from core.evaluation.cases import keep_apart
 from core.evaluation.curves import read_curves
 from core.evaluation.folds import load_folds
 from core.evaluation.head import find_head
+from core.evaluation.out import MASKS, check_out, clear_out
 from core.evaluation.patients import Case, PatientRule, parse_rule
 from core.evaluation.pictures import MANIFEST, seen_picture
-from core.evaluation.scores import KIND, PATIENTS, REPORT, SCORES, TABLE, build_scores, check_out, save_scores
+from core.evaluation.scores import KIND, SCORES, build_scores, save_scores
 from core.evaluation.scoring import CaseScores, score_case, score_patient
-from core.evaluation.slices import SLICES, SliceCounts, count_slices, write_slices
+from core.evaluation.slices import SliceCounts, count_slices, write_slices
 from core.evaluation.split import Progress, check_content, divide, find_named
 from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan, write_mask
 from core.model_card import GridMode, ModelCard
 from core.model_store import find_model, load_card
 from core.system import VERSION
-
-MASKS = "masks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,8 @@ def evaluate(
     tell = progress or (lambda what, done, total: None)
     root, folder = Path(data), find_model(model)
     card = load_card(folder)
-    _check_out(out, root, overwrite)
+    keep_apart(root, out)
+    check_out(out, SCORES, overwrite)
     if fold is not None and folds is None:
         raise UsageError("a fold needs its fold file; name it with --folds")
     file = None if folds is None else load_folds(folds)
@@ -116,8 +116,8 @@ def evaluate(
     predictor = Predictor(folder, settings.device, settings.precision)
     channel = None if labelled.channel_chosen else settings.channel
     make_folder(out)
-    for earlier in (SCORES, PATIENTS, TABLE, SLICES, MANIFEST, REPORT):
-        (out / earlier).unlink(missing_ok=True)  # nobody shall take an unfinished evaluation for the earlier one
+    clear_out(out)
+    _write_manifest(out, root, rule, settings, card, {})  # from now on the folder is known as an evaluation's
     rows: list[dict[str, Any]] = []
     slices: list[SliceCounts] = []
     places: dict[str, str] = {}
@@ -205,11 +205,6 @@ def _score(
         seconds=float(sum(result.manifest["seconds"].values())),
     )
     return scores, scan.slice_names
-
-
-def _check_out(out: Path, data: Path, overwrite: bool) -> None:
-    keep_apart(data, out)
-    check_out(out, SCORES, overwrite)
 
 
 def _model(card: ModelCard) -> dict[str, Any]:

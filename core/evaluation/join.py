@@ -11,8 +11,10 @@ from typing import Any
 
 from core.atomic import make_folder, write_json
 from core.errors import InputError, UsageError
+from core.evaluation.out import check_out
 from core.evaluation.pictures import MANIFEST, read_manifest
-from core.evaluation.scores import SCORES, build_scores, check_out, origin, read_scores, save_scores
+from core.evaluation.scores import SCORES, build_scores, origin, read_scores, save_scores
+from core.evaluation.slices import SLICES
 
 WORD_END = re.compile(r"[-_. ]")
 COMPUTED = frozenset({"device", "precision"})
@@ -52,7 +54,13 @@ def redo_tables(
         from core.evaluation.report import write_report  # draws; not needed by whoever only computes
 
         make_folder(out)
-        _join_manifests([path if path.is_dir() else path.parent for path in map(Path, scores)], out)
+        folders = [(path if path.is_dir() else path.parent).resolve() for path in map(Path, scores)]
+        if folders != [out.resolve()]:  # else these are its own
+            manifest = _join_manifests(folders)
+            for earlier in (MANIFEST, SLICES):
+                (out / earlier).unlink(missing_ok=True)
+            if manifest is not None:
+                write_json(out / MANIFEST, manifest)
         save_scores(whole, out)
         write_report(out, [(whole, out)])
     return whole
@@ -129,18 +137,18 @@ def common_name(names: Sequence[str]) -> str:
     return shared or ", ".join(names)
 
 
-def _join_manifests(folders: Sequence[Path], out: Path) -> None:
-    """Tell the joint report where masks and scans are, where all evaluations are of one set that is at hand."""
+def _join_manifests(folders: Sequence[Path]) -> dict[str, Any] | None:
+    """What tells the joint report where masks and scans are, where all evaluations are of one set that is at hand."""
     manifests = [read_manifest(folder) for folder in folders]
     known = [manifest for manifest in manifests if manifest is not None]
     if len(known) < len(folders):
-        return
+        return None
     same = ("data", "patients", "channel", "inputs")
     if any(manifest[key] != known[0][key] for manifest in known for key in same):
-        return
+        return None
     masks = {
-        case: str((folder / place).resolve())
+        case: str(folder / place)
         for folder, manifest in zip(folders, known, strict=True)
         for case, place in manifest["masks"].items()
     }
-    write_json(out / MANIFEST, {**known[0], "masks": masks})
+    return {**known[0], "masks": masks}

@@ -25,7 +25,7 @@ from core.evaluation.report_charts import (
     volume_chart,
 )
 from core.evaluation.report_style import STYLE
-from core.evaluation.scores import REPORT, left_out_sentences, lesions_sentence, settings_sentence
+from core.evaluation.scores import REPORT, cautions, lesions_sentence, settings_sentence
 from core.evaluation.summary import show
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR
 from core.system import RESEARCH_ONLY
@@ -98,7 +98,7 @@ def report_html(
 def _caution(scores: Scores, named: bool) -> str:
     who = f"{scores['name']}: " if named else ""
     said = [scores["held_out_means"]] if scores["held_out"] != "yes" else []
-    said += left_out_sentences(scores)
+    said += cautions(scores)
     return "".join(f'<p class="caution"><strong>{escape(who + sentence)}</strong></p>' for sentence in said)
 
 

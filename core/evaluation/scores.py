@@ -12,7 +12,7 @@ from typing import Any
 
 from core.atomic import write_atomic, write_json
 from core.csv_text import csv_text
-from core.errors import BrokenFile, NothingFound, OutputError
+from core.errors import BrokenFile, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
 from core.evaluation.summary import show, summarise
@@ -24,7 +24,7 @@ PATIENTS = "patients.csv"
 TABLE = "table.md"
 REPORT = "report.html"
 COMPARISON = "comparison.json"
-KIND = "metseg-evaluation"
+KIND, COMPARISON_KIND = "metseg-evaluation", "metseg-comparison"
 HELD_OUT = {
     "yes": "No scored patient is among those whom the model learnt from.",
     "no": "NOT HELD OUT: the model learnt from patients who are scored here, so these figures flatter it.",
@@ -34,6 +34,8 @@ HELD_OUT = {
 NEEDED = {"name", "models", "data", "split", "held_out", "settings", "content_check", "training", "limits", "patients"}
 """What a reader of scores relies on, beside what is computed anew."""
 SIZE_LIMIT = 256 << 20
+FEW = 5
+"""Below so many patients, resampling them gives intervals that are plainly too narrow."""
 LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
 COUNTS = ("true_voxels", "found_voxels", "true_ml", "found_ml", *LESION_COUNTS)
 ORIGIN = ("fold", "weights_sha256")
@@ -64,23 +66,6 @@ def build_scores(about: Mapping[str, Any], patients: Sequence[Mapping[str, Any]]
         **summarise(rows),
         "patients": [dict(row) for row in rows],
     }
-
-
-def check_out(out: Path, ours: str, overwrite: bool) -> None:
-    """Refuse a folder that holds results of the other kind, or of ours unless they may be replaced.
-
-    Args:
-        out: the folder, which need not be there.
-        ours: `SCORES` or `COMPARISON`, the file by which a folder is known.
-        overwrite: whether earlier results of our kind may be replaced.
-
-    Raises:
-        OutputError: it does.
-    """
-    for name, kind in ((SCORES, "an evaluation"), (COMPARISON, "a comparison")):
-        if (out / name).exists() and not (overwrite and name == ours):
-            way = "choose another --out" + (", or say --overwrite" if name == ours else "")
-            raise OutputError(f"this folder holds {kind}; {way}", source=str(out))
 
 
 def read_scores(path: str | Path) -> dict[str, Any]:
@@ -144,7 +129,7 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
         "",
         f"{totals['patients']} patients, {totals['slices']:,} slices. {scores['held_out_means']}",
         "",
-        *(f"**{table_name(sentence)}**\n" for sentence in left_out_sentences(scores)),
+        *(f"**{table_name(sentence)}**\n" for sentence in cautions(scores)),
         "| measure | mean | 95 % interval | median | patients | not defined |",
         "|---|---:|---:|---:|---:|---:|",
     ]
@@ -165,9 +150,15 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def left_out_sentences(scores: Mapping[str, Any]) -> list[str]:
-    """Who was to be scored and could not be read; these figures are without them."""
-    return [f"Left out: {entry['patient']} ({entry['problem']})." for entry in scores.get("left_out", ())]
+def cautions(scores: Mapping[str, Any]) -> list[str]:
+    """Who is not in these figures, and whether they are of too few."""
+    said = [f"Left out: {entry['patient']} ({entry['problem']})." for entry in scores.get("left_out", ())]
+    if unlabelled := scores["data"].get("unlabelled"):
+        cases = "1 case that lacks" if unlabelled == 1 else f"{unlabelled} cases that lack"
+        said.append(f"Left out: {cases} the channel, or the mask of one or more images.")
+    if (patients := scores["totals"]["patients"]) < FEW:
+        said.append(f"So few patients ({patients}) tell little, and intervals over them are too narrow.")
+    return said
 
 
 def _operating_table(points: Sequence[Mapping[str, Any]]) -> list[str]:

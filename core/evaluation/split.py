@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from core.errors import InputError, ModelDamaged, NothingFound
 from core.evaluation.cases import LabelledSet, find_cases
 from core.evaluation.copies import find_shared, read_prints, refuse_shared
 from core.evaluation.folds import Folds
-from core.evaluation.patients import Case, PatientRule, patient_of
+from core.evaluation.patients import Case, PatientRule, name_patients, patient_of
 from core.model_card import ModelCard
 
 RULE = "patient_rule"
@@ -87,10 +87,12 @@ def divide(
     if not scored:
         raise NothingFound("none of the fold's patients is in this set; check --folds and --patients")
     listed = _patients(card, "patients")
-    overlap = _refuse_learnt(chosen, listed, card, allow_learnt)
+    called = _called(labelled, card, rule)
+    names = {name for case in scored for name in called[case]}
+    overlap = _refuse_learnt(names, len(chosen), listed, card, allow_learnt)
     # Another name says nothing: it may be another way to write one that was learnt from.
     known = _named_alike(card, rule) and chosen <= _patients(card, "held_out") | _patients(card, "watched")
-    rest = tuple(case for case in labelled.cases if case.patient in listed - chosen)
+    rest = tuple(case for case in labelled.cases if case.patient not in chosen and called[case] & listed)
     return Split(scored, rest, "no" if overlap else "yes" if known else "unknown", about)
 
 
@@ -108,7 +110,7 @@ def check_content(
     Args:
         split: as `divide` gave it.
         card: of the model.
-        rule: how names tell patients, in `learnt` too.
+        rule: how names tell patients; in `learnt` too, where the card does not say how.
         learnt: another folder with scans that the model learnt from.
         channel: as for `find_cases`.
         allow_learnt: say so instead of refusing.
@@ -120,12 +122,17 @@ def check_content(
     held_out, others = split.held_out, split.learnt
     everybody: set[str] = set()
     if learnt is not None:
-        listed = _patients(card, "patients") if _named_alike(card, rule) else set()
+        alike, own = _named_alike(card, rule), _card_rule(card)
+        listed = _patients(card, "patients") if alike or own else set()
         # What the model did not learn from may lie there too, where its card tells.
-        there = [case for case in find_cases(learnt, rule, channel).cases if not listed or case.patient in listed]
-        if _refuse_learnt(split.patients, {case.patient for case in there}, card, allow_learnt):
-            held_out = "no"
-        there = [case for case in there if case.patient not in split.patients]
+        there = [
+            case for case in find_cases(learnt, own or rule, channel).cases if not listed or case.patient in listed
+        ]
+        if alike or own is None:
+            names = {case.patient for case in there}
+            if _refuse_learnt(split.patients, len(split.patients), names, card, allow_learnt):
+                held_out = "no"
+            there = [case for case in there if case.patient not in split.patients]
         # Who names the folder says that these are the scans; in the scored set a name alone may be another patient's.
         everybody = listed if listed <= {case.patient for case in there} else set()
         others += tuple(there)
@@ -157,6 +164,17 @@ def _card_rule(card: ModelCard) -> PatientRule | None:
         ) from error
 
 
+def _called(labelled: LabelledSet, card: ModelCard, rule: PatientRule) -> dict[Case, set[str]]:
+    """How the card may call each case's patient: as here, or, unless a table says who is who, as its own rule does."""
+    called = {case: {case.patient} for case in labelled.cases}
+    own = _card_rule(card) or PatientRule()
+    if not rule.files and not _named_alike(card, rule):
+        for case, names in called.items():
+            with suppress(InputError):
+                names |= {part.patient for part in name_patients([case.source], labelled.root, own)}
+    return called
+
+
 def _named_alike(card: ModelCard, rule: PatientRule) -> bool:
     """Whether names of patients can be held against the card's; a card without a rule took names as they are."""
     learnt = _card_rule(card) or PatientRule()
@@ -171,10 +189,9 @@ def _patients(card: ModelCard, part: str) -> set[str]:
     return set(names) if RULE in card.data else {patient_of(name) for name in names}
 
 
-def _refuse_learnt(scored: Iterable[str], learnt: set[str], card: ModelCard, allow: bool) -> list[str]:
-    """The scored patients who were learnt from; an InputError where there are any and this is not allowed."""
-    chosen = set(scored)
-    overlap = sorted(chosen & learnt)
+def _refuse_learnt(scored: set[str], count: int, learnt: set[str], card: ModelCard, allow: bool) -> list[str]:
+    """Those of `count` scored patients who were learnt from; an InputError where there are any and none is allowed."""
+    overlap = sorted(scored & learnt)
     if overlap and not allow:
         better = (
             "choose its held-out fold with --folds and --fold"
@@ -183,8 +200,9 @@ def _refuse_learnt(scored: Iterable[str], learnt: set[str], card: ModelCard, all
             f"`metseg train DATA --network {card.network.name} --fold K --out DIR`"
         )
         raise InputError(
-            f"the model learnt from {len(overlap)} of the {len(chosen)} patients to score, so the figures would "
-            f"flatter it; {better}, or say --allow-learnt to have them marked",
+            f"the model learnt from {len(overlap)} of the {count} patients to score, so the figures would flatter it; "
+            f"{better}, or say --allow-learnt to have them marked; other people of the same names need others, by "
+            "--patients TABLE.csv",
             source=overlap[0],
         )
     return overlap

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
@@ -55,6 +56,42 @@ def test_nnunets_channel_is_the_one_called_flair_or_the_one_that_was_chosen(tmp_
         find_cases(named, channel="flair2")
 
 
+def brats(root: Path, *cases: str, words: tuple[str, ...] = ("t1c", "t1n", "t2f", "t2w")) -> Path:
+    """Volumes of one mask each case; a sequence's voxels are its number among the words."""
+    for case in cases:
+        (root / case).mkdir(parents=True)
+        for number, word in enumerate((*words, "seg")):
+            volume = nib.Nifti1Image(np.full((8, 8, 4), number, np.uint8), np.eye(4))
+            nib.save(volume, root / case / f"{case}-{word}.nii.gz")
+    return root
+
+
+def test_of_sequences_that_share_a_mask_one_is_taken(tmp_path: Path) -> None:
+    root = brats(tmp_path / "set", "BraTS-MET-00001-000", "BraTS-MET-00002-000")
+    brats(root, "BraTS-MET-00003-000", words=("t1c", "t1n"))
+    found = find_cases(root)
+    assert (found.channel, found.channel_chosen) == ("flair", True)
+    assert found.patients == ("BraTS-MET-00001", "BraTS-MET-00002")
+    assert [read_scan(case.source).voxels.max() for case in found.cases] == [2, 2]
+    assert found.unlabelled == ("BraTS-MET-00003-000-t1c",)
+    contrasted = find_cases(root, channel="t1c")
+    assert (contrasted.channel, len(contrasted.cases)) == ("t1w+contrast", 3)
+    assert read_scan(contrasted.cases[0].source).voxels.max() == 0
+    with pytest.raises(ChannelNeeded, match="--channel which: FLAIR, T1w, T1w\\+contrast, T2w"):
+        find_cases(root, channel="swi")
+
+
+def test_images_that_share_a_mask_and_tell_no_sequence_are_not_mixed(tmp_path: Path) -> None:
+    with pytest.raises(ChannelNeeded, match="do not tell which sequence each is"):
+        find_cases(brats(tmp_path / "set", "anna", words=("a", "b")))
+
+
+def test_cases_without_mask_or_channel_are_named(tmp_path: Path) -> None:
+    nnunet(tmp_path, 2)
+    (tmp_path / "imagesTr" / "brain_002_0001.tif").unlink()
+    assert find_cases(tmp_path, channel=1).unlabelled == ("brain_002", "brain_010")
+
+
 def test_images_beside_masks_are_a_set(tmp_path: Path) -> None:
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
@@ -69,6 +106,10 @@ def test_images_beside_masks_are_a_set(tmp_path: Path) -> None:
 def test_a_set_without_truth_is_said_to_be_one(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8), np.uint8))
     with pytest.raises(NothingFound, match="no image with its mask"):
+        find_cases(tmp_path)
+    for name in ("b_1.tif", "b_2.tif", "b_1_mask.tif"):
+        tifffile.imwrite(tmp_path / name, np.ones((8, 8), np.uint8))
+    with pytest.raises(NothingFound, match="one without lesion needs an empty mask"):
         find_cases(tmp_path)
     (tmp_path / "imagesTr").mkdir()
     (tmp_path / "labelsTr").mkdir()

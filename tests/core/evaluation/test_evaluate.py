@@ -203,7 +203,66 @@ def test_an_evaluation_that_fails_leaves_nothing_of_the_one_that_it_was_to_repla
             path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match="no patient can be scored"):
         evaluate(model, heads, tmp_path / "out", **run, overwrite=True)
-    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == []
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == ["manifest.json"]
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["masks"] == {}
+
+
+@pytest.mark.parametrize("name", ["patients.csv", "report.html", "manifest.json", "scores.json"])
+def test_files_of_others_are_never_replaced(
+    model: Path, still_heads: Path, folds: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "study" / "masks").mkdir(parents=True)
+    for path in (tmp_path / "study" / name, tmp_path / "study" / "masks" / "mine"):
+        path.write_text('{"kind": "mine"}')
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"this folder holds an.*; choose another --out$"):
+            evaluate(model, still_heads, tmp_path / "study", folds=folds, fold=0, settings=CPU, overwrite=overwrite)
+        with pytest.raises(OutputError, match=r"this folder holds an.*; choose another --out$"):
+            redo_tables([done[0]], tmp_path / "study", overwrite=overwrite)
+    assert (tmp_path / "study" / name).read_text() == '{"kind": "mine"}'
+    assert [path.name for path in (tmp_path / "study" / "masks").iterdir()] == ["mine"]
+
+
+def test_masks_of_an_evaluation_that_was_cut_short_are_not_taken_for_another_s(
+    model: Path, still_heads: Path, folds: Path, tmp_path: Path
+) -> None:
+    run: dict[str, Any] = {"folds": folds, "settings": CPU}
+    with pytest.raises(Cancelled):
+        evaluate(
+            model, still_heads, tmp_path / "out", **run, fold=0,
+            cancelled=lambda: len(list((tmp_path / "out").glob("masks/*/*"))) == 3,
+        )  # fmt: skip
+    left = {path.relative_to(tmp_path) for path in (tmp_path / "out").glob("masks/*/*")}
+    assert left
+    evaluate(model, still_heads, tmp_path / "out", **run, fold=1, allow_learnt=True)
+    assert left.isdisjoint(path.relative_to(tmp_path) for path in (tmp_path / "out").glob("masks/*/*"))
+
+
+def test_a_table_in_place_of_an_evaluation_keeps_nothing_of_it(
+    model: Path, still_heads: Path, folds: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(done[0], tmp_path / "out")
+    shutil.copy(done[0] / "scores.json", tmp_path / "alone.json")
+    redo_tables([tmp_path / "out"], tmp_path / "out", overwrite=True)
+    assert {"manifest.json", "slices.csv"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "alone.json", tmp_path / "elsewhere" / "scores.json")
+    redo_tables([tmp_path / "elsewhere"], tmp_path / "out", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_file()) == [
+        "patients.csv", "report.html", "scores.json", "table.md",
+    ]  # fmt: skip
+
+
+def test_what_is_left_out_and_too_few_patients_are_said(
+    done: tuple[Path, dict[str, Any]], model: Path, heads: Path, folds: Path, tmp_path: Path
+) -> None:
+    next(heads.glob(f"{NAMES[1]}*/*_1_mask.tif")).unlink()
+    evaluate(model, heads, tmp_path / "out", folds=folds, fold=0, settings=CPU)
+    for name in ("table.md", "report.html"):
+        said = (tmp_path / "out" / name).read_text()
+        assert "Left out: 1 case that lacks the channel, or the mask of one or more images." in said
+        assert "So few patients (1) tell little" in said
+    assert "Left out" not in (done[0] / "table.md").read_text()
 
 
 def test_a_file_where_the_results_should_go_is_said(

@@ -67,7 +67,7 @@ def test_a_refusal_advises_the_held_out_fold_only_where_the_model_has_one(
 def test_names_told_by_another_rule_do_not_say_who_is_new(
     model: Model, visits: Path, tmp_path: Path, write: Write
 ) -> None:
-    folder = model(patients=["P01"], patient_rule={"pattern": VISITS, "each_image": True})
+    folder = model(patients=["P03"], patient_rule={"pattern": VISITS, "each_image": True})
     said = evaluate(folder, visits, tmp_path / "said", patients=r"(P\d+-v\d)", settings=CPU)
     save_folds(Folds("visits", "", (("P01-v1", "P01-v2", "P02-v1"),)), tmp_path / "folds.json")
     divided = evaluate(folder, visits, tmp_path / "divided", folds=tmp_path / "folds.json", settings=CPU)
@@ -77,6 +77,35 @@ def test_names_told_by_another_rule_do_not_say_who_is_new(
         assert scores["held_out"] == "unknown"
     assert "not known whether these patients are new" in (tmp_path / "said" / "table.md").read_text()
     assert [row["patient"] for row in strange["patients"]] == ["Anna"]
+
+
+def test_who_was_learnt_from_is_known_under_other_names_too(
+    model: Model, visits: Path, tmp_path: Path, write: Write
+) -> None:
+    folder = model(patients=["P01"], patient_rule={"pattern": VISITS})
+    run = {"patients": r"(P\d+-v\d)", "settings": CPU}
+    with pytest.raises(InputError, match="learnt from 1 of the 3 patients"):
+        evaluate(folder, visits, tmp_path / "out", **run)
+    assert evaluate(folder, visits, tmp_path / "marked", **run, allow_learnt=True)["held_out"] == "no"
+    save_folds(Folds("visits", "", (("P02-v1",),)), tmp_path / "folds.json")
+    others = evaluate(folder, visits, tmp_path / "others", folds=tmp_path / "folds.json", **run)
+    assert others["content_check"] == [{"learnt_patients_at_hand": 2, "shared": False}]
+
+
+def test_another_hospital_s_namesakes_are_told_apart_by_a_table(
+    model: Model, visits: Path, tmp_path: Path, write: Write
+) -> None:
+    for number, name in enumerate(("P01-v1", "P02-v1")):
+        write(tmp_path / "learnt", name, 7 + number)
+    folder = model(patients=["P01", "P02"], patient_rule={"pattern": VISITS})
+    with pytest.raises(InputError, match="other people of the same names need others, by --patients"):
+        evaluate(folder, visits, tmp_path / "out", settings=CPU)
+    rows = "".join(f"{name},north-{name[:3]}\n" for name in ("P01-v1", "P01-v2", "P02-v1"))
+    (tmp_path / "north.csv").write_text(f"file,patient\n{rows}")
+    run = {"patients": str(tmp_path / "north.csv"), "settings": CPU}
+    assert evaluate(folder, visits, tmp_path / "named", **run)["held_out"] == "unknown"
+    scores = evaluate(folder, visits, tmp_path / "compared", **run, learnt=tmp_path / "learnt")
+    assert (scores["held_out"], scores["content_check"][0]["learnt_patients_at_hand"]) == ("yes", 2)
 
 
 def test_the_same_rule_says_who_is_new(model: Model, visits: Path, tmp_path: Path) -> None:
