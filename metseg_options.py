@@ -25,7 +25,7 @@ GridName = Annotated[
         help="Scale of slices: auto (by spacing), fit (longer side 256), stretch (square) or native; else the model's."
     ),
 ]
-Channel = Annotated[str | None, typer.Option(help="The channel to take, by index from 0 or by name.")]
+Channel = Annotated[str | None, typer.Option(help="The channel or sequence to take, by index from 0 or by name.")]
 Series = Annotated[
     str | None, typer.Option(help="Which series or volume to take where files hold several; a listing names them.")
 ]

@@ -92,7 +92,8 @@ def train(
                 options, report=show.epoch, moving=show.moving, reading=show.reading, tell=console.complain
             )
     except KeyboardInterrupt:
-        console.complain("Stopped; the same command goes on from the last epoch that was finished.")
+        same = "the same command without --restart" if restart else "the same command"
+        console.complain(f"Stopped; {same} goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None
     print(f"The model is in {console.clean(result.model)}; try: metseg segment PATH --model {result.model} --out DIR")
 
@@ -111,7 +112,7 @@ def folds(
     seed: Annotated[int, typer.Option(help="Seed of the draw among equals.")] = 0,
     patients: Patients = None,
     each_image: EachImage = False,
-    channel: Annotated[str | None, typer.Option(help="Which channel of nnU-Net's files, by number or by name.")] = None,
+    channel: Channel = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Divide patients into folds for training and testing."""
@@ -122,8 +123,9 @@ def folds(
     _check_new(out, overwrite)
     with progress.CountProgress("reading case") as show:
         divided = divide_folder(
-            data, count=count, seed=seed, patients=patients, each_image=each_image, channel=channel, progress=show
-        )
+            data, count=count, seed=seed, patients=patients, each_image=each_image, channel=channel, progress=show,
+            tell=console.complain,
+        )  # fmt: skip
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_folds(divided, out)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.subjects import Subject
+from core.errors import InputError
 from core.model_card import PreprocessSettings
 from core.phantom import write_phantom_case
 
@@ -49,21 +50,22 @@ def _losses(data: Path, out: Path, network: str, device: str, precision: str, si
     from training.train import train
 
     losses: list[float] = []
-    train(
-        TrainOptions(
-            data,
-            out,
-            network,
-            filters=(8, 16, 32),
-            fold=None,
-            inner=0.0,
-            stages=(Stage(EPOCHS, 1, side // 2, 3e-3),),
-            batch=4,
-            device=device,
-            precision=precision,
-            cache=data.with_name("cache"),
-            preprocessing=PreprocessSettings(size=side, standardise=True),
-        ),
-        report=lambda seconds, epoch, epochs, figures: losses.append(figures["loss"]),
+    options = TrainOptions(
+        data,
+        out,
+        network,
+        filters=(8, 16, 32),
+        fold=None,
+        inner=0.0,
+        stages=(Stage(EPOCHS, 1, side // 2, 3e-3),),
+        batch=4,
+        device=device,
+        precision=precision,
+        cache=data.with_name("cache"),
+        preprocessing=PreprocessSettings(size=side, standardise=True),
     )
+    try:
+        train(options, report=lambda seconds, epoch, epochs, figures: losses.append(figures["loss"]))
+    except InputError:  # the loss was not finite
+        losses.append(math.nan)
     return losses

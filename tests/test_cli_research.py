@@ -39,6 +39,23 @@ def test_two_evaluations_are_compared_patient_by_patient(
     assert (tmp_path / "both" / "report.html").is_file()
 
 
+@pytest.mark.parametrize(
+    ("more", "words"), [([], "the same command goes"), (["--restart"], "command without --restart")]
+)
+def test_a_training_that_was_stopped_says_which_command_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, more: list[str], words: str
+) -> None:
+    pytest.importorskip("lightning", reason="the extra [train] is not installed")
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.train.train", stop)
+    call = ["train", str(tmp_path), "--network", "nested-unet", "--out", str(tmp_path / "run"), *more]
+    assert metseg.main(call) == 130
+    assert words in capsys.readouterr().err
+
+
 def test_one_evaluation_is_not_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert metseg.main(["compare", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "two evaluations" in capsys.readouterr().err

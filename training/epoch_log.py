@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
+from core.errors import InputError, NothingFound
 from training.options import TrainOptions
 from training.report import Moving, Report
 
@@ -19,7 +21,7 @@ COLUMNS = ("epoch", "seconds", "learning_rate", "loss", "inner_dice", "inner_dic
 
 
 class EpochLog(Callback):
-    """Writes each epoch's figures and hands them on.
+    """Writes each epoch's figures and hands them on; ends a run that diverged, before its checkpoint is written.
 
     An epoch that was interrupted left no line; one that is run again after a lost checkpoint leaves a second line, and
     the last one counts.
@@ -45,6 +47,12 @@ class EpochLog(Callback):
             self.moving(self.options.share_done(trainer.current_epoch + part), trainer.current_epoch + 1, self.epochs)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        if not math.isfinite(float(trainer.callback_metrics["loss"])):
+            raise InputError(
+                f"the loss is not finite any more in epoch {trainer.current_epoch + 1}; begin anew with --restart and "
+                "--precision fp32, or with a lower peak of the stages",
+                source=str(self.options.out),
+            )
         now = time.monotonic()
         watched = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         # Lightning goes on telling what was watched in an earlier epoch.
@@ -87,5 +95,11 @@ def last_figures(out: Path) -> dict[str, float]:
 
 def _epochs(out: Path) -> dict[str, dict[str, str]]:
     """The last line of each epoch, by its number."""
-    with (out / FILE).open(encoding="utf-8", newline="") as file:
-        return {row["epoch"]: row for row in csv.DictReader(file)}
+    try:
+        with (out / FILE).open(encoding="utf-8", newline="") as file:
+            return {row["epoch"]: row for row in csv.DictReader(file)}
+    except FileNotFoundError as error:
+        raise NothingFound(
+            "the log of this run is not there any more; put it back, or begin anew with --restart",
+            source=str(out / FILE),
+        ) from error

@@ -30,7 +30,8 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from core.atomic import write_json
+from core.atomic import make_folder, write_json
+from core.batch.results import cannot_write
 from core.errors import BrokenFile, NothingFound, UsageError
 from core.evaluation.cases import keep_apart
 from core.evaluation.folds import Folds, inner_name, load_folds, save_folds
@@ -147,7 +148,7 @@ def changed(options: Any, changes: Mapping[str, Any]) -> Any:
     Raises:
         UsageError: there is no such field, or it has no fields of its own.
     """
-    if not dataclasses.is_dataclass(options):
+    if not dataclasses.is_dataclass(options) or isinstance(options, type):
         raise UsageError("an experiment changes a field that has no fields of its own; see TrainOptions")
     for key, value in changes.items():
         head, _, rest = key.partition(".")
@@ -168,14 +169,19 @@ def claimed(run: Run) -> Iterator[bool]:
     """Whether this process may work on the run: two processes on one queue take different runs.
 
     The claim is a lock on a file, which the system lets go when its process ends, however it ends.
+
+    Raises:
+        OutputError: nothing can be written into the run's folder.
     """
-    run.options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(run.options.out, "--runs")
     lock = FileLock(run.options.out / "claim.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         yield False
         return
+    except OSError as error:
+        raise cannot_write(error, run.options.out) from error
     try:
         yield not run.done
     finally:
@@ -237,7 +243,8 @@ def work_off(run: Run, score: Score, report: Report | None = None, moving: Movin
     """
     from core.evaluation.evaluate import Settings, evaluate
     from training.epoch_log import minutes_of
-    from training.train import FOLDS, train
+    from training.run_folder import FOLDS
+    from training.train import train
 
     options = run.options
     trained = train(options, report=report, moving=moving)

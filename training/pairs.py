@@ -27,6 +27,7 @@ from core.preprocess.clahe import equalise
 from core.preprocess.grid import Grid
 from core.preprocess.prepare import prepare
 from core.scan import Scan
+from training.disk import writable
 
 CACHE_VERSION = 2
 AFTERWARDS = ("shrink", "standardise")
@@ -43,7 +44,7 @@ class Pairs:
         levels: (slices, channels, 2) float32, median and spread of the head in the slice's volume, in grey levels.
         patients: for each slice its patient.
         channels: what the channels are called, for the model's card.
-        key: hash of what went in: files and settings.
+        key: hash of what went in: settings, and the files' names, sizes and times; quick to know.
     """
 
     images: NDArray[np.uint8]
@@ -57,6 +58,15 @@ class Pairs:
         """Indices of these patients' slices."""
         return np.flatnonzero(np.isin(self.patients, list(patients)))
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what is learnt from: slices, truths and whose they are, wherever the files lie; reads all arrays."""
+        digest = hashlib.sha256(json.dumps([self.images.shape, self.patients.tolist()]).encode())
+        for array in (self.images, self.truths):
+            for part in array:  # one at a time: the set need not fit into memory
+                digest.update(part)
+        return digest.hexdigest()[:16]
+
 
 def load_pairs(
     data: Path,
@@ -67,6 +77,7 @@ def load_pairs(
     channel: int | str | None = None,
     may_share: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Pairs:
     """Read a folder of pairs, or what an earlier call kept of it. Of two processes one reads, and the other waits.
 
@@ -78,17 +89,21 @@ def load_pairs(
         channel: which one to take, where the set does not tell.
         may_share: patients may share images.
         progress: called with (cases done, cases).
+        tell: told in a sentence how many cases are left out, if any.
 
     Raises:
         NothingFound: no case in the folder has its masks.
         InputError: patients cannot be told, two of them share images, or a case cannot be read.
+        OutputError: the cache cannot be written.
     """
     rule = PatientRule() if rule is None else rule
     labelled = find_cases(data, rule, channel)
+    if tell and labelled.left_out:
+        tell(labelled.left_out)
     key = _key(labelled, settings, rule, channel, may_share)
     folder = cache / key
     make_folder(cache, "--cache")
-    with FileLock(cache / f"{key}.lock"):
+    with writable(cache), FileLock(cache / f"{key}.lock"):
         if not (folder / "index.json").is_file():
             _build(labelled, settings, channel, may_share, folder, progress)
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))

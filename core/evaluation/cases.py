@@ -42,6 +42,11 @@ class LabelledSet:
     channel: str = ""
 
     @property
+    def left_out(self) -> str:
+        """How many cases are left out, in a sentence; "" where none is."""
+        return left_out(len(self.unlabelled))
+
+    @property
     def name(self) -> str:
         """The folder's."""
         return self.root.resolve().name
@@ -50,6 +55,12 @@ class LabelledSet:
     def patients(self) -> tuple[str, ...]:
         """All patients, sorted."""
         return tuple(sorted({case.patient for case in self.cases}))
+
+
+def left_out(count: int) -> str:
+    """That so many cases of a set were left out, and why, in a sentence; "" where none was."""
+    cases = "1 case that lacks" if count == 1 else f"{count} cases that lack"
+    return f"Left out: {cases} the channel, or the mask of one or more images." if count else ""
 
 
 def keep_apart(data: Path, out: Path) -> None:

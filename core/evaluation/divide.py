@@ -26,6 +26,7 @@ def divide_folder(
     channel: int | str | None = None,
     may_share: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Folds:
     """Divide a set into folds by patient, alike in site and lesion volume.
 
@@ -38,6 +39,7 @@ def divide_folder(
         channel: of nnU-Net's files; see `find_cases`.
         may_share: patients may share images.
         progress: called with (cases done, cases).
+        tell: told in a sentence how many cases are left out, if any.
 
     Raises:
         UsageError: `patients` cannot be used.
@@ -46,6 +48,8 @@ def divide_folder(
     """
     rule = parse_rule(patients, each_image)
     labelled = find_cases(data, rule, channel)
+    if tell and labelled.left_out:
+        tell(labelled.left_out)
     prints, voxels = [], Counter[str]()
     for done, case in enumerate(labelled.cases, start=1):
         prints.append(print_slices(read_scan(case.source), case.patient))

@@ -79,7 +79,11 @@ def make_folds(patients: Iterable[Patient], name: str, count: int = 5, seed: int
     """
     pool = sorted(patients, key=lambda patient: (patient.site, -patient.lesion_voxels, patient.name))
     if len(pool) < count:
-        raise NothingFound(f"{count} folds need at least {count} patients, and there are {len(pool)}", source=name)
+        raise NothingFound(
+            f"{count} folds need at least {count} patients, and there are {len(pool)}; make fewer with `metseg folds "
+            "--count`, or learn from all with `metseg train --all`",
+            source=name,
+        )
     draw = random.Random(seed)  # noqa: S311 - a reproducible draw, not a secret
     folds: list[list[Patient]] = [[] for _ in range(count)]
     for site in sorted({patient.site for patient in pool}):

@@ -14,6 +14,7 @@ from core.atomic import write_atomic, write_json
 from core.csv_text import csv_text
 from core.errors import BrokenFile, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
+from core.evaluation.cases import left_out
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
 from core.evaluation.summary import show, summarise
 from core.measure.dice import EMPTY_RULE
@@ -153,9 +154,8 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
 def cautions(scores: Mapping[str, Any]) -> list[str]:
     """Who is not in these figures, and whether they are of too few."""
     said = [f"Left out: {entry['patient']} ({entry['problem']})." for entry in scores.get("left_out", ())]
-    if unlabelled := scores["data"].get("unlabelled"):
-        cases = "1 case that lacks" if unlabelled == 1 else f"{unlabelled} cases that lack"
-        said.append(f"Left out: {cases} the channel, or the mask of one or more images.")
+    if unlabelled := left_out(scores["data"].get("unlabelled", 0)):
+        said.append(unlabelled)
     if (patients := scores["totals"]["patients"]) < FEW:
         said.append(f"So few patients ({patients}) tell little, and intervals over them are too narrow.")
     return said

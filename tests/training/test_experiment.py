@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from core.errors import BrokenFile, InputError, NothingFound, UsageError
+from core.errors import BrokenFile, InputError, NothingFound, OutputError, UsageError
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import save_folds
 from core.evaluation.patients import patient_of
@@ -251,3 +251,10 @@ def test_an_error_that_nobody_foresaw_does_not_stop_the_other_runs_either(read, 
     assert failed == [("dice-ce-attention-unet-f0", "a bug")]
     with pytest.raises(RuntimeError):
         run_experiment(experiment)
+
+
+def test_runs_that_cannot_be_written_are_said(read):
+    run = read().runs[0]
+    (run.options.out / "claim.lock").mkdir(parents=True)
+    with pytest.raises(OutputError, match="cannot be written"), claimed(run):
+        pass

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from core.errors import InputError, NothingFound
+from core.errors import InputError, NothingFound, OutputError
 from core.evaluation.patients import parse_rule
 from core.io import find_scans, read_mask, read_scan
 from core.model_card import PreprocessSettings
@@ -123,6 +123,36 @@ def test_a_build_that_is_broken_off_leaves_nothing_that_passes_for_whole(discs, 
     assert load_pairs(discs, small_preprocessing, tmp_path).images.shape == (60, 1, 64, 64)
 
 
+def test_a_cache_that_cannot_be_written_is_said_and_nothing_is_left_there(discs, small_preprocessing, tmp_path):
+    resource = pytest.importorskip("resource", reason="this system has no limit for the size of files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        with pytest.raises(OutputError, match="cannot be written") as error:
+            load_pairs(discs, small_preprocessing, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error.value.source == str(tmp_path)
+    assert not list(tmp_path.rglob("*.npy"))
+    key = load_pairs(discs, small_preprocessing, tmp_path).key
+    (tmp_path / "other" / f"{key}.lock").mkdir(parents=True)
+    with pytest.raises(OutputError, match="cannot be written"):
+        load_pairs(discs, small_preprocessing, tmp_path / "other")
+
+
+def test_the_fingerprint_goes_by_what_is_learnt_from_and_the_key_by_files(discs, small_preprocessing, tmp_path):
+    first = load_pairs(discs, small_preprocessing, tmp_path / "cache")
+    shutil.copytree(discs, tmp_path / "set", copy_function=shutil.copy)
+    copied = load_pairs(tmp_path / "set", small_preprocessing, tmp_path / "cache")
+    assert copied.key != first.key
+    assert copied.fingerprint == first.fingerprint
+    mask = find_scans(tmp_path / "set")[0].mask_paths[2]
+    tifffile.imwrite(mask, np.flipud(tifffile.imread(mask)))
+    assert load_pairs(tmp_path / "set", small_preprocessing, tmp_path / "cache").fingerprint != first.fingerprint
+    other = load_pairs(discs, small_preprocessing, tmp_path / "cache", rule=parse_rule("TCGA_(CS|DU)_"))
+    assert other.fingerprint != first.fingerprint
+
+
 def test_memory_does_not_hold_the_set(discs, tmp_path):
     tracemalloc.start()
     try:
@@ -168,3 +198,11 @@ def test_nnunets_channel_is_called_what_its_file_says(discs, small_preprocessing
     for channel, called in ((None, "flair"), ("T1ce", "t1ce"), (1, "t1ce")):
         pairs = load_pairs(tmp_path / "set", small_preprocessing, tmp_path / "cache", rule=rule, channel=channel)
         assert pairs.channels == (called,)
+
+
+def test_how_many_cases_are_left_out_is_told(discs, small_preprocessing, tmp_path):
+    shutil.copytree(discs, tmp_path / "set")
+    next((tmp_path / "set").glob("*/*_1_mask.tif")).unlink()
+    told = []
+    load_pairs(tmp_path / "set", small_preprocessing, tmp_path / "cache", tell=told.append)
+    assert told == ["Left out: 1 case that lacks the channel, or the mask of one or more images."]

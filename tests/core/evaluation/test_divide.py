@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InputError
+from core.errors import InputError, NothingFound
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import load_folds, save_folds
 from core.evaluation.patients import PatientRule
@@ -42,6 +42,18 @@ def test_a_renamed_patient_is_refused(heads: Path, write: Callable[[Path, str, i
         divide_folder(heads)
     shutil.rmtree(heads / "TCGA_FG_0001_20000101")
     assert divide_folder(heads).rule.startswith("5 folds by patient")
+
+
+def test_how_many_cases_are_left_out_is_told(heads: Path) -> None:
+    told: list[str] = []
+    divide_folder(heads, tell=told.append)
+    assert told == []
+    for path in sorted(heads.glob("*/*_1_mask.tif"))[:2]:
+        path.unlink()
+    assert len([name for fold in divide_folder(heads, count=4, tell=told.append).folds for name in fold]) == 4
+    assert told == ["Left out: 2 cases that lack the channel, or the mask of one or more images."]
+    with pytest.raises(NothingFound, match=r"there are 4; make fewer with `metseg folds --count`, or .* train --all`"):
+        divide_folder(heads)
 
 
 def test_the_real_sets_folds_come_out_as_they_are_shipped(lgg_root: Path) -> None:
