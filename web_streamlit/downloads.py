@@ -209,8 +209,8 @@ def zip_file(results: Sequence[Result], rows: Iterable[Mapping[str, Any]]) -> by
                 problems[result.case.scan.name, result.found.task.card.name] = no_mask(error)
             for name, content in masks.items():
                 archive.writestr(f"{folder}/{name}", content)
-            archive.writestr(f"{folder}/overlay.png", overlay_file(result))
-            archive.writestr(f"{folder}/probability.tif", result.found.answer.tiff)
+            archive.writestr(f"{folder}/{result.name}_overlay.png", overlay_file(result))
+            archive.writestr(f"{folder}/{result.name}_probability.tif", result.found.answer.tiff)
             archive.writestr(f"{folder}/result.json", record_file(result))
         told = [{**row, "problem": problems.get((row["case"], row.get("model")), row.get("problem"))} for row in rows]
         archive.writestr("cases.csv", batch_csv(told))

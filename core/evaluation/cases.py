@@ -20,6 +20,8 @@ from core.io.names import NNUNET_CHANNEL, stem_of
 from core.scan import ScanSource
 from core.sequence import same_sequence, sequence_of_names, sequence_of_text
 
+SHOWN = 5
+"""Of many names, so many are said."""
 IMAGES, LABELS, ABOUT = "imagesTr", "labelsTr", "dataset.json"
 
 
@@ -43,8 +45,8 @@ class LabelledSet:
 
     @property
     def left_out(self) -> str:
-        """How many cases are left out, in a sentence; "" where none is."""
-        return left_out(len(self.unlabelled))
+        """Which cases are left out, in a sentence; "" where none is."""
+        return left_out(self.unlabelled)
 
     @property
     def name(self) -> str:
@@ -57,10 +59,13 @@ class LabelledSet:
         return tuple(sorted({case.patient for case in self.cases}))
 
 
-def left_out(count: int) -> str:
-    """That so many cases of a set were left out, and why, in a sentence; "" where none was."""
-    cases = "1 case that lacks" if count == 1 else f"{count} cases that lack"
-    return f"Left out: {cases} the channel, or the mask of one or more images." if count else ""
+def left_out(cases: Sequence[str]) -> str:
+    """Which cases of a set were left out, and why, in a sentence; "" where none was."""
+    if not cases:
+        return ""
+    told = "1 case that lacks" if len(cases) == 1 else f"{len(cases)} cases that lack"
+    names = ", ".join(cases[:SHOWN]) + (" …" if len(cases) > SHOWN else "")
+    return f"Left out: {told} the channel, or the mask of one or more images ({names})."
 
 
 def keep_apart(data: Path, out: Path) -> None:

@@ -21,7 +21,7 @@ from core.evaluation.scoring import CaseScores, score_case, score_patient
 from core.evaluation.slices import SliceCounts, count_slices, write_slices
 from core.evaluation.split import Progress, check_content, divide, find_named
 from core.inference.predictor import Predictor
-from core.io import read_mask, read_scan, write_mask
+from core.io import masks_of_ours, read_mask, read_scan, write_mask
 from core.model_card import GridMode, ModelCard
 from core.model_store import find_model, load_card
 from core.system import VERSION
@@ -145,7 +145,12 @@ def evaluate(
     about = {
         "name": name or card.name,
         "models": [_model(card)],
-        "data": {"name": labelled.name, "unlabelled": len(labelled.unlabelled)},
+        "data": {
+            "name": labelled.name,
+            "unlabelled": len(labelled.unlabelled),
+            "lacking": list(labelled.unlabelled),
+            "own_masks": sum(masks_of_ours(case.source) > 0 for case in split.scored),
+        },
         "split": [split.about],
         "left_out": left_out,
         "held_out": split.held_out,

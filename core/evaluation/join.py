@@ -90,11 +90,13 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
             f"these scores differ in their settings ({', '.join(sorted(differing - COMPUTED))}); make them alike",
             source=name,
         )
+    own_masks = sum(part["data"].get("own_masks", 0) for part in parts)
     states = {part["held_out"] for part in parts}
     about = {
         "name": name,
         "models": [model for part in parts for model in part["models"]],
-        "data": first["data"] if len({part["data"]["name"] for part in parts}) == 1 else {"name": "several sets"},
+        "data": (first["data"] if len({part["data"]["name"] for part in parts}) == 1 else {"name": "several sets"})
+        | ({"own_masks": own_masks} if own_masks else {}),
         "split": [entry for part in parts for entry in part["split"]],
         "held_out": next(state for state in ("no", "unknown", "yes") if state in states),
         "settings": {**first["settings"], **dict.fromkeys(sorted(differing), "several")},

@@ -128,7 +128,7 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
     lines = [
         f"# {table_name(scores['name'])} on {table_name(scores['data']['name'])}",
         "",
-        f"{totals['patients']} patients, {totals['slices']:,} slices. {scores['held_out_means']}",
+        f"{_count(totals['patients'], 'patient')}, {_count(totals['slices'], 'slice')}. {scores['held_out_means']}",
         "",
         *(f"**{table_name(sentence)}**\n" for sentence in cautions(scores)),
         "| measure | mean | 95 % interval | median | patients | not defined |",
@@ -154,8 +154,10 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
 def cautions(scores: Mapping[str, Any]) -> list[str]:
     """Who is not in these figures, and whether they are of too few."""
     said = [f"Left out: {entry['patient']} ({entry['problem']})." for entry in scores.get("left_out", ())]
-    if unlabelled := left_out(scores["data"].get("unlabelled", 0)):
+    if unlabelled := left_out(scores["data"].get("lacking", ())):
         said.append(unlabelled)
+    if own := scores["data"].get("own_masks"):
+        said.append(f"{_count(own, 'case')} scored against masks that metseg wrote: this says nothing about the truth.")
     if (patients := scores["totals"]["patients"]) < FEW:
         said.append(f"So few patients ({patients}) tell little, and intervals over them are too narrow.")
     return said
@@ -178,6 +180,10 @@ def _operating_table(points: Sequence[Mapping[str, Any]]) -> list[str]:
             f"| {mean} | {low} to {high} |"
         )
     return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def lesions_sentence(totals: Mapping[str, int]) -> str:

@@ -5,6 +5,7 @@ from core.io.find import find_scans, masks_without_image
 from core.io.interface import Origin, RawFile
 from core.io.limits import ReadLimits
 from core.io.names import natural_key, stem_of
+from core.io.own_mark import masks_of_ours
 from core.io.read import missing_masks, read_mask, read_scan, read_scan_bytes
 from core.io.write import encode_mask, encode_probability, write_mask, write_probability
 
@@ -18,6 +19,7 @@ __all__ = [
     "encode_tiff",
     "find_scans",
     "mask_values",
+    "masks_of_ours",
     "masks_without_image",
     "missing_masks",
     "natural_key",

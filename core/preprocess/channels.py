@@ -27,9 +27,9 @@ def select_channels(
 ) -> tuple[NDArray[Any], tuple[Note, ...]]:
     """Take from a scan the channels that a model's card asks for.
 
-    In this order: the user's `channel`; the only channel there is; the channels that bear the inputs' names, where
-    three channels without names, as in a TIFF, are those of the LGG set (pre-contrast, FLAIR, post-contrast); one of
-    several equal channels. Colours of a picture are never taken for sequences.
+    In this order: the user's `channel`, where there is more than one; the only channel there is; the channels that bear
+    the inputs' names, where three channels without names, as in a TIFF, are those of the LGG set (pre-contrast, FLAIR,
+    post-contrast); one of several equal channels. Colours of a picture are never taken for sequences.
 
     Args:
         scan: the scan; its voxels are (S, C, H, W).
@@ -51,7 +51,10 @@ def select_channels(
                 f"a single channel cannot be chosen for a model that takes {len(inputs)}; leave the choice out",
                 source=scan.name,
             )
-        return _take(scan, (_resolve(scan, names, channel),)), _doubt_sequence(scan, inputs[0]) if count == 1 else ()
+        doubt = _doubt_sequence(scan, inputs[0]) if count == 1 else ()
+        if count == 1 and not _is_called(names, channel):
+            return scan.voxels, (_ONLY_CHANNEL, *doubt)
+        return _take(scan, (_resolve(scan, names, channel),)), doubt
     if count == 1 and len(inputs) == 1:
         return scan.voxels, _doubt_sequence(scan, inputs[0])
     lowered = tuple(name.lower() for name in names)
@@ -75,6 +78,7 @@ def select_channels(
     raise ChannelNeeded(f"{kind}; choose a channel: {_listing(count, scan.channels)}", source=scan.name)
 
 
+_ONLY_CHANNEL = Note("only-channel", "the chosen channel is not in this scan, which has one; that one was taken")
 _LGG_CHANNELS = Note(
     "lgg-channels",
     "the three channels differ and were taken as pre-contrast, FLAIR and post-contrast, as in the LGG set",
@@ -92,13 +96,13 @@ def _doubt_sequence(scan: Scan, wanted: str) -> tuple[Note, ...]:
 
 
 def channel_name(scan: Scan, channel: int | str) -> str:
-    """What the channel that the user chose is called; "channel N" where nothing names it.
+    """What the channel that the user chose is called, see `select_channels`; "channel N" where nothing names it.
 
     Raises:
         InputError: it does not exist.
     """
     names = _names(scan)
-    index = _resolve(scan, names, channel)
+    index = 0 if scan.voxels.shape[1] == 1 else _resolve(scan, names, channel)
     return names[index].lower() if index < len(names) else f"channel {index}"
 
 
@@ -111,6 +115,12 @@ def _take(scan: Scan, indices: tuple[int, ...]) -> NDArray[Any]:
     if len(indices) == 1:
         return scan.voxels[:, indices[0] : indices[0] + 1]
     return scan.voxels[:, list(indices)]
+
+
+def _is_called(names: tuple[str, ...], channel: int | str) -> bool:
+    """Whether a scan's only channel goes by that number or name."""
+    text = str(channel).strip().lower()
+    return text == "0" or text in [name.lower() for name in names]
 
 
 def _resolve(scan: Scan, names: tuple[str, ...], channel: int | str) -> int:

@@ -94,7 +94,7 @@ def test_a_coloured_picture_is_told_which_field_to_send(server: Any, kit: Simple
     assert server.post(kit.png(kit.noise(40, 40, 3)), channel="green").status_code == 200
 
 
-@pytest.mark.parametrize(("shape", "channel"), [((40, 40, 3), "ultraviolet"), ((40, 40), "1")])
+@pytest.mark.parametrize(("shape", "channel"), [((40, 40, 3), "ultraviolet"), ((40, 40, 3), "3")])
 def test_a_channel_that_is_not_there_is_told_by_its_field(
     server: Any, kit: SimpleNamespace, shape: tuple[int, ...], channel: str
 ) -> None:

@@ -191,7 +191,7 @@ def test_one_broken_file_costs_only_itself_and_stands_in_the_table(
         model = results[0].found.task.card.name
         record = json.loads(archive.read(f"b/{model}/result.json"))
         lesions = list(csv.DictReader(io.StringIO(archive.read("lesions.csv").decode())))
-        assert {f"a/{model}/a_mask.tif", f"a/{model}/overlay.png", f"a/{model}/probability.tif"} <= set(
+        assert {f"a/{model}/a_mask.tif", f"a/{model}/a_overlay.png", f"a/{model}/a_probability.tif"} <= set(
             archive.namelist()
         )
     assert [row["case"] for row in table] == ["a", "b", "c"]
@@ -248,7 +248,7 @@ def test_a_mask_that_cannot_be_written_costs_only_itself(
         table = list(csv.DictReader(io.StringIO(archive.read("cases.csv").decode())))
     model = next(iter(desk.found))[1]
     assert f"good/{model}/good_mask.tif" in names
-    assert {f"PLANTED/{model}/{name}" for name in ("overlay.png", "probability.tif", "result.json")} <= names
+    assert {f"PLANTED/{model}/{name}" for name in ("PLANTED_overlay.png", "PLANTED_probability.tif", "result.json")} <= names
     assert {row["case"]: "rename one" in row["problem"] for row in table} == {"PLANTED": True, "good": False}
     assert "PLANTED" not in caplog.text + "".join(capfd.readouterr())
 

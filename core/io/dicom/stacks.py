@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,7 +89,7 @@ def choose_stack(stacks: Sequence[Stack], wanted: str | None) -> Stack:
         MixedSizes, MixedOrientations: there is one series, or one was chosen, whose pictures differ so.
         AmbiguousSeries: there are several, and none of them, or one that is not there, was chosen.
     """
-    found = [(SeriesChoice(str(number), stack.describe()), stack) for number, stack in enumerate(stacks, 1)]
+    found = list(zip(_choices(stacks), stacks, strict=True))
     of_series = [entry for entry in found if entry[1].series and entry[1].series == wanted]
     if len(of_series) == 1:
         return of_series[0][1]
@@ -108,6 +108,14 @@ def choose_stack(stacks: Sequence[Stack], wanted: str | None) -> Stack:
                 f"the pictures of one series differ in direction: {error.detail}", error.choices
             ) from error
         raise
+
+
+def _choices(stacks: Sequence[Stack]) -> Iterator[SeriesChoice]:
+    """What there is to choose from; stacks that are described alike are counted."""
+    told = [stack.describe() for stack in stacks]
+    for index, text in enumerate(told):
+        alike, place = told.count(text), told[: index + 1].count(text)
+        yield SeriesChoice(str(index + 1), text + (f", number {place} of {alike} like it" if alike > 1 else ""))
 
 
 def _number(entry: Slice) -> tuple[Any, ...]:

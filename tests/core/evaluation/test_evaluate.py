@@ -20,7 +20,7 @@ from core.evaluation.join import redo_tables
 from core.evaluation.scores import read_scores, table_markdown
 from core.evaluation.slices import read_slices
 from core.inference.predictor import Predictor
-from core.io import find_scans, read_mask, read_scan
+from core.io import find_scans, read_mask, read_scan, write_mask
 from core.measure.dice import dice
 from core.model_card import PreprocessSettings
 from core.system import RESEARCH_ONLY
@@ -260,9 +260,30 @@ def test_what_is_left_out_and_too_few_patients_are_said(
     evaluate(model, heads, tmp_path / "out", folds=folds, fold=0, settings=CPU)
     for name in ("table.md", "report.html"):
         said = (tmp_path / "out" / name).read_text()
-        assert "Left out: 1 case that lacks the channel, or the mask of one or more images." in said
+        assert "Left out: 1 case that lacks the channel, or the mask of one or more images (TCGA_DU_4001" in said
         assert "So few patients (1) tell little" in said
     assert "Left out" not in (done[0] / "table.md").read_text()
+
+
+@pytest.mark.parametrize("form", ["tif", "nii.gz"])
+def test_metsegs_own_masks_are_not_passed_off_as_truth(model: Path, heads: Path, tmp_path: Path, form: str) -> None:
+    case = heads / "TCGA_FG_5000"
+    case.mkdir()
+    scan = read_scan(find_scans(heads / f"{NAMES[0]}_19990101")[0])
+    if form == "tif":
+        for path in heads.glob(f"{NAMES[0]}*/*_[0-9].tif"):
+            shutil.copy(path, case / path.name.replace(f"{NAMES[0]}_19990101", "TCGA_FG_5000"))
+    else:
+        volume = nib.Nifti1Image(scan.voxels[:, 0].transpose(2, 1, 0), np.diag([1.0, 1.0, 5.0, 1.0]))
+        nib.save(volume, case / "TCGA_FG_5000.nii.gz")
+    (source,) = find_scans(case)
+    fresh = read_scan(source)
+    write_mask(Predictor(model, "cpu", "fp32").segment(fresh).mask, fresh, case)
+    save_folds(Folds("two", "", (("TCGA_FG_5000", NAMES[0]),)), tmp_path / "folds.json")
+    evaluate(model, heads, tmp_path / "out", folds=tmp_path / "folds.json", settings=CPU)
+    said = "1 case scored against masks that metseg wrote: this says nothing about the truth."
+    assert said in (tmp_path / "out" / "table.md").read_text()
+    assert said in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_file_where_the_results_should_go_is_said(

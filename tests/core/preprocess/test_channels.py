@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.errors import ChannelNeeded, InputError
 from core.io import read_scan
-from core.preprocess.channels import COLOURS, JPEG_NOISE, LGG_LAYOUT, select_channels
+from core.preprocess.channels import COLOURS, JPEG_NOISE, LGG_LAYOUT, channel_name, select_channels
 from core.scan import Scan
 
 FLAIR = ("flair",)
@@ -137,11 +137,13 @@ def test_an_impossible_choice_lists_what_there_is(choice: Any) -> None:
     assert len(caught.value.detail) < 200
 
 
-def test_a_grey_scan_has_channel_0_only() -> None:
+@pytest.mark.parametrize(("choice", "codes"), [(0, []), ("0", []), (1, ["only-channel"]), ("green", ["only-channel"])])
+def test_a_grey_scan_among_coloured_ones_is_taken_as_it_is(choice: int | str, codes: list[str]) -> None:
     voxels = noise(1)
-    assert np.array_equal(select_channels(Scan("case", voxels), FLAIR, 0)[0], voxels)
-    with pytest.raises(InputError, match=r"no such channel; choose from these: 0$"):
-        select_channels(Scan("case", voxels), FLAIR, 1)
+    taken, notes = select_channels(Scan("case", voxels), FLAIR, choice)
+    assert np.array_equal(taken, voxels)
+    assert [note.code for note in notes] == codes
+    assert channel_name(Scan("case", voxels), choice) == "channel 0"
 
 
 def test_channels_are_found_by_name_in_the_models_order() -> None:

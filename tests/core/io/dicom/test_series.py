@@ -228,6 +228,14 @@ def test_several_series_are_listed_and_chosen_by_number_or_uid(dicom, volume):
         read(files, "3")
 
 
+def test_stacks_that_are_described_alike_are_counted(dicom, volume):
+    series = [dicom.slices(volume, SeriesInstanceUID=f"1.2.3.{number}", root=f"1.2.4.{number}") for number in (1, 2)]
+    with pytest.raises(AmbiguousSeries) as raised:
+        read([file for files in series for file in files])
+    ends = [choice.description.rpartition(", ")[2] for choice in raised.value.choices]
+    assert ends == ["number 1 of 2 like it", "number 2 of 2 like it"]
+
+
 def test_two_echoes_in_one_series_are_two_stacks(dicom, volume):
     first = dicom.slices(volume, EchoTime=12)
     second = dicom.slices(volume + 1, EchoTime=100, root="1.2.3.6")
