@@ -58,7 +58,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def print_report(report: Report, plan: Plan, out: Path) -> None:
-    """The table of a run, what to be wary of, what failed, and where the results are."""
+    """The table of a run, what to be wary of, what failed, what else the tables hold, and where the results are."""
     from core.batch.tables import dice_totals
     from core.errors import MetsegError
     from core.system import RESEARCH_ONLY
@@ -77,6 +77,7 @@ def print_report(report: Report, plan: Plan, out: Path) -> None:
     if report.stopped:
         left = counted(len(report.unreached), "case")
         complain(f"Stopped with {left} to go; what was finished is kept, and the same command goes on from there.")
+    _print_earlier(report)
     print(f"Results: {clean(out)} (a folder for each case, lesions.csv, summary.json)")
     print(RESEARCH_ONLY)
 
@@ -104,20 +105,35 @@ def size_of(result: Mapping[str, Any]) -> str:
 def _print_warnings(report: Report, plan: Plan) -> None:
     from core.io import missing_masks
 
-    messages: dict[str, str] = {}
-    cases: dict[str, int] = {}
+    # One code may stand for several sentences, which name a sequence or a number.
+    cases: dict[tuple[str, str], list[str]] = {}
     for outcome in report.outcomes:
         for warning in outcome.manifest["result"]["warnings"] if outcome.manifest else ():
-            messages.setdefault(warning["code"], warning["message"])
-            cases[warning["code"]] = cases.get(warning["code"], 0) + 1
-    for code, message in messages.items():
-        print(f"Warning: {clean(message)} [{code}, {counted(cases[code], 'case')}]")
+            cases.setdefault((warning["code"], warning["message"]), []).append(outcome.name)
+    for (code, message), names in cases.items():
+        print(f"Warning: {clean(message)} [{code}, {counted(len(names), 'case')}: {_some(names)}]")
     for note in report.notes:
         print(f"Warning: {clean(note.message)} [{note.code}]")
     # A half-outlined case is a mistake in the data, so its files are named; a set without masks is not.
     unpaired = [path for job in plan.jobs if any(job.source.mask_paths) for path in missing_masks(job.source)]
     if unpaired:
         print(f"Warning: {counted(len(unpaired), 'image')} without a mask: {_some(path.name for path in unpaired)}")
+
+
+def _print_earlier(report: Report) -> None:
+    """Whose lesions stand in the table beside this run's, and whose no longer do."""
+    failed = {outcome.name for outcome in report.failed}
+    other = [
+        f"{outcome.name} (failed now)" if outcome.name in failed else outcome.name
+        for outcome in report.earlier
+        if outcome.same_input is None
+    ]
+    renamed = [f"{outcome.name} (same as {outcome.same_input})" for outcome in report.earlier if outcome.same_input]
+    if other:
+        print(f"lesions.csv also holds {counted(len(other), 'case')} of earlier runs: {_some(other)}")
+    if renamed:
+        told = counted(len(renamed), "case")
+        print(f"lesions.csv leaves out {told} of earlier runs with the images of one of this run: {_some(renamed)}")
 
 
 def _some(names: Iterable[str]) -> str:

@@ -160,16 +160,42 @@ def test_wrong_usage_is_said_in_a_sentence_with_exit_code_2_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_warnings_are_told_once_with_how_many_cases_they_are_about(
+def test_each_warning_is_told_once_with_the_cases_it_is_about(
     tmp_path: Path, segment: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in "AB":
-        folder = write_case(tmp_path / "in" / name, slices=3)
+    for name, slices in (("A", 3), ("B", 3), ("C", 4)):
+        folder = write_case(tmp_path / "in" / name, slices=slices)
         (folder / f"{name}_2_mask.tif").unlink()
     assert segment(tmp_path / "in", "--out", tmp_path / "out") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning: ")]
-    assert len([line for line in lines if "missing-masks, 2 cases" in line]) == 1
-    assert lines[-1] == "Warning: 2 images without a mask: A_2.tif, B_2.tif"
+    assert [line for line in lines if "missing-masks" in line] == [
+        "Warning: 1 of 3 images have no mask [missing-masks, 2 cases: A, B]",
+        "Warning: 1 of 4 images have no mask [missing-masks, 1 case: C]",
+    ]
+    assert lines[-1] == "Warning: 3 images without a mask: A_2.tif, B_2.tif, C_2.tif"
+
+
+def test_the_command_says_whose_lesions_of_earlier_runs_the_table_holds(
+    tmp_path: Path, segment: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_case(tmp_path / "in" / "A")
+    write_case(tmp_path / "in" / "B", slices=4)
+    assert segment(tmp_path / "in", "--out", tmp_path / "out") == 0
+    assert "earlier runs" not in capsys.readouterr().out
+    write_case(tmp_path / "C", slices=3)
+    assert segment(tmp_path / "in" / "A", tmp_path / "C", "--out", tmp_path / "out", "--threshold", "0.3") == 3
+    assert "lesions.csv also holds 2 cases of earlier runs: A (failed now), B" in capsys.readouterr().out
+
+
+def test_the_command_says_which_earlier_case_has_another_name_by_now(
+    tmp_path: Path, segment: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, patient in enumerate(("P1", "P2")):
+        (tmp_path / "in" / patient).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "in" / patient / "flair.tif", head(number))
+        assert segment(tmp_path / "in", "--out", tmp_path / "out") == 0
+    line = "lesions.csv leaves out 1 case of earlier runs with the images of one of this run: flair (same as P1_flair)"
+    assert line in capsys.readouterr().out
 
 
 def test_a_second_run_overwrites_nothing_unless_told_to(

@@ -19,7 +19,7 @@ from core.batch.request import Request
 from core.batch.results import CASE_KIND, MANIFEST, cannot_write, hash_files
 from core.batch.resume import hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
-from core.io import Origin, encode_png, read_mask, read_scan, write_mask, write_probability
+from core.io import Origin, encode_png, masks_of_ours, read_mask, read_scan, write_mask, write_probability
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
 from core.scan import Note, Scan, Segmentation
@@ -74,6 +74,8 @@ def load_case(job: Job, series: str | None = None) -> Loaded:
     if job.source.has_truth:
         try:
             truth, truth_sha256 = read_mask(job.source, series=series), hash_truth(job.source)
+            if own := masks_of_ours(job.source):
+                notes.append(Note("own-masks", f"metseg wrote {own} of these masks, so a Dice with them says little"))
             if truth.shape != scan.shape:
                 truth = None
                 notes.append(Note("truth-unusable", f"{NO_DICE}: their size differs"))

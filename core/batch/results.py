@@ -58,6 +58,7 @@ def _is_whole(case: dict[str, Any]) -> bool:
             and all({"label", "slices", "centroid"} <= lesion.keys() for lesion in lesions)
             and all(len(lesion["slices"]) == 2 and len(lesion["centroid"]) == 3 for lesion in lesions)
             and all(isinstance(file["name"], str) for file in files)
+            and all(isinstance(warning["code"], str) for warning in case["result"]["warnings"])
         )
     except (AttributeError, KeyError, TypeError):
         return False

@@ -18,7 +18,7 @@ from core.batch.jobs import Job, Plan
 from core.batch.request import Request
 from core.batch.results import MANIFEST, RUN_FILES, RUN_KIND, cannot_write, made_by_metseg
 from core.batch.resume import check_replaceable, finished_earlier
-from core.batch.tables import Outcome, write_tables
+from core.batch.tables import Outcome, earlier_cases, write_tables
 from core.errors import BrokenFile, Cancelled, DeviceLost, MetsegError, OutputError
 from core.scan import Note
 from core.system import RESEARCH_ONLY, VERSION
@@ -64,12 +64,14 @@ class Report:
 
     Attributes:
         outcomes: of the cases reached, in the order they were named.
+        earlier: results of other runs that lie in the same folder, see `earlier_cases`.
         unreached: names of the cases that were not, because somebody stopped the run.
         notes: what was left out.
         seconds: the run took.
     """
 
     outcomes: tuple[Outcome, ...]
+    earlier: tuple[Outcome, ...]
     unreached: tuple[str, ...]
     notes: tuple[Note, ...]
     seconds: float
@@ -138,18 +140,20 @@ def run_batch(
             if predictor is not None:
                 _segment_all(waiting, predictor, request, out, overwrite, tell, end, stop)
         finally:
+            reached = (
+                *(Outcome(name, "failed", error=error) for name, error in plan.unreadable),
+                *(outcomes[job.name] for job in plan.jobs if job.name in outcomes),
+            )
             finished = Report(
-                outcomes=(
-                    *(Outcome(name, "failed", error=error) for name, error in plan.unreadable),
-                    *(outcomes[job.name] for job in plan.jobs if job.name in outcomes),
-                ),
+                outcomes=reached,
+                earlier=earlier_cases(out, reached),
                 unreached=tuple(job.name for job in plan.jobs if job.name not in outcomes),
                 notes=plan.notes,
                 seconds=time.perf_counter() - begun,
             )
             state = "stopped" if finished.stopped else "finished"
             run = _run_manifest(request, state, round(finished.seconds, 3))
-            write_tables(out, finished.outcomes, plan.notes, run, finished.unreached)
+            write_tables(out, finished.outcomes, finished.earlier, plan.notes, run, finished.unreached)
             write_json(out / MANIFEST, run)
     return finished
 

@@ -21,6 +21,8 @@ LESION_COLUMNS = (
     "first_slice", "last_slice", "centroid_slice", "centroid_row", "centroid_column",
     "peak_probability", "mean_probability", "model", "threshold",
 )  # fmt: skip
+# Nobody looks at each case of a batch, so what it was warned of stands beside its lesions; last, as some read by place.
+BATCH_COLUMNS = (*LESION_COLUMNS, "warnings")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,15 +31,18 @@ class Outcome:
 
     Attributes:
         name: the case.
-        status: "done" in this run, "kept" from an earlier one that asked the same, or "failed".
+        status: "done" in this run, "kept" from an earlier one that asked the same, or "failed"; "earlier" where it is
+            no result of this run, but lies in the same folder.
         manifest: the case's; None where it failed.
         error: why it failed; None where it did not.
+        same_input: the case of this run that has the images of this earlier one; None where there is none.
     """
 
     name: str
     status: str
     manifest: Mapping[str, Any] | None = None
     error: Exception | None = None
+    same_input: str | None = None
 
 
 def dice_totals(outcomes: Iterable[Outcome]) -> dict[str, Any] | None:
@@ -63,20 +68,60 @@ def failure(outcome: Outcome) -> dict[str, str]:
     return {"name": outcome.name, "code": "unexpected", "message": message, "source": ""}
 
 
+def earlier_cases(out: Path, outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    """The results that other runs left in a results folder, of cases that failed now among them.
+
+    A case is named after its place among others, so one more input may give it another name; its result of the old
+    name is then told by `same_input`.
+    """
+    called = {outcome.name: outcome.manifest for outcome in outcomes}
+    left = {
+        folder.name: manifest
+        for folder in sorted(out.iterdir())
+        if not (called.get(folder.name) or folder.name.startswith(".")) and folder.is_dir()
+        if (manifest := read_manifest(folder, CASE_KIND))
+    }
+    # A case that failed now stands in the tables with its earlier result, so its images have a name in this run too.
+    told = {name: manifest or left.get(name) for name, manifest in called.items()}
+    names = {_input_of(manifest): name for name, manifest in told.items() if manifest}
+    return tuple(
+        Outcome(name, "earlier", manifest, same_input=None if name in called else names.get(_input_of(manifest)))
+        for name, manifest in left.items()
+    )
+
+
+def _input_of(manifest: Mapping[str, Any]) -> str:
+    """The images that a case was made from: its files' content, and what of it was taken."""
+    settings = manifest["settings"]
+    return repr((manifest["input"].get("sha256"), settings.get("series"), settings.get("channel")))
+
+
 def write_tables(
-    out: Path, outcomes: Sequence[Outcome], notes: Sequence[Note], run: Mapping[str, Any], unreached: Sequence[str]
+    out: Path,
+    outcomes: Sequence[Outcome],
+    earlier: Sequence[Outcome],
+    notes: Sequence[Note],
+    run: Mapping[str, Any],
+    unreached: Sequence[str],
 ) -> None:
     """Write `summary.json` and `lesions.csv`.
 
-    They tell of this run's cases first, and then of the results that other runs left in the same folder, of cases that
-    failed now among them, so that nothing a table once told is lost; the totals are of this run alone.
+    They tell of this run's cases first, and then of the earlier ones, so that nothing a table once told is lost; the
+    totals are of this run alone. Lesions of a case that has another name by now are listed once, under the new one.
+
+    Args:
+        out: the results folder.
+        outcomes: of the cases reached.
+        earlier: as `earlier_cases` finds them.
+        notes: what was left out.
+        run: the run's manifest.
+        unreached: names of the cases that were not.
 
     Raises:
         OutputError: they cannot be written.
     """
-    earlier = tuple(_earlier(out, {outcome.name for outcome in outcomes if outcome.manifest}))
-    rows = [*(o for o in outcomes if o.manifest), *earlier]
     good = [outcome for outcome in outcomes if outcome.manifest]
+    rows = [*good, *earlier]
     failures = [failure(outcome) for outcome in outcomes if outcome.error is not None]
     summary = {
         "kind": "metseg-summary",
@@ -90,6 +135,7 @@ def write_tables(
             "kept": sum(outcome.status == "kept" for outcome in outcomes),
             "failed": len(failures),
             "not_reached": len(unreached),
+            "earlier": len(earlier),
             "slices": sum(o.manifest["result"]["slices"] for o in good if o.manifest),
             "lesions": sum(len(o.manifest["result"]["lesions"]) for o in good if o.manifest),
             "dice": dice_totals(good),
@@ -100,7 +146,8 @@ def write_tables(
         "notes": [{"code": note.code, "message": note.message} for note in notes],
     }
     write_json(out / SUMMARY, summary)
-    write_text(out / LESIONS, lesions_csv(outcome.manifest for outcome in rows if outcome.manifest))
+    listed = (outcome.manifest for outcome in rows if outcome.manifest and outcome.same_input is None)
+    write_text(out / LESIONS, lesions_csv(listed, BATCH_COLUMNS))
 
 
 def summary_row(outcome: Outcome) -> dict[str, Any]:
@@ -117,18 +164,22 @@ def summary_row(outcome: Outcome) -> dict[str, Any]:
         "volume_ml": result["volume_ml"],
         "dice": result["dice"],
         "warnings": result["warnings"],
+        # Of the case itself: one of an earlier run was not made as this run's settings say.
         "model": manifest["model"]["name"],
+        "threshold": manifest["settings"]["threshold"],
         "seconds": round(sum(manifest["seconds"].values()), 3),
+        "same_input": outcome.same_input,
     }
 
 
-def lesions_csv(manifests: Iterable[Mapping[str, Any]]) -> str:
+def lesions_csv(manifests: Iterable[Mapping[str, Any]], columns: Sequence[str] = LESION_COLUMNS) -> str:
     """One row per lesion; slices, rows and columns count from 0, unknown values stay empty."""
-    return csv_text(LESION_COLUMNS, _lesion_rows(manifests))
+    return csv_text(columns, _lesion_rows(manifests))
 
 
 def _lesion_rows(manifests: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, object]]:
     for manifest in manifests:
+        codes = dict.fromkeys(warning["code"] for warning in manifest["result"].get("warnings", ()))
         for lesion in manifest["result"]["lesions"]:
             centroid = lesion["centroid"]
             yield lesion | {
@@ -141,12 +192,5 @@ def _lesion_rows(manifests: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, o
                 "centroid_column": centroid[2],
                 "model": manifest["model"]["name"],
                 "threshold": manifest["settings"]["threshold"],
+                "warnings": " ".join(codes),
             }
-
-
-def _earlier(out: Path, names: set[str]) -> Iterable[Outcome]:
-    for folder in sorted(out.iterdir()):
-        if folder.name not in names and not folder.name.startswith(".") and folder.is_dir():
-            manifest = read_manifest(folder, CASE_KIND)
-            if manifest is not None:
-                yield Outcome(folder.name, "earlier", manifest)

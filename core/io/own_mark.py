@@ -33,6 +33,6 @@ def _is_ours(path: Path) -> bool:
         import tifffile
 
         with tifffile.TiffFile(io.BytesIO(path.read_bytes())) as file:
-            return bool(file.pages[0].software == MARK)
+            return bool(file.pages.first.software == MARK)
     except Exception:  # what cannot be read is complained of by whoever reads it
         return False

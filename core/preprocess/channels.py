@@ -27,9 +27,10 @@ def select_channels(
 ) -> tuple[NDArray[Any], tuple[Note, ...]]:
     """Take from a scan the channels that a model's card asks for.
 
-    In this order: the user's `channel`, where there is more than one; the only channel there is; the channels that bear
-    the inputs' names, where three channels without names, as in a TIFF, are those of the LGG set (pre-contrast, FLAIR,
-    post-contrast); one of several equal channels. Colours of a picture are never taken for sequences.
+    In this order: the user's `channel`; the only channel there is, also where the user's is one that pictures of three
+    have; the channels that bear the inputs' names, where three channels without names, as in a TIFF, are those of the
+    LGG set (pre-contrast, FLAIR, post-contrast); one of several equal channels. Colours of a picture are never taken
+    for sequences.
 
     Args:
         scan: the scan; its voxels are (S, C, H, W).
@@ -52,7 +53,7 @@ def select_channels(
                 source=scan.name,
             )
         doubt = _doubt_sequence(scan, inputs[0]) if count == 1 else ()
-        if count == 1 and not _is_called(names, channel):
+        if count == 1 and _is_for_colours(names, channel):
             return scan.voxels, (_ONLY_CHANNEL, *doubt)
         return _take(scan, (_resolve(scan, names, channel),)), doubt
     if count == 1 and len(inputs) == 1:
@@ -102,7 +103,8 @@ def channel_name(scan: Scan, channel: int | str) -> str:
         InputError: it does not exist.
     """
     names = _names(scan)
-    index = 0 if scan.voxels.shape[1] == 1 else _resolve(scan, names, channel)
+    lone = scan.voxels.shape[1] == 1 and _is_for_colours(names, channel)
+    index = 0 if lone else _resolve(scan, names, channel)
     return names[index].lower() if index < len(names) else f"channel {index}"
 
 
@@ -117,10 +119,10 @@ def _take(scan: Scan, indices: tuple[int, ...]) -> NDArray[Any]:
     return scan.voxels[:, list(indices)]
 
 
-def _is_called(names: tuple[str, ...], channel: int | str) -> bool:
-    """Whether a scan's only channel goes by that number or name."""
+def _is_for_colours(names: tuple[str, ...], channel: int | str) -> bool:
+    """Whether a choice that a scan of one channel does not have was made for pictures of three beside it."""
     text = str(channel).strip().lower()
-    return text == "0" or text in [name.lower() for name in names]
+    return text in ("1", "2", *COLOURS, *LGG_LAYOUT) and text not in [name.lower() for name in names]
 
 
 def _resolve(scan: Scan, names: tuple[str, ...], channel: int | str) -> int:

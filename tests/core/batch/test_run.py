@@ -95,6 +95,21 @@ def test_no_path_of_the_machine_stands_in_what_is_written(
     assert not [text for text in texts if str(tmp_path) in text]
 
 
+def test_masks_that_metseg_wrote_are_told_from_truth(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    (tmp_path / "B").mkdir()
+    for path in (*(tmp_path / "A").glob("A_[0-9].tif"), *(tmp_path / "out" / "A").glob("A_*_mask.tif")):
+        (tmp_path / "B" / path.name.replace("A_", "B_")).write_bytes(path.read_bytes())
+    run([tmp_path / "B"])
+    drawn, own = (load(tmp_path / "out" / name / "manifest.json")["result"] for name in "AB")
+    assert own["dice"] == 1.0
+    assert [warning["code"] for warning in drawn["warnings"]].count("own-masks") == 0
+    assert [warning["code"] for warning in own["warnings"]].count("own-masks") == 1
+
+
 def test_a_second_run_takes_over_what_is_there_and_writes_no_case_anew(
     tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from core.batch import case as case_module
 from core.batch.run import CaseBegun, CaseEnded, CaseProgress, Event, Report
+from core.batch.tables import BATCH_COLUMNS
 from core.errors import DeviceLost, DeviceUnavailable, OutputError
 
 
@@ -27,6 +28,11 @@ def load(path: Path) -> dict[str, Any]:
 def load_summary(report: Report, folder: Path) -> dict[str, Any]:
     assert report.outcomes
     return load(folder / "out" / "summary.json")
+
+
+def lesion_rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "out" / "lesions.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -202,9 +208,8 @@ def test_tables_tell_of_cases_from_other_runs_too(
     run([tmp_path / "B"])
     summary = load(tmp_path / "out" / "summary.json")
     assert [(case["name"], case["status"]) for case in summary["cases"]] == [("B", "done"), ("A", "earlier")]
-    assert summary["totals"]["cases"] == 1
-    with (tmp_path / "out" / "lesions.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    assert (summary["totals"]["cases"], summary["totals"]["earlier"]) == (1, 1)
+    rows = lesion_rows(tmp_path)
     assert {row["case"] for row in rows} <= {"A", "B"}
     assert len(rows) == sum(case["lesions"] for case in summary["cases"])
 
@@ -218,6 +223,47 @@ def test_a_case_that_fails_now_stays_in_the_tables_with_its_earlier_result(
     assert summary["cases"] == [{**before, "status": "earlier"}]
     assert [failure["name"] for failure in summary["failures"]] == ["A"]
     assert summary["totals"]["slices"] == 0
+
+
+def test_a_refused_run_says_how_the_results_that_are_there_were_made(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"], threshold=0.25)
+    summary = load_summary(run([tmp_path / "A"]), tmp_path)
+    assert (summary["totals"]["done"], summary["run"]["settings"]["threshold"]) == (0, 0.5)
+    assert [(case["status"], case["threshold"]) for case in summary["cases"]] == [("earlier", 0.25)]
+
+
+def test_a_case_that_one_more_input_renames_is_counted_once(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    def add(patient: str, seed: int) -> Report:
+        folder = write_case(tmp_path / "in" / patient, slices=1, masks=False, seed=seed)
+        (folder / f"{patient}_1.tif").rename(folder / "flair.tif")
+        return run([tmp_path / "in"], threshold=0)
+
+    assert statuses(add("P1", seed=1)) == {"flair": "done"}
+    report = add("P2", seed=2)
+    assert [(outcome.name, outcome.same_input) for outcome in report.earlier] == [("flair", "P1_flair")]
+    assert {row["case"] for row in lesion_rows(tmp_path)} == {"P1_flair", "P2_flair"}
+    renamed = load(tmp_path / "out" / "summary.json")["cases"][-1]
+    assert (renamed["name"], renamed["status"], renamed["same_input"]) == ("flair", "earlier", "P1_flair")
+    assert set(lesion_rows(tmp_path)[0]) == set(BATCH_COLUMNS)
+    # A run that is refused tells of the same lesions.
+    assert run([tmp_path / "in"], threshold=0.25).failed
+    assert {row["case"] for row in lesion_rows(tmp_path)} == {"P1_flair", "P2_flair"}
+
+
+def test_a_failed_case_stays_in_the_tables_though_another_has_the_same_images(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"], threshold=0)
+    write_case(tmp_path / "B")
+    report = run([tmp_path / "A", tmp_path / "B"], threshold=0.01)
+    assert [(outcome.name, outcome.same_input) for outcome in report.earlier] == [("A", None)]
+    assert "A" in {row["case"] for row in lesion_rows(tmp_path)}
 
 
 @pytest.mark.parametrize("part", ["input", "result", "files", "seconds", "model", "settings"])

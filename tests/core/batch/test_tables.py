@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.batch.tables import LESION_COLUMNS, Outcome, dice_totals, failure, lesions_csv
+from core.batch.tables import BATCH_COLUMNS, LESION_COLUMNS, Outcome, dice_totals, failure, lesions_csv
 from core.errors import BrokenFile
 
 
@@ -53,6 +53,15 @@ def test_a_name_is_never_a_formula_to_a_spreadsheet(name: str) -> None:
 def test_odd_names_come_back_as_they_were(name: str) -> None:
     (row,) = rows(lesions_csv([manifest(name)]))
     assert row["case"] == name
+
+
+def test_a_batch_says_last_what_each_case_was_warned_of() -> None:
+    warned, fine = manifest("A"), manifest("B")
+    codes = ("other-sequence", "unfamiliar", "unfamiliar")
+    warned["result"]["warnings"] = [{"code": code, "message": "m"} for code in codes]
+    text = lesions_csv([warned, fine], BATCH_COLUMNS)
+    assert [row["warnings"] for row in rows(text)] == ["other-sequence unfamiliar", ""]
+    assert BATCH_COLUMNS[:-1] == LESION_COLUMNS
 
 
 def test_dice_is_summed_up_over_the_cases_that_have_one() -> None:

@@ -144,6 +144,9 @@ def test_a_grey_scan_among_coloured_ones_is_taken_as_it_is(choice: int | str, co
     assert np.array_equal(taken, voxels)
     assert [note.code for note in notes] == codes
     assert channel_name(Scan("case", voxels), choice) == "channel 0"
+    for strange in (7, "t9"):
+        with pytest.raises(InputError, match=r"no such channel; choose from these: 0$"):
+            select_channels(Scan("case", voxels), FLAIR, strange)
 
 
 def test_channels_are_found_by_name_in_the_models_order() -> None:
