@@ -131,6 +131,7 @@ def look(folder: Path, keys: int, walk: int) -> dict[str, Any]:
 
     application = make_application()
     window: Any = MainWindow(Settings(segment=False))
+    window.resize(1440, 900)  # on any screen
     window.show()
     watch = Stopwatch(window)
     try:

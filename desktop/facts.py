@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.measure.dice import dice
+from core.scan import Note
 from desktop.session.cases import Filter
+from desktop.session.results import DOUBTS
 from desktop.session.verdicts import State
 
 if TYPE_CHECKING:
@@ -78,10 +80,19 @@ def slice_overlap(desk: Desk) -> float | None:
     return dice(view.cut(opened.finding.mask, index), np.asarray(view.cut(opened.truth, index), np.bool_))
 
 
+def doubts(desk: Desk) -> list[str]:
+    """Sentences that say why the shown mask is not to be relied on."""
+    said = (note.message.rstrip(".") for note in _notes(desk) if note.code in DOUBTS)
+    return [f"{text[:1].upper()}{text[1:]}." for text in dict.fromkeys(said)]
+
+
 def warnings(desk: Desk) -> list[str]:
-    """What should be known of the shown case."""
+    """What else should be known of the shown case."""
+    return list(dict.fromkeys(note.message.rstrip(".") for note in _notes(desk) if note.code not in DOUBTS))
+
+
+def _notes(desk: Desk) -> tuple[Note, ...]:
     opened = desk.reader.opened
     if opened is None:
-        return []
-    notes = (*opened.notes, *(opened.result.warnings if opened.result else ()))
-    return list(dict.fromkeys(note.message.rstrip(".") for note in notes))
+        return ()
+    return (*opened.notes, *(opened.result.warnings if opened.result else ()))

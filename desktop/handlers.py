@@ -33,7 +33,7 @@ def handlers(window: MainWindow) -> dict[str, Callable[[], object]]:
         "clear": lambda: desk.judge.decide(Kind.CLEAR),
         "undo": lambda: desk.judge.undo(),
         "redo": lambda: desk.judge.redo(),
-        "note": lambda: window.write_in(window.right, window.verdicts.note),
+        "note": window.write_note,
         "next_case": lambda: desk.step_case(1),
         "previous_case": lambda: desk.step_case(-1),
         "next_slice": lambda: reader.step(1),

@@ -118,4 +118,5 @@ def entry_of(review: Review, case: Case, names: bool, kept: tuple[Path, str] | N
         mask_sha256=(about.mask or "") if about else "",
         write=case.state is State.ACCEPTED,
         kept=kept,
+        warnings=review.warnings(case),
     )

@@ -33,10 +33,8 @@ class Judge:
         case, opened, review = self._desk.reader.case, self._desk.reader.opened, self._desk.review
         if case is None or review is None:
             return False
-        if review.read_only:
-            self._desk.told.emit(review.store.notice or "This review is read-only.")
-        elif why_not := _why_not(case, opened, kind):
-            self._desk.told.emit(why_not)
+        if refusal := self.refusal(kind):
+            self._desk.told.emit(refusal)
         elif review.decide(case, kind, opened.finding if opened else None, reason) is None:
             self._desk.told.emit("This verdict was not taken, for the images shown are not known; show this case anew.")
         else:
@@ -46,6 +44,15 @@ class Judge:
             self._desk.listed.emit()
             return True
         return False
+
+    def refusal(self, kind: Kind) -> str:
+        """Why a verdict cannot be given on what is shown now; "" where it can."""
+        case, review = self._desk.reader.case, self._desk.review
+        if case is None or review is None:
+            return "Open a folder of scans first."
+        if review.read_only:
+            return review.store.notice or "This review is read-only."
+        return _why_not(case, self._desk.reader.opened, kind)
 
     def undo(self) -> None:
         """Take the last verdict back, and show its case."""

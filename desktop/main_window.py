@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PyQt6.QtCore import QByteArray, Qt
+from PyQt6.QtCore import QByteArray, QSize, Qt
 from PyQt6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent, QResizeEvent
 from PyQt6.QtWidgets import (
     QApplication,
@@ -41,6 +41,7 @@ from desktop.widgets.verdict_panel import VerdictPanel
 
 TITLE = "metseg review"
 MESSAGE_MS = 6000
+SIZE = QSize(1440, 900)
 
 
 class MainWindow(QMainWindow):
@@ -50,7 +51,8 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.setWindowTitle(TITLE)
         self.setAcceptDrops(True)
-        self.resize(1440, 900)
+        screen = self.screen()
+        self.resize(SIZE.boundedTo(screen.availableGeometry().size()) if screen else SIZE)
         self.desk = Desk(settings, self)
         self.reader = self.desk.reader
         self.actions_ = make_actions(self, handlers(self))
@@ -229,7 +231,7 @@ class MainWindow(QMainWindow):
     def _show_verdict(self) -> None:
         desk, case = self.desk, self.reader.case
         writable, opened = bool(desk.review and not desk.review.read_only), self.reader.opened is not None
-        self.verdicts.set_usable(writable and (opened or bool(case and case.problem)), writable and opened)
+        self.verdicts.set_usable(writable and (opened or bool(case and case.problem)))
         if case and desk.review:
             event = desk.review.last_event(case)
             said = case.state not in (State.TODO, State.REOPENED) and event is not None and event.reason
@@ -304,6 +306,13 @@ class MainWindow(QMainWindow):
         """Give the keys to a field of a column, which may be hidden."""
         column.show()
         field.setFocus()
+
+    def write_note(self) -> None:
+        """Give the keys to the note; where there can be none, say why, for what is typed next would be verdicts."""
+        if self.verdicts.note.isEnabled():
+            self.write_in(self.right, self.verdicts.note)
+        else:
+            self.tell(self.desk.judge.refusal(Kind.FLAG))
 
     def show_right(self, on: bool) -> None:
         """Show or hide the right column; text there is left first, else Qt gives the keys to any other text."""

@@ -100,6 +100,7 @@ class Masks:
         return "channel" in self._desk.segmenting.failures.get(case.name, "")
 
     def show_notice(self) -> None:
+        """Say above the picture what stands in the way of a verdict, and why the mask is not to be relied on."""
         case, review = self._desk.reader.case, self._desk.review
         text = ask = ""
         if case and review and not case.undecided:
@@ -113,7 +114,7 @@ class Masks:
                 text, ask = f"This case was not segmented: {failure}", "Try again"
             else:
                 text = review.store.notice or ("" if review.model else self._desk.model_problem)
-        self._desk.reader.say(text, ask)
+        self._desk.reader.say("\n".join(filter(None, (text, *facts.doubts(self._desk)))), ask)
 
     def preview_threshold(self, threshold: float) -> None:
         """Show the mask at another threshold at once; its lesions are counted when the slider rests."""

@@ -49,6 +49,7 @@ QHeaderView::section {{ background: {PANEL}; color: {MUTED}; border: none; paddi
 QSlider::groove:horizontal {{ height: 4px; background: {HAIRLINE}; border-radius: 2px; }}
 QSlider::sub-page:horizontal {{ background: #2F7FA8; border-radius: 2px; }}
 QSlider::handle:horizontal {{ width: 14px; margin: -5px 0; border-radius: 7px; background: {TEXT}; }}
+QSlider::handle:horizontal:focus {{ background: {ACCENT}; }}
 QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled {{ background: {HAIRLINE}; }}
 QCheckBox::indicator {{
     width: 14px; height: 14px; border: 1px solid {MUTED}; border-radius: 3px; background: {GROUND}; }}

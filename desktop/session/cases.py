@@ -8,11 +8,15 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.batch.jobs import leave_out, unique_names
+from core.batch.results import CASE_KIND, MANIFEST, RUN_KIND, made_by_metseg
 from core.errors import NothingFound, SeriesChoice
 from core.io import find_scans, natural_key
 from core.scan import ScanSource
+from desktop.session.export import RECORD, VERDICTS
 from desktop.session.results import Summary
 from desktop.session.verdicts import DONE_STATES, OPEN_STATES, State
+
+OWN_RESULTS = "results of metseg cannot be reviewed; open the folder of their scans, the masks are computed again"
 
 
 class Filter(StrEnum):
@@ -94,13 +98,29 @@ def find_cases(inputs: Sequence[Path]) -> tuple[ScanSource, ...]:
         NothingFound: there is nothing to read in one of the inputs, or in all of them only earlier results.
         InputError: one cannot be opened.
     """
-    if len(inputs) == 1:
-        return find_scans(inputs[0])
+    try:
+        return find_scans(inputs[0]) if len(inputs) == 1 else _find_together(inputs)
+    except NothingFound as error:
+        if any(_holds_results(path) for path in inputs):
+            raise NothingFound(OWN_RESULTS, source=error.source) from error
+        raise
+
+
+def _find_together(inputs: Sequence[Path]) -> tuple[ScanSource, ...]:
     found, _ = leave_out([source for path in sorted(inputs, key=Path.resolve) for source in find_scans(path)])
     if not found:
-        raise NothingFound("only earlier results were found; open the images")
+        raise NothingFound(OWN_RESULTS)
     names = unique_names(source.name for source in found)
     return tuple(replace(source, name=name) for name, source in zip(names, found, strict=True))
+
+
+def _holds_results(path: Path) -> bool:
+    """Whether a run of metseg wrote something in a folder, or it is part of an earlier export."""
+    runs = (manifest.parent for manifest in path.rglob(MANIFEST))
+    if any(made_by_metseg(folder, kind) for folder in runs for kind in (RUN_KIND, CASE_KIND)):
+        return True
+    exports = (path, *path.absolute().parents[:2])
+    return any((folder / VERDICTS).is_file() and (folder / RECORD).is_file() for folder in exports)
 
 
 def make_cases(sources: Sequence[ScanSource]) -> list[Case]:

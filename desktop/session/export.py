@@ -19,17 +19,17 @@ from core.errors import Cancelled, InputError, MetsegError, OutputError
 from core.io import Origin, RawFile, encode_mask, read_mask, read_scan
 from core.measure.dice import dice
 from core.measure.lesions import lesions_in
-from core.scan import Lesion, Scan, ScanSource
+from core.scan import Lesion, Note, Scan, ScanSource
 from core.system import RESEARCH_ONLY, VERSION
 from core.views import first_view
 from desktop.session.report import Page, picture_of, write_page
-from desktop.session.results import PackedMask, image_id, load_result, mask_hash, unpack_mask
+from desktop.session.results import PackedMask, Result, image_id, load_result, mask_hash, unpack_mask
 from desktop.session.verdicts import Event
 
 MASKS, VERDICTS, LESIONS, RECORD, REPORT = "masks", "verdicts.csv", "lesions.csv", "review.json", "report.html"
 VERDICT_COLUMNS = (
     "case", "state", "reason", "note", "when", "who", "lesions", "voxels", "volume_ml", "dice", "model", "threshold",
-    "mask_sha256", "image_sha256", "problem",
+    "mask_sha256", "image_sha256", "warnings", "problem",
 )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ class Entry:
         mask: the mask that the verdict was given on, packed, for of all cases they are many; None where there is none.
         write: whether the mask is written, as of an accepted case.
         kept: folder and key under which the answer is kept that the mask was cut from, see `load_result`.
+        warnings: codes of what the model noticed, joined by a space.
     """
 
     source: ScanSource
@@ -59,6 +60,7 @@ class Entry:
     mask_sha256: str
     write: bool
     kept: tuple[Path, str] | None = None
+    warnings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,17 @@ def export_review(
             raise Cancelled("the export was stopped; what it had written is in its folder")
         lesions: tuple[Lesion, ...] | None = None
         overlap, picture, problem = None, None, ""
+        notes = entry.source.notes
         files: tuple[RawFile, ...] = ()
         if entry.mask is not None or entry.event is not None:
             try:
                 scan = read_scan(entry.source, series=entry.series)
+                result = load_result(*entry.kept) if entry.kept else None
+                notes += (*scan.notes, *(result.warnings if result else ()))
                 mask = _mask(entry, scan)
                 if mask is not None:
-                    lesions = lesions_in(mask, _probability(entry, mask), scan, first_view(scan).plane.axes)[1]
+                    probability = _probability(entry, mask, result)
+                    lesions = lesions_in(mask, probability, scan, first_view(scan).plane.axes)[1]
                     overlap = _overlap(entry, mask)
                 picture = picture_of(scan, mask)
                 if entry.write and mask is not None:
@@ -119,10 +125,13 @@ def export_review(
         if files:
             _write(files, folder / MASKS / name)
             masks += 1
-        rows.append(_row(name, entry, lesions, overlap, problem))
+        warnings = _warnings(entry, notes)
+        rows.append({**_row(name, entry, lesions, overlap, problem), "warnings": warnings})
         lesion_rows.append(_manifest(name, entry, lesions or ()))
         count = None if lesions is None else len(lesions)
-        pages.append(Page(entry.label, entry.state, entry.event, entry.note, count, overlap, problem, picture))
+        pages.append(
+            Page(entry.label, entry.state, entry.event, entry.note, count, overlap, problem, picture, warnings)
+        )
         if progress:
             progress(index + 1, len(entries))
     write_text(folder / VERDICTS, csv_text(VERDICT_COLUMNS, rows))
@@ -134,7 +143,10 @@ def export_review(
 
 def _record(rows: Sequence[dict[str, object]], found: Sequence[dict[str, Any]], record: str) -> dict[str, object]:
     """Verdicts and lesions for programs."""
-    cases = [{**row, "found": each["result"]["lesions"]} for row, each in zip(rows, found, strict=True)]
+    cases = [
+        {**row, "warnings": str(row["warnings"]).split(), "found": each["result"]["lesions"]}
+        for row, each in zip(rows, found, strict=True)
+    ]
     about = {"metseg": VERSION, "research_use_only": RESEARCH_ONLY, "record_sha256": record}
     return {"kind": "metseg-review", **about, "cases": cases}
 
@@ -167,13 +179,17 @@ def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:
     return mask
 
 
-def _probability(entry: Entry, mask: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-    """The answer that a mask was cut from; None where it is not kept any more, or another was made since."""
-    result = load_result(*entry.kept) if entry.kept else None
+def _probability(entry: Entry, mask: NDArray[np.bool_], result: Result | None) -> NDArray[np.float32] | None:
+    """The kept answer, if the mask was cut from it; None where there is none any more, or another was made since."""
     if result is None or entry.threshold is None:
         return None
     cut = result.probability >= np.float32(entry.threshold)
     return result.probability if np.array_equal(cut, mask) else None
+
+
+def _warnings(entry: Entry, notes: Sequence[Note]) -> str:
+    """Codes of what the reader and the model noticed of a case, joined by a space."""
+    return " ".join(dict.fromkeys([*(note.code for note in notes), *entry.warnings.split()]))
 
 
 def _overlap(entry: Entry, mask: NDArray[np.bool_]) -> float | None:

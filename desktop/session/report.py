@@ -19,7 +19,7 @@ from core.scan import Scan
 from core.system import RESEARCH_ONLY, VERSION
 from core.views import first_view
 from desktop.session.display import apply_window, model_channel, value_range
-from desktop.session.results import best_slice
+from desktop.session.results import DOUBTS, best_slice
 from desktop.session.verdicts import Event, State
 
 PICTURE_PX = 320
@@ -49,7 +49,10 @@ SIGNS = {State.ACCEPTED: "✓", State.REJECTED: "✕", State.FLAGGED: "⚑", Sta
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """A case in the report; `lesions` is None where no mask was measured, `picture` is a JPEG, or None."""
+    """A case in the report; `lesions` is None where no mask was measured, `picture` is a JPEG, or None.
+
+    `warnings` are codes, joined by a space.
+    """
 
     label: str
     state: str
@@ -59,6 +62,7 @@ class Page:
     dice: float | None
     problem: str
     picture: bytes | None
+    warnings: str = ""
 
 
 def picture_of(scan: Scan, mask: NDArray[np.bool_] | None) -> bytes | None:
@@ -130,11 +134,21 @@ def _case(page: Page) -> str:
     reason = f": {escape(page.event.reason)}" if page.event and page.event.reason else ""
     note = f"<p>{escape(page.note)}</p>" if page.note else ""
     problem = f"<p>{escape(page.problem)}</p>" if page.problem else ""
+    warnings = _warnings(page.warnings.split())
     return (
         f"<div class=case>{image}<div><h2>{escape(page.label)}</h2>"
         f'<p class="state {page.state.replace(" ", "-")}">{SIGNS[State(page.state)]} {page.state}{reason}</p>'
-        f"<p class=muted>{escape(' · '.join(fact for fact in facts if fact))}</p>{note}{problem}</div></div>"
+        f"<p class=muted>{escape(' · '.join(fact for fact in facts if fact))}</p>{warnings}{note}{problem}</div></div>"
     )
+
+
+def _warnings(codes: Sequence[str]) -> str:
+    """A line, coloured and with a sentence where the mask is not to be relied on."""
+    if not codes:
+        return ""
+    doubted = not DOUBTS.isdisjoint(codes)
+    kind, advice = ("flagged", ". Do not rely on this mask.") if doubted else ("muted", "")
+    return f"<p class={kind}>Warnings: {escape(', '.join(codes))}{advice}</p>"
 
 
 def _found(page: Page) -> str:

@@ -19,7 +19,9 @@ from core.atomic import write_atomic
 from core.errors import OutputError
 from core.measure.lesions import lesions_in
 from core.model_card import ModelCard
+from core.preprocess.channels import OTHER_SEQUENCE
 from core.scan import NO_NEIGHBOURS, Lesion, Note, Scan
+from core.unfamiliar.judge import UNFAMILIAR
 from core.views import Box, first_view
 
 KEEP_BYTES = 4 << 30
@@ -28,6 +30,8 @@ PackedMask = tuple[bytes, tuple[int, int, int]]
 """What `pack_mask` made of a mask, and the mask's shape."""
 UNSURE = 0.25
 """A voxel whose probability is nearer to the threshold than this counts as uncertain."""
+DOUBTS = frozenset({OTHER_SEQUENCE, UNFAMILIAR})
+"""Codes of the warnings that say not to rely on a mask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +76,7 @@ class Summary:
         voxels: of all lesions.
         uncertainty: uncertain voxels for each lesion voxel.
         best_slice: of the first view, the one with most lesion; the middle one where there is none.
+        warnings: codes of what the model noticed, joined by a space; "" also where an older metseg found it.
     """
 
     mask: str
@@ -79,6 +84,7 @@ class Summary:
     voxels: int
     uncertainty: float
     best_slice: int
+    warnings: str = ""
 
 
 def image_id(scan: Scan, series: str | None) -> str:
@@ -173,7 +179,8 @@ def find(result: Result, threshold: float, scan: Scan) -> Finding:
     mask, lesions = lesions_in(above, result.probability, scan, view.plane.axes)
     digest, voxels = mask_hash(mask), int(np.count_nonzero(mask))
     unsure = int(np.count_nonzero(np.abs(result.probability - np.float32(threshold)) < UNSURE))
-    summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(view.turn(mask)))
+    noticed = " ".join(dict.fromkeys(note.code for note in result.warnings))
+    summary = Summary(digest, len(lesions), voxels, unsure / max(voxels, 1), best_slice(view.turn(mask)), noticed)
     return Finding(mask, lesions, digest, summary)
 
 

@@ -162,7 +162,7 @@ class Review:
     def refresh(self, case: Case) -> None:
         """Work out anew what is known of a case."""
         image = case.image
-        case.note = self._notes.get(image, "") if image else ""
+        case.note = self._notes.get(_note_key(case), "")
         case.summary = None
         if image and self.model:
             case.summary = self._summaries.get((image, self.model.weights, self.threshold(case)))
@@ -172,6 +172,15 @@ class Review:
         """The verdict given last on a case, whatever it was about."""
         last = self._last_of_case.get(case.name)
         return self._last.get((case.name, case.image), last) if case.image else last
+
+    def warnings(self, case: Case) -> str:
+        """Codes of what the model noticed on its way to the mask that was judged, else to the present one."""
+        event = self.last_event(case)
+        summary = case.summary
+        if event and event.about.threshold is not None:
+            about = event.about
+            summary = self._summaries.get((about.image, about.weights, event.about.threshold))
+        return summary.warnings if summary else ""
 
     def was_read(self, case: Case, look: str, image: str) -> None:
         """Take over what reading a case told: its content's hash, and what its files look like."""
@@ -291,14 +300,14 @@ class Review:
         return True
 
     def set_note(self, case: Case, text: str) -> bool:
-        """Keep the reviewer's note on a case that was read; whether it is kept."""
+        """Keep the reviewer's note on a case that was read, or cannot be; whether it is kept."""
         if text == case.note:
             return True
-        if self.read_only or case.image is None:
+        if self.read_only or (case.image is None and not case.problem):
             return False
-        image, at = case.image, _now()
-        case.note = self._notes[image] = text
-        self._keep("note", image, lambda: self.store.set_note(image, case.name, text, at))
+        key, at = _note_key(case), _now()
+        case.note = self._notes[key] = text
+        self._keep("note", key, lambda: self.store.set_note(key, case.name, text, at))
         return True
 
     def record_hash(self) -> str:
@@ -328,6 +337,11 @@ class Review:
         except sqlite3.Error as error:
             self.problem = f"Not saved yet ({error}); trying again."
         self._later[kind, of] = write
+
+
+def _note_key(case: Case) -> str:
+    """What a note is bound to: the images, or the case itself as long as these cannot be read."""
+    return case.image or f"unread {case.name}"
 
 
 def _series_of(key: str | None, choices: str) -> tuple[str | None, tuple[SeriesChoice, ...]]:

@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,12 @@ CREATE TABLE IF NOT EXISTS cases (name TEXT PRIMARY KEY, look TEXT NOT NULL, ima
 CREATE TABLE IF NOT EXISTS summaries (
     image TEXT, weights TEXT, threshold REAL, mask TEXT, lesions INTEGER, voxels INTEGER, uncertainty REAL,
     best_slice INTEGER, PRIMARY KEY (image, weights, threshold));
+CREATE TABLE IF NOT EXISTS warnings (image TEXT, weights TEXT, codes TEXT NOT NULL, PRIMARY KEY (image, weights));
 CREATE TABLE IF NOT EXISTS choices (image TEXT PRIMARY KEY, threshold REAL, channel TEXT);
 CREATE TABLE IF NOT EXISTS series (name TEXT PRIMARY KEY, key TEXT, choices TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-TABLES = ("events", "links", "notes", "masks", "cases", "summaries", "choices", "series", "view")
+TABLES = ("events", "links", "notes", "masks", "cases", "summaries", "warnings", "choices", "series", "view")
 EVENT_COLUMNS = "number, at, who, case_name, image, mask, model, weights, threshold, kind, reason, target"
 ENTRIES = f"SELECT {EVENT_COLUMNS}, previous FROM events LEFT JOIN links USING (number) ORDER BY number"  # noqa: S608
 
@@ -182,12 +184,23 @@ class Store:
 
     def summaries(self) -> dict[tuple[str, str, float], Summary]:
         """What is known of findings, by image, weights and threshold."""
-        rows = self._db.execute("SELECT * FROM summaries")
-        return {(image, weights, threshold): Summary(*rest) for image, weights, threshold, *rest in rows}
+        rows, codes = self._db.execute("SELECT * FROM summaries"), self._warnings()
+        return {
+            (image, weights, threshold): replace(Summary(*rest), warnings=codes.get((image, weights), ""))
+            for image, weights, threshold, *rest in rows
+        }
+
+    def _warnings(self) -> dict[tuple[str, str], str]:
+        """What was noticed, by image and weights; nothing where an older metseg is writing, which has no such table."""
+        with contextlib.suppress(sqlite3.Error):
+            rows = self._db.execute("SELECT image, weights, codes FROM warnings")
+            return {(image, weights): codes for image, weights, codes in rows}
+        return {}
 
     def set_summary(self, image: str, weights: str, threshold: float, summary: Summary) -> None:
         """Remember what was found."""
         values = (summary.mask, summary.lesions, summary.voxels, summary.uncertainty, summary.best_slice)
+        self._write("INSERT OR REPLACE INTO warnings VALUES (?, ?, ?)", (image, weights, summary.warnings))
         self._write(
             "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (image, weights, threshold, *values)
         )

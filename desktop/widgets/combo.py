@@ -1,9 +1,9 @@
-"""A combo box that shows by its arrow that it can be opened, and leaves the keys to the window."""
+"""A combo box that shows by its arrow that it can be opened, and leaves letters and digits to the window."""
 
 from __future__ import annotations
 
 from PyQt6.QtCore import QPointF, Qt
-from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+from PyQt6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
 from PyQt6.QtWidgets import QComboBox, QWidget
 
 from desktop.theme import HAIRLINE, MUTED
@@ -24,6 +24,13 @@ class Combo(QComboBox):
         painter.setPen(QPen(QColor(MUTED if self.isEnabled() else HAIRLINE), 1.5))
         x, y = self.width() - 16.0, self.height() / 2
         painter.drawPolyline(QPolygonF([QPointF(x - 4, y - 2), QPointF(x, y + 2), QPointF(x + 4, y - 2)]))
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        """A letter that means nothing to the window picks nothing either; F4 or Alt+Down opens the list."""
+        if event and event.text().isprintable() and event.text():
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
         """Scrolling past it changes nothing by accident."""

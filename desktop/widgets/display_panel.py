@@ -108,6 +108,7 @@ class DisplayPanel(QWidget):
 
 def _combo(name: str, signal: pyqtBoundSignal) -> QComboBox:
     combo = Combo(name)
+    combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     combo.setMinimumContentsLength(8)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.activated.connect(signal)
@@ -118,7 +119,7 @@ def _slider(name: str, signal: pyqtBoundSignal) -> tuple[QSlider, QLabel]:
     slider, label = QSlider(Qt.Orientation.Horizontal), QLabel()
     slider.setRange(0, STEPS)
     slider.setAccessibleName(name)
-    slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     label.setFixedWidth(30)
     label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     slider.valueChanged.connect(lambda value: label.setText(f"{value / STEPS:.2f}"))

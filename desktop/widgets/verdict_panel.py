@@ -157,11 +157,10 @@ class VerdictPanel(QWidget):
         self.reasons.show()
         self.reason.setFocus()
 
-    def set_usable(self, verdicts: bool, note: bool) -> None:
-        """Whether verdicts can be given, and a note written."""
-        for button in self.buttons.values():
-            button.setEnabled(verdicts)
-        self.note.setEnabled(note)
+    def set_usable(self, on: bool) -> None:
+        """Whether a verdict can be given, and a note written."""
+        for field in (*self.buttons.values(), self.note):
+            field.setEnabled(on)
 
     def _give(self, reason: str) -> None:
         self.reasons.hide()

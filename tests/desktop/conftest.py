@@ -124,6 +124,7 @@ def open_window(qtbot: Any, tiny_model: Path) -> Iterator[Callable[..., Any]]:
     def make(folder: Path | None = None, *, model: Path | None = tiny_model, segment: bool = False) -> Any:
         window = MainWindow(Settings(model, "cpu", "fp32", segment))
         windows.append(window)
+        window.resize(1440, 900)  # the screen that is none is smaller
         window.show()
         window.activateWindow()
         qtbot.waitExposed(window)

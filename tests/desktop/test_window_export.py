@@ -164,3 +164,18 @@ def test_peaks_are_told_only_of_the_answer_that_the_mask_was_cut_from(
         window.desk.export(tmp_path / "out")
     record = json.loads((tmp_path / "out" / "review.json").read_text(encoding="utf-8"))
     assert {lesion["peak_probability"] for lesion in record["cases"][0]["found"]} == {None}
+
+
+@pytest.mark.parametrize("part", ["", "masks"])
+def test_who_opens_an_export_is_told_what_to_open_instead(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, tmp_path: Path, part: str
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        window.desk.export(tmp_path / "out")
+    window.open([tmp_path / "out" / part])
+    qtbot.waitUntil(lambda: "results of metseg" in window.status.message.text(), timeout=120000)
+    told = "open the folder of their scans, the masks are computed again"
+    assert window.status.message.text().endswith(told)

@@ -10,12 +10,15 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from PyQt6.QtCore import QRectF
-from PyQt6.QtGui import QFontMetricsF
+from PyQt6.QtCore import QRect, QRectF
+from PyQt6.QtGui import QFontMetricsF, QScreen
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from core.phantom import make_phantom
+from desktop.app import make_application
+from desktop.desk import Settings
+from desktop.main_window import MainWindow
 from tests.desktop.hands import Held, Key, press, settle
 
 OpenWindow = Callable[..., Any]
@@ -79,6 +82,19 @@ def test_a_text_that_is_too_long_loses_its_end(qtbot: Any, open_window: OpenWind
     window.reader.pane.corners.top_right = ["256 × 256 px, " * 5]
     *_, text = [text for _, text in written(window.reader.pane) if text.startswith("256")]
     assert text.endswith("…")
+
+
+@pytest.mark.parametrize(("room", "size"), [((1024, 640), (1024, 640)), ((2560, 1400), (1440, 900))])
+def test_a_window_opens_no_larger_than_the_screen(
+    qtbot: Any, monkeypatch: pytest.MonkeyPatch, tiny_model: Path, room: tuple[int, int], size: tuple[int, int]
+) -> None:
+    make_application()
+    monkeypatch.setattr(QScreen, "availableGeometry", lambda _: QRect(0, 0, *room))
+    window = MainWindow(Settings(tiny_model, "cpu", "fp32", False))
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    assert (window.width(), window.height()) == size
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -12,6 +12,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
+from core.io import find_scans
 from desktop.session.verdicts import State
 from desktop.widgets.verdict_panel import SAVE_AFTER_MS
 from tests.desktop.hands import Held, Key, press, settle, shown, states
@@ -206,3 +207,77 @@ def test_a_case_rejected_again_keeps_its_reason_unless_another_is_given(
     assert review.last_event(case).reason == "Missed lesion"
     press(window, Key.Key_Z, Held.ControlModifier)
     assert review.last_event(case).reason == "Wrong outline"
+
+
+def test_a_case_that_cannot_be_read_takes_a_note_and_no_letter_of_it_is_a_verdict(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    first, second, _ = find_scans(scans)
+    for source in (first, second):
+        source.paths[1].write_bytes(b"no picture")
+    for visit in ("first", "again"):
+        window = open_window(None)
+        window.open([scans])
+        qtbot.waitUntil(lambda w=window: "cannot be shown" in w.reader.pane.message, timeout=120000)
+        if visit == "first":
+            press(window, Key.Key_T)
+            assert window.verdicts.note.hasFocus()
+            QTest.keyClicks(QApplication.focusWidget(), "ugly, gone")
+            press(window, Key.Key_Escape)
+            assert states(window)[0] is State.TODO
+        assert (window.verdicts.note.toPlainText(), window.reader.case.note) == ("ugly, gone", "ugly, gone")
+        press(window, Key.Key_PageDown)  # the next one cannot be read either, and has a note of its own
+        qtbot.waitUntil(lambda w=window: shown(w) == 2 and "cannot" in w.reader.pane.message, timeout=120000)
+        assert window.verdicts.note.toPlainText() == ""
+        press(window, Key.Key_PageUp)
+        window.close()
+
+
+def test_a_note_that_cannot_be_written_says_why(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    window.reader.wait_for(window.reader.case, "Reading…")
+    window.desk.case_changed.emit()
+    press(window, Key.Key_T)
+    assert window.reader.pane.hasFocus()
+    assert "not on the screen yet" in window.status.message.text()
+    second = open_window(scans)
+    settle(qtbot, second)
+    press(second, Key.Key_T)
+    assert "another window" in second.status.message.text()
+
+
+def test_threshold_and_model_are_reached_by_tab_and_the_pictures_keys_still_work(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    panel, reader = window.display, window.reader
+    for widget in (panel.threshold, panel.model, panel.preset):
+        for _ in range(12):
+            if widget.hasFocus():
+                break
+            press(window, Key.Key_Tab)
+        assert widget.hasFocus()
+        press(window, Key.Key_Home)
+        press(window, Key.Key_Down)
+        assert reader.index == 1
+        for key in (Key.Key_N, Key.Key_7):  # mean nothing, and so choose nothing
+            before = panel.model.currentIndex(), panel.preset.currentIndex(), panel.threshold.value()
+            press(window, key)
+            assert before == (panel.model.currentIndex(), panel.preset.currentIndex(), panel.threshold.value())
+        press(window, Key.Key_G)
+        assert states(window)[0] is State.FLAGGED
+        press(window, Key.Key_U)
+        assert states(window)[0] is State.TODO
+    panel.threshold.setFocus()
+    before = panel.threshold.value()
+    press(window, Key.Key_Right)
+    assert (panel.threshold.value(), reader.preview) == (before + 1, (before + 1) / 100)
+    settle(qtbot, window)
+    press(window, Key.Key_Return)
+    qtbot.waitUntil(lambda: shown(window) == 2 and reader.opened is not None, timeout=120000)
+    assert not window.verdicts.note.hasFocus()
+    assert not window.list.search.hasFocus()

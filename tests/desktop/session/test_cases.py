@@ -49,8 +49,9 @@ def test_a_mask_named_beside_its_image_and_earlier_results_are_no_cases(
     assert main(["segment", str(image), "--out", str(out), "--model", str(tiny_model), "--device", "cpu"]) == 0
     results = sorted(out.rglob("*_mask.tif")) + sorted(out.rglob("*_overlay.png"))
     assert [source.paths for source in find_cases([image, *results])] == [(image,)]
-    with pytest.raises(NothingFound, match="earlier results"):
-        find_cases(results)
+    for given in (results, [out], [results[0].parent]):
+        with pytest.raises(NothingFound, match="open the folder of their scans"):
+            find_cases(given)
 
 
 def test_the_chips_count_and_take_states(cases: list[Case]) -> None:
