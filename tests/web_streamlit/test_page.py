@@ -248,7 +248,8 @@ def test_a_mask_that_cannot_be_written_costs_only_itself(
         table = list(csv.DictReader(io.StringIO(archive.read("cases.csv").decode())))
     model = next(iter(desk.found))[1]
     assert f"good/{model}/good_mask.tif" in names
-    assert {f"PLANTED/{model}/{name}" for name in ("PLANTED_overlay.png", "PLANTED_probability.tif", "result.json")} <= names
+    beside = ("PLANTED_overlay.png", "PLANTED_probability.tif", "result.json")
+    assert {f"PLANTED/{model}/{name}" for name in beside} <= names
     assert {row["case"]: "rename one" in row["problem"] for row in table} == {"PLANTED": True, "good": False}
     assert "PLANTED" not in caplog.text + "".join(capfd.readouterr())
 
