@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from gradio_client import Client, handle_file
 
 import metseg
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = np.ascontiguousarray(image)
         (folder / name).write_bytes(encode_png(image) if name.endswith(".png") else encode_tiff(image[None]))
         if name.startswith("P_"):
-            (folder / name.replace(".", "_mask.")).write_bytes(encode_tiff(mask[None].astype(np.uint8)))
+            tifffile.imwrite(folder / name.replace(".", "_mask."), mask.astype(np.uint8), software=False)
     return folder
 
 
