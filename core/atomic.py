@@ -31,6 +31,13 @@ def make_folder(path: Path, option: str = "--out") -> None:
         raise OutputError(f"this folder cannot be made; choose another {option}", source=str(path)) from error
 
 
+def cannot_write(error: OSError, path: Path) -> OutputError:
+    """The sentence for a disk that is full, read-only or gone."""
+    reason = (error.strerror or type(error).__name__).lower()
+    detail = f"this result cannot be written ({reason}); free some space or choose another folder"
+    return OutputError(detail, source=str(path))
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file under a temporary name beside its place, then move it there; a reader never sees a part of it.
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.atomic import write_text
-from core.batch.results import cannot_write
+from core.atomic import cannot_write, write_text
 from core.demo_style import STYLE
 from core.errors import OutputError
 from core.evaluation.pictures import base64_png, brighten

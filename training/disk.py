@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.batch.results import cannot_write
+from core.atomic import cannot_write
 
 
 @contextmanager

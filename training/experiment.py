@@ -30,8 +30,7 @@ from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
-from core.atomic import make_folder, write_json
-from core.batch.results import cannot_write
+from core.atomic import cannot_write, make_folder, write_json
 from core.errors import BrokenFile, NothingFound, UsageError
 from core.evaluation.cases import keep_apart
 from core.evaluation.folds import Folds, inner_name, load_folds, save_folds

@@ -14,8 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from core.atomic import make_folder, write_json
-from core.batch.results import cannot_write
+from core.atomic import cannot_write, make_folder, write_json
 from core.errors import OutputError
 from core.system import VERSION
 from training.disk import writable

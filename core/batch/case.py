@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.atomic import write_atomic, write_json
+from core.atomic import cannot_write, write_atomic, write_json
 from core.batch.jobs import Job
 from core.batch.request import Request
-from core.batch.results import CASE_KIND, MANIFEST, cannot_write, hash_files
+from core.batch.results import CASE_KIND, MANIFEST, hash_files
 from core.batch.resume import hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
 from core.io import Origin, encode_png, masks_of_ours, read_mask, read_scan, write_mask, write_probability

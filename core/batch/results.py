@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.errors import OutputError
-
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 LESIONS = "lesions.csv"
@@ -62,13 +60,6 @@ def _is_whole(case: dict[str, Any]) -> bool:
         )
     except (AttributeError, KeyError, TypeError):
         return False
-
-
-def cannot_write(error: OSError, path: Path) -> OutputError:
-    """The sentence for a disk that is full, read-only or gone."""
-    reason = (error.strerror or type(error).__name__).lower()
-    detail = f"this result cannot be written ({reason}); free some space or choose another folder"
-    return OutputError(detail, source=str(path))
 
 
 def hash_files(paths: Iterable[Path]) -> str:

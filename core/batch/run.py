@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.atomic import write_json
+from core.atomic import cannot_write, write_json
 from core.batch.case import Loaded, load_case, segment_case
 from core.batch.jobs import Job, Plan
 from core.batch.request import Request
-from core.batch.results import MANIFEST, RUN_FILES, RUN_KIND, cannot_write, made_by_metseg
+from core.batch.results import MANIFEST, RUN_FILES, RUN_KIND, made_by_metseg
 from core.batch.resume import check_replaceable, finished_earlier
 from core.batch.tables import Outcome, earlier_cases, write_tables
 from core.errors import BrokenFile, Cancelled, DeviceLost, MetsegError, OutputError

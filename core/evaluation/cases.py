@@ -16,7 +16,7 @@ from core.errors import ChannelNeeded, NothingFound, UsageError
 from core.evaluation.patients import Case, PatientRule, name_patients, require_patients
 from core.io import find_scans, natural_key
 from core.io.folders import is_picture, scan_folder
-from core.io.names import NNUNET_CHANNEL, stem_of
+from core.io.names import NNUNET_CHANNEL, some_of, stem_of
 from core.scan import ScanSource
 from core.sequence import same_sequence, sequence_of_names, sequence_of_text
 
@@ -64,8 +64,7 @@ def left_out(cases: Sequence[str]) -> str:
     if not cases:
         return ""
     told = "1 case that lacks" if len(cases) == 1 else f"{len(cases)} cases that lack"
-    names = ", ".join(cases[:SHOWN]) + (" …" if len(cases) > SHOWN else "")
-    return f"Left out: {told} the channel, or the mask of one or more images ({names})."
+    return f"Left out: {told} the channel, or the mask of one or more images ({some_of(cases, SHOWN)})."
 
 
 def keep_apart(data: Path, out: Path) -> None:

@@ -128,10 +128,12 @@ def check_content(
         there = [
             case for case in find_cases(learnt, own or rule, channel).cases if not listed or case.patient in listed
         ]
+        # A table of the scored set's files says nothing about namesakes in another folder.
+        comparable = alike or own is None or not rule.files
+        names = {name for case in there for name in _named(case, Path(learnt), rule)} if comparable else set()
+        if _refuse_learnt(split.patients, len(split.patients), names, card, allow_learnt):
+            held_out = "no"
         if alike or own is None:
-            names = {case.patient for case in there}
-            if _refuse_learnt(split.patients, len(split.patients), names, card, allow_learnt):
-                held_out = "no"
             there = [case for case in there if case.patient not in split.patients]
         # Who names the folder says that these are the scans; in the scored set a name alone may be another patient's.
         everybody = listed if listed <= {case.patient for case in there} else set()
@@ -170,9 +172,15 @@ def _called(labelled: LabelledSet, card: ModelCard, rule: PatientRule) -> dict[C
     own = _card_rule(card) or PatientRule()
     if not rule.files and not _named_alike(card, rule):
         for case, names in called.items():
-            with suppress(InputError):
-                names |= {part.patient for part in name_patients([case.source], labelled.root, own)}
+            names |= _named(case, labelled.root, own)
     return called
+
+
+def _named(case: Case, root: Path, rule: PatientRule) -> set[str]:
+    """Whose a case is by a rule; nobody's where the rule does not tell."""
+    with suppress(InputError):
+        return {part.patient for part in name_patients([case.source], root, rule)}
+    return set()
 
 
 def _named_alike(card: ModelCard, rule: PatientRule) -> bool:

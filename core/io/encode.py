@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.io.own_mark import MARK
+
 
 def encode_tiff(slices: NDArray[Any]) -> bytes:
     """A losslessly compressed TIFF with a page for each slice.
@@ -25,7 +27,7 @@ def encode_tiff(slices: NDArray[Any]) -> bytes:
         compression="zlib",
         predictor=slices.dtype.kind == "f",
         metadata=None,
-        software="metseg",
+        software=MARK,
     )
     return buffer.getvalue()
 

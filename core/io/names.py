@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 from core.scan import Scan
 
@@ -75,3 +76,8 @@ def bids_subject(name: str) -> str | None:
     """Of a name that begins as BIDS has it, `sub-01_ses-2`, its subject, `sub-01`; None for any other name."""
     match = _SUBJECT.fullmatch(name)
     return match[1] if match else None
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first of many names, for a sentence."""
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")

@@ -17,6 +17,7 @@ from core.errors import OutputError
 from core.io.interface import Origin, RawFile
 from core.io.names import bids_entities, file_stem
 from core.io.nifti_header import NiftiGeometry
+from core.io.own_mark import MARK
 from core.scan import Scan
 from core.system import VERSION
 
@@ -87,7 +88,7 @@ def _header(values: NDArray[Any], scan: Scan, what: str) -> bytes:
     header.set_data_shape(geometry.shape if geometry else values.shape[::-1])
     header["vox_offset"] = 544 if second else 352
     header["scl_slope"], header["scl_inter"] = 1, 0
-    header["descrip"] = f"metseg {VERSION} {what}, research use only".encode()
+    header["descrip"] = f"{MARK} {VERSION} {what}, research use only".encode()
     if geometry:
         for name, numbers in geometry.fields:
             if name == "pixdim":

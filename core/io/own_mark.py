@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
 from pathlib import Path
 
 from core.io.names import VOLUME_SUFFIXES
 from core.scan import ScanSource
 
 MARK = "metseg"
+"""What a TIFF of ours names as its software, and the description of a NIfTI of ours begins with."""
 # Where NIfTI-1 and NIfTI-2 keep what a program says of itself.
 NIFTI_TEXTS = (slice(148, 228), slice(240, 320))
 
@@ -32,7 +32,7 @@ def _is_ours(path: Path) -> bool:
             return any(head[text].startswith(f"{MARK} ".encode()) for text in NIFTI_TEXTS)
         import tifffile
 
-        with tifffile.TiffFile(io.BytesIO(path.read_bytes())) as file:
-            return bool(file.pages.first.software == MARK)
+        with tifffile.TiffFile(path) as tiff:
+            return bool(tiff.pages.first.software == MARK)
     except Exception:  # what cannot be read is complained of by whoever reads it
         return False

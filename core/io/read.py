@@ -16,7 +16,7 @@ from core.io.gather import Gathered, gather
 from core.io.interface import Decoded, Described, RawFile, naming
 from core.io.jpeg_header import is_jpeg
 from core.io.limits import ReadLimits, check_limit
-from core.io.names import stem_of
+from core.io.names import some_of, stem_of
 from core.io.series import MOST_LISTED
 from core.scan import Note, Scan, ScanSource
 from core.sequence import sequence_of_names
@@ -149,7 +149,7 @@ def source_of(path: Path) -> ScanSource:
         return ScanSource(stem_of(path.name), (path,))
     found = find_scans(path)
     if len(found) > 1:
-        names = ", ".join(source.name for source in found[:MOST_LISTED]) + (" …" if len(found) > MOST_LISTED else "")
+        names = some_of([source.name for source in found], MOST_LISTED)
         raise InputError(f"the folder holds {len(found)} cases; name one of them: {names}", source=str(path))
     return found[0]
 

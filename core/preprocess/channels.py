@@ -52,10 +52,9 @@ def select_channels(
                 f"a single channel cannot be chosen for a model that takes {len(inputs)}; leave the choice out",
                 source=scan.name,
             )
+        index = _resolve(scan, names, channel)
         doubt = _doubt_sequence(scan, inputs[0]) if count == 1 else ()
-        if count == 1 and _is_for_colours(names, channel):
-            return scan.voxels, (_ONLY_CHANNEL, *doubt)
-        return _take(scan, (_resolve(scan, names, channel),)), doubt
+        return _take(scan, (index,)), (_ONLY_CHANNEL, *doubt) if _is_of_three(scan, names, channel) else doubt
     if count == 1 and len(inputs) == 1:
         return scan.voxels, _doubt_sequence(scan, inputs[0])
     lowered = tuple(name.lower() for name in names)
@@ -103,8 +102,7 @@ def channel_name(scan: Scan, channel: int | str) -> str:
         InputError: it does not exist.
     """
     names = _names(scan)
-    lone = scan.voxels.shape[1] == 1 and _is_for_colours(names, channel)
-    index = 0 if lone else _resolve(scan, names, channel)
+    index = _resolve(scan, names, channel)
     return names[index].lower() if index < len(names) else f"channel {index}"
 
 
@@ -119,10 +117,11 @@ def _take(scan: Scan, indices: tuple[int, ...]) -> NDArray[Any]:
     return scan.voxels[:, list(indices)]
 
 
-def _is_for_colours(names: tuple[str, ...], channel: int | str) -> bool:
-    """Whether a choice that a scan of one channel does not have was made for pictures of three beside it."""
+def _is_of_three(scan: Scan, names: tuple[str, ...], channel: int | str) -> bool:
+    """Whether a choice made for pictures of three channels meets a scan of one, which does not have it."""
     text = str(channel).strip().lower()
-    return text in ("1", "2", *COLOURS, *LGG_LAYOUT) and text not in [name.lower() for name in names]
+    lone = scan.voxels.shape[1] == 1 and text not in [name.lower() for name in names]
+    return lone and text in ("1", "2", *COLOURS, *LGG_LAYOUT)
 
 
 def _resolve(scan: Scan, names: tuple[str, ...], channel: int | str) -> int:
@@ -135,6 +134,8 @@ def _resolve(scan: Scan, names: tuple[str, ...], channel: int | str) -> int:
     # Only plain digits: int() would also take "1_0", " 1" or other scripts' digits.
     if text.isascii() and text.isdigit() and len(text) < 6 and int(text) < count:
         return int(text)
+    if _is_of_three(scan, names, channel):
+        return 0
     raise InputError(f"there is no such channel; choose from these: {_listing(count, names)}", source=scan.name)
 
 

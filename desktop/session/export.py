@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.atomic import write_atomic, write_json, write_text
+from core.atomic import cannot_write, write_atomic, write_json, write_text
 from core.batch.jobs import refuse_overlap, unique_names
-from core.batch.results import cannot_write
 from core.batch.tables import lesions_csv
 from core.csv_text import csv_text
 from core.errors import Cancelled, InputError, MetsegError, OutputError

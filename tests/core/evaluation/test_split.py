@@ -108,6 +108,15 @@ def test_another_hospital_s_namesakes_are_told_apart_by_a_table(
     assert (scores["held_out"], scores["content_check"][0]["learnt_patients_at_hand"]) == ("yes", 2)
 
 
+def test_who_lies_in_the_other_folder_is_told_by_the_given_rule_too(model: Model, tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "learnt", "P01-v1", 7)
+    write(tmp_path / "scored", "Visit2_P01", 8)  # in which the card's rule finds nobody
+    folder = model(patients=["P01"], patient_rule={"pattern": VISITS})
+    run = {"patients": r"(P\d+)", "learnt": tmp_path / "learnt", "settings": CPU}
+    with pytest.raises(InputError, match="learnt from 1 of the 1 patients"):
+        evaluate(folder, tmp_path / "scored", tmp_path / "out", **run)
+
+
 def test_the_same_rule_says_who_is_new(model: Model, visits: Path, tmp_path: Path) -> None:
     folder = model(patients=["P03"], held_out=["P01"], watched=["P02"], patient_rule={"pattern": VISITS})
     for name, patients in (("told", VISITS), ("card", None)):
