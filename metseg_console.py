@@ -178,31 +178,34 @@ def print_scores(scores: Mapping[str, Any], out: Path) -> None:
 
 def print_experiment(experiment: Experiment) -> None:
     """Each run's Dice, or that it is not done."""
+    from core.evaluation.metrics import METRIC
     from core.evaluation.scores import read_scores
+    from core.evaluation.summary import show, show_range
 
-    rows = []
+    rows, metric = [], METRIC["dice"]
     for run in experiment.runs:
         if not run.done:
             rows.append((run.name, "not done", "", ""))
             continue
         dice = read_scores(run.result)["figures"]["dice"]
-        rows.append(
-            (run.name, f"{dice['mean']:.3f}", f"{dice['low']:.3f} to {dice['high']:.3f}", f"{dice['median']:.3f}")
-        )
+        rows.append((run.name, show(dice["mean"], metric), show_range(dice, metric), show(dice["median"], metric)))
     print_table(("run", "Dice", "95 % interval", "median"), rows)
     print("Compare some of them: metseg compare RESULT.json RESULT.json --out DIR")
 
 
 def print_leak(result: Mapping[str, Any]) -> None:
     """How much a split by slice flatters."""
+    from core.evaluation.metrics import METRIC
+    from core.evaluation.summary import show, show_range
+
     print(f"{counted(result['slices'], 'slice')} of {counted(result['patients'], 'patient')} that neither learnt from")
     names = {"dice": "Dice of a patient's slices", "tumour_slice_dice": "Dice of a slice with lesion"}
     rows = [
         (
             names[key],
-            f"{values['by_patient']:.3f}",
-            f"{values['by_slice']:.3f}",
-            f"{values['difference']:+.3f} ({values['low']:+.3f} to {values['high']:+.3f})",
+            show(values["by_patient"], METRIC[key]),
+            show(values["by_slice"], METRIC[key]),
+            f"{show(values['difference'], METRIC[key], signed=True)} ({show_range(values, METRIC[key], signed=True)})",
         )
         for key, values in result["measures"].items()
     ]

@@ -270,6 +270,7 @@ def _print_joined(queue: Experiment) -> None:
     from core.evaluation.compare import build_comparison, common_patients
     from core.evaluation.join import join_scores
     from core.evaluation.scores import read_scores
+    from core.evaluation.summary import show_share
 
     parts: dict[str, list[Values]] = {}
     for run in queue.runs:
@@ -289,7 +290,7 @@ def _print_joined(queue: Experiment) -> None:
             if first is not scores:
                 (pair,) = build_comparison(common_patients([first, scores]))["pairs"]
                 dice = pair["paired"]["dice"]
-                cells = *_dice_cells(dice, "difference"), f"{dice['share_above_zero']:.1%}"
+                cells = *_dice_cells(dice, "difference"), show_share(dice["share_above_zero"])
                 differences.append((f"{name} − {first['name']}", str(dice["n"]), *cells))
         except InputError as error:
             console.complain(f"{name}: {error}")
@@ -305,10 +306,10 @@ def _print_joined(queue: Experiment) -> None:
 
 def _dice_cells(value: Values, key: str) -> tuple[str, str]:
     from core.evaluation.metrics import METRIC
-    from core.evaluation.summary import show
+    from core.evaluation.summary import show, show_range
 
-    middle, low, high = (show(value[part], METRIC["dice"], signed=key == "difference") for part in (key, "low", "high"))
-    return middle, f"{low} to {high}"
+    signed = key == "difference"
+    return show(value[key], METRIC["dice"], signed=signed), show_range(value, METRIC["dice"], signed=signed)
 
 
 def _check_new(out: Path, overwrite: bool) -> None:

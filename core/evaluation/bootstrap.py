@@ -16,11 +16,11 @@ DRAWS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over patients with its percentile bootstrap interval."""
+    """A mean over patients with its percentile bootstrap interval; None where there is one patient only."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class Difference:
     Attributes:
         mean, low, high: the mean and its interval.
         share_above_zero: of the resamples, those whose mean is above 0; those at 0 count half.
+
+    The last three are None where there is one patient only.
     """
 
     mean: float
-    low: float
-    high: float
-    share_above_zero: float
+    low: float | None
+    high: float | None
+    share_above_zero: float | None
 
 
 def resampled_means(values: Sequence[float], resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
@@ -60,7 +62,7 @@ def resampled_means(values: Sequence[float], resamples: int = RESAMPLES, seed: i
 
 def mean_interval(values: Sequence[float], resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """The mean over patients and its 95 % interval; see `resampled_means`."""
-    low, high = _bounds(resampled_means(values, resamples, seed))
+    low, high = _bounds(resampled_means(values, resamples, seed), len(values))
     return Interval(float(np.mean(values)), low, high)
 
 
@@ -74,10 +76,13 @@ def paired_difference(
     """
     differences = [b - a for a, b in zip(first, second, strict=True)]
     means = resampled_means(differences, resamples, seed)
-    low, high = _bounds(means)
-    return Difference(float(np.mean(differences)), low, high, float(np.mean((np.sign(means) + 1) / 2)))
+    low, high = _bounds(means, len(differences))
+    share = float(np.mean((np.sign(means) + 1) / 2)) if len(differences) > 1 else None
+    return Difference(float(np.mean(differences)), low, high, share)
 
 
-def _bounds(means: NDArray[np.float64]) -> tuple[float, float]:
+def _bounds(means: NDArray[np.float64], values: int) -> tuple[float | None, float | None]:
+    if values < 2:  # every resample is the same, which says nothing about how far the mean may lie off
+        return None, None
     low, high = np.percentile(means, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
     return float(low), float(high)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.atomic import write_json
 from core.errors import InputError, UsageError
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, Difference, Interval, mean_interval, paired_difference
-from core.evaluation.figures import DECIMALS
+from core.evaluation.figures import DECIMALS, rounded
 from core.evaluation.join import join_scores
 from core.evaluation.metrics import BINS
 from core.evaluation.scores import read_scores
@@ -152,5 +152,5 @@ def _before_and_after(measure: Callable[[Row, float], float], pairs: Sequence[tu
     }
 
 
-def _plain(found: Interval | Difference) -> dict[str, float]:
-    return {key: round(getattr(found, key), DECIMALS) for key in ("mean", "low", "high")}
+def _plain(found: Interval | Difference) -> dict[str, float | None]:
+    return {key: rounded(getattr(found, key)) for key in ("mean", "low", "high")}

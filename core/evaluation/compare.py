@@ -13,7 +13,7 @@ from core.evaluation.metrics import COMPARED, METRIC
 from core.evaluation.out import check_out
 from core.evaluation.pictures import Scored
 from core.evaluation.scores import COMPARISON, COMPARISON_KIND, TABLE, read_scores, table_name
-from core.evaluation.summary import compare_patients, show, summarise
+from core.evaluation.summary import compare_patients, show, show_range, show_share, summarise
 from core.system import RESEARCH_ONLY, VERSION
 
 SHOWN = ("name", "models", "data", "held_out", "held_out_means", "settings", "figures", "totals", "strata")
@@ -143,8 +143,7 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
         cells.append(str(evaluations[0]["figures"][metric.key]["n"]))
         for scores in evaluations:
             value = scores["figures"][metric.key]
-            mean, low, high = (show(value[key], metric) for key in ("mean", "low", "high"))
-            cells.append(f"{mean} ({low} to {high})")
+            cells.append(f"{show(value['mean'], metric)} ({show_range(value, metric)})")
         for pair in pairs:
             cells += _paired_cells(pair["paired"][metric.key], metric.key)
         lines.append(f"| {' | '.join(cells)} |")
@@ -156,8 +155,8 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
 
 
 def _paired_cells(value: Mapping[str, Any], key: str) -> list[str]:
-    difference, low, high = (show(value[part], METRIC[key], signed=True) for part in ("difference", "low", "high"))
-    return [f"{difference} ({low} to {high})", f"{value['share_above_zero']:.1%}"]
+    difference = show(value["difference"], METRIC[key], signed=True)
+    return [f"{difference} ({show_range(value, METRIC[key], signed=True)})", show_share(value["share_above_zero"])]
 
 
 def _truth(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -17,7 +17,7 @@ def figure(values: Sequence[float | None]) -> dict[str, Any]:
     """Mean, interval and median of a measure over the patients for whom it is defined.
 
     Returns:
-        `n`, `undefined`, and `mean`, `low`, `high`, `median`, None where n is 0.
+        `n`, `undefined`, and `mean`, `low`, `high`, `median`, None where n is 0, the interval also where it is 1.
     """
     known = [value for value in values if value is not None]
     if not known:
@@ -27,7 +27,12 @@ def figure(values: Sequence[float | None]) -> dict[str, Any]:
         "n": len(known),
         "undefined": len(values) - len(known),
         "mean": round(interval.mean, DECIMALS),
-        "low": round(interval.low, DECIMALS),
-        "high": round(interval.high, DECIMALS),
+        "low": rounded(interval.low),
+        "high": rounded(interval.high),
         "median": round(float(np.median(known)), DECIMALS),
     }
+
+
+def rounded(value: float | None) -> float | None:
+    """What may be undefined, as scores hold it."""
+    return None if value is None else round(value, DECIMALS)

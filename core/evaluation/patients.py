@@ -17,6 +17,7 @@ from core.io.names import SEG_ENDS, bids_subject, stem_of
 from core.scan import SLICE_GAP, Note, ScanSource
 
 LGG_PATIENT = re.compile(r"(TCGA[-_]([A-Z0-9]{2})[-_][A-Z0-9]{4})([-_].+)?")
+BRATS = re.compile(r"brats", re.IGNORECASE)
 BRATS_PATIENT = re.compile(r"(BraTS-[A-Z]+-\d{5})-\d{3}([-_].+)?")
 
 
@@ -74,6 +75,16 @@ def patient_of(case: str) -> str:
     if found := BRATS_PATIENT.fullmatch(case):
         return found.group(1)
     return bids_subject(case) or case
+
+
+def spelled(patient: str) -> str:
+    """A name of the Cancer Genome Atlas as the LGG set writes it, whoever wrote it; any other as it is."""
+    return patient_of(patient) if LGG_PATIENT.fullmatch(patient) else patient
+
+
+def may_be_another(patients: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether some are of BraTS, which holds patients of the Cancer Genome Atlas resampled, and some others of that."""
+    return any(map(BRATS.match, patients)) and any(map(LGG_PATIENT.fullmatch, others))
 
 
 def site_of(patient: str) -> str:

@@ -26,7 +26,7 @@ from core.evaluation.report_charts import (
 )
 from core.evaluation.report_style import STYLE
 from core.evaluation.scores import REPORT, cautions, lesions_sentence, settings_sentence
-from core.evaluation.summary import show
+from core.evaluation.summary import show, show_share
 from core.overlay import MASK_COLOUR, TRUTH_COLOUR
 from core.system import RESEARCH_ONLY
 
@@ -122,8 +122,14 @@ def _number(key: str, value: float | None, metric: Metric, *, signed: bool = Fal
 
 
 def _range(key: str, value: Mapping[str, Any], metric: Metric, *, signed: bool = False) -> str:
+    if value["low"] is None:  # of one patient
+        return "–"
     low = _number(f"{key}.low", value["low"], metric, signed=signed)
     return f"{low} to {_number(f'{key}.high', value['high'], metric, signed=signed)}"
+
+
+def _share(key: str, value: Mapping[str, Any]) -> str:
+    return f'<span data-key="{escape(key)}.share_above_zero">{show_share(value["share_above_zero"])}</span>'
 
 
 def _tile(what: str, figure: str, under: str, style: str = "") -> str:
@@ -158,8 +164,7 @@ def _comparison_tiles(evaluations: Sequence[Scores], comparison: Mapping[str, An
         tiles.append(_tile(f"Dice, {scores['name']}", mean, under, "first" if number == 0 else f"t{number % 4}"))
     for number, pair in enumerate(comparison["pairs"]):
         key, value = f"pairs.{number}.paired.dice", pair["paired"]["dice"]
-        share = f'<span data-key="{key}.share_above_zero">{value["share_above_zero"]:.1%}</span> of resamples above 0'
-        under = f"{_range(key, value, dice, signed=True)}; {share}"
+        under = f"{_range(key, value, dice, signed=True)}; {_share(key, value)} of resamples above 0"
         difference = _number(f"{key}.difference", value["difference"], dice, signed=True)
         tiles.append(_tile(f"{pair['second']} minus {pair['first']}, paired", difference, under))
     return f'<div class="tiles">{"".join(tiles)}</div>'
@@ -233,7 +238,7 @@ def _comparison_table(evaluations: Sequence[Scores], comparison: Mapping[str, An
             key, value = f"pairs.{number}.paired.{metric.key}", pair["paired"][metric.key]
             difference = _number(f"{key}.difference", value["difference"], metric, signed=True)
             cells.append(f'{difference} <span class="range">({_range(key, value, metric, signed=True)})</span>')
-            cells.append(f'<span data-key="{key}.share_above_zero">{value["share_above_zero"]:.1%}</span>')
+            cells.append(_share(key, value))
         rows.append(_row(metric, cells, heads[1:]))
     return f"""<section><h2>All measures</h2>
 <p class="small">Means over the same {evaluations[0]["totals"]["patients"]} patients, with their 95 % intervals;

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.evaluation.charts import Bar, Point, intervals, mark, padded, scatter
 from core.evaluation.metrics import METRIC
-from core.evaluation.summary import show
+from core.evaluation.summary import show, show_range
 
 Scores = Mapping[str, Any]
 DIFFERENCES = (
@@ -71,9 +71,9 @@ def volume_chart(evaluations: Sequence[Scores]) -> str:
         series.append(points)
         agreement = scores["agreement"]
         lines.append((agreement["bias"], f"bias s{number}", "bias" if len(evaluations) == 1 else ""))
-        for key in ("low", "high"):
-            lines.append((agreement[key], f"bias limit s{number}", ""))
-        heights += [point.y for point in points] + [agreement["low"], agreement["high"]]
+        limits = [agreement[key] for key in ("low", "high") if agreement[key] is not None]
+        lines += [(limit, f"bias limit s{number}", "") for limit in limits]
+        heights += [point.y for point in points] + limits
         widths += [point.x for point in points]
     return scatter(
         series,
@@ -122,23 +122,28 @@ def strata_chart(evaluations: Sequence[Scores], kind: str) -> str:
     """Mean Dice with its interval in each stratum, or an empty text where there are none."""
     bars, ends = [], []
     for scores in evaluations:  # one scale for all kinds
-        ends += [stratum["dice"]["low"] for strata in scores["strata"].values() for stratum in strata]
+        ends += [_bounds(stratum["dice"], "mean")[0] for strata in scores["strata"].values() for stratum in strata]
     for index, stratum in enumerate(evaluations[0]["strata"][kind]):
         for number, scores in enumerate(evaluations):
             dice = scores["strata"][kind][index]["dice"]
             label = f"{stratum['name']} ({dice['n']})"
-            title = f"{scores['name']}: {dice['mean']:.3f}, {dice['low']:.3f} to {dice['high']:.3f}"
-            bars.append(Bar(label, number, dice["mean"], dice["low"], dice["high"], title))
+            title = f"{scores['name']}: {dice['mean']:.3f}, {show_range(dice, METRIC['dice'])}"
+            bars.append(Bar(label, number, dice["mean"], *_bounds(dice, "mean"), title))
     if not bars:
         return ""
     low = max(0.0, min(ends) - 0.03)
     return intervals(bars, title=f"Dice by {kind}", x_label="mean Dice and 95 % interval", x_range=(low, 1.0))
 
 
+def _bounds(value: Mapping[str, Any], middle: str) -> tuple[float, float]:
+    """The ends of a line through a mean; one patient's has no length."""
+    return (value[middle], value[middle]) if value["low"] is None else (value["low"], value["high"])
+
+
 def difference_chart(paired: Mapping[str, Any], series: int) -> str:
     """Paired differences of the measures that lie between 0 and 1."""
     bars = [
-        Bar(METRIC[key].label, series, value["difference"], value["low"], value["high"])
+        Bar(METRIC[key].label, series, value["difference"], *_bounds(value, "difference"))
         for key in DIFFERENCES
         if (value := paired.get(key))
     ]

@@ -16,7 +16,7 @@ from core.errors import BrokenFile, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.cases import left_out
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
-from core.evaluation.summary import show, summarise
+from core.evaluation.summary import show, show_range, summarise
 from core.measure.dice import EMPTY_RULE
 from core.system import RESEARCH_ONLY, VERSION
 
@@ -30,7 +30,7 @@ HELD_OUT = {
     "yes": "No scored patient is among those whom the model learnt from.",
     "no": "NOT HELD OUT: the model learnt from patients who are scored here, so these figures flatter it.",
     "unknown": "It is not known whether these patients are new: the model's card does not name them as held out, and "
-    "not all that it learnt from was at hand to compare contents with.",
+    "comparing contents with all that it learnt from was not possible, or does not tell.",
 }
 NEEDED = {"name", "models", "data", "split", "held_out", "settings", "content_check", "training", "limits", "patients"}
 """What a reader of scores relies on, beside what is computed anew."""
@@ -137,7 +137,7 @@ def table_markdown(scores: Mapping[str, Any]) -> str:
     for metric in METRICS:
         if value := scores["figures"].get(metric.key):
             label = f"{metric.label}, {metric.unit}" if metric.unit else metric.label
-            interval = f"{show(value['low'], metric)} to {show(value['high'], metric)}"
+            interval = show_range(value, metric)
             mean, median = show(value["mean"], metric), show(value["median"], metric)
             lines.append(f"| {label} | {mean} | {interval} | {median} | {value['n']} | {value['undefined']} |")
     lines += [
@@ -159,7 +159,8 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
     if own := scores["data"].get("own_masks"):
         said.append(f"{_count(own, 'case')} scored against masks that metseg wrote: this says nothing about the truth.")
     if (patients := scores["totals"]["patients"]) < FEW:
-        said.append(f"So few patients ({patients}) tell little, and intervals over them are too narrow.")
+        narrow = ", and intervals over them are too narrow" if patients > 1 else ""
+        said.append(f"So few patients ({patients}) tell little{narrow}.")
     return said
 
 
@@ -174,10 +175,9 @@ def _operating_table(points: Sequence[Mapping[str, Any]]) -> list[str]:
     metric = METRIC["lesion_sensitivity"]
     for point in points:
         found = point["lesion_sensitivity"]
-        mean, low, high = (show(found[key], metric) for key in ("mean", "low", "high"))
         lines.append(
             f"| at most {point['budget']:g} ({point['false_positives_per_scan']:.2f}) | {point['min_lesion']:,} "
-            f"| {mean} | {low} to {high} |"
+            f"| {show(found['mean'], metric)} | {show_range(found, metric)} |"
         )
     return lines
 

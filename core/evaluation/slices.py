@@ -19,7 +19,7 @@ from core.atomic import write_atomic, write_json
 from core.csv_text import csv_text
 from core.errors import BrokenFile, InputError, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, paired_difference
-from core.evaluation.figures import DECIMALS
+from core.evaluation.figures import rounded
 from core.evaluation.scores import read_scores
 from core.evaluation.scoring import CaseScores
 from core.system import RESEARCH_ONLY, VERSION
@@ -146,7 +146,7 @@ def _tumour_slices(slices: Sequence[SliceCounts]) -> float:
     return float(np.mean([2 * each.both / (each.true + each.found) for each in slices if each.true]))
 
 
-def _paired(values: Sequence[Sequence[float]]) -> dict[str, float]:
+def _paired(values: Sequence[Sequence[float]]) -> dict[str, float | None]:
     honest, leaking = zip(*values, strict=True)
     difference = paired_difference(honest, leaking)
     figures = {
@@ -156,4 +156,4 @@ def _paired(values: Sequence[Sequence[float]]) -> dict[str, float]:
         "low": difference.low,
         "high": difference.high,
     }
-    return {key: round(value, DECIMALS) for key, value in figures.items()}
+    return {key: rounded(value) for key, value in figures.items()}

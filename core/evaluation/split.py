@@ -13,7 +13,7 @@ from core.errors import InputError, ModelDamaged, NothingFound
 from core.evaluation.cases import LabelledSet, find_cases
 from core.evaluation.copies import find_shared, read_prints, refuse_shared
 from core.evaluation.folds import Folds
-from core.evaluation.patients import Case, PatientRule, name_patients, patient_of
+from core.evaluation.patients import Case, PatientRule, may_be_another, name_patients, patient_of, spelled
 from core.model_card import ModelCard
 
 RULE = "patient_rule"
@@ -148,7 +148,7 @@ def check_content(
             refuse_shared(mine, theirs)
         elif find_shared(mine, theirs):
             held_out, check["shared"] = "no", True
-        if held_out == "unknown" and everybody:
+        if held_out == "unknown" and everybody and not may_be_another(split.patients, everybody):
             held_out = "yes"
     return replace(split, held_out=held_out), check
 
@@ -199,7 +199,7 @@ def _patients(card: ModelCard, part: str) -> set[str]:
 
 def _refuse_learnt(scored: set[str], count: int, learnt: set[str], card: ModelCard, allow: bool) -> list[str]:
     """Those of `count` scored patients who were learnt from; an InputError where there are any and none is allowed."""
-    overlap = sorted(scored & learnt)
+    overlap = sorted(set(map(spelled, scored)) & set(map(spelled, learnt)))
     if overlap and not allow:
         better = (
             "choose its held-out fold with --folds and --fold"

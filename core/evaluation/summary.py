@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.evaluation.bootstrap import paired_difference
-from core.evaluation.figures import DECIMALS, figure
+from core.evaluation.figures import DECIMALS, figure, rounded
 from core.evaluation.metrics import BINS, COMPARED, METRICS, Metric
 from core.evaluation.operating import operating_points
 
@@ -43,7 +43,7 @@ def compare_patients(first: Sequence[Row], second: Sequence[Row]) -> dict[str, A
 
     Returns:
         by metric: `n`, the two means over these patients, `difference` with its interval `low` and `high`, and
-        `share_above_zero` of the resamples.
+        `share_above_zero` of the resamples; these three are None where `n` is 1.
     """
     left, right = ({row["patient"]: row for row in rows} for rows in (first, second))
     both = [patient for patient in left if patient in right]
@@ -59,9 +59,9 @@ def compare_patients(first: Sequence[Row], second: Sequence[Row]) -> dict[str, A
                 "first": round(float(np.mean(one)), DECIMALS),
                 "second": round(float(np.mean(other)), DECIMALS),
                 "difference": round(result.mean, DECIMALS),
-                "low": round(result.low, DECIMALS),
-                "high": round(result.high, DECIMALS),
-                "share_above_zero": round(result.share_above_zero, DECIMALS),
+                "low": rounded(result.low),
+                "high": rounded(result.high),
+                "share_above_zero": rounded(result.share_above_zero),
             }
     return paired
 
@@ -73,6 +73,18 @@ def show(value: float | None, metric: Metric, *, signed: bool = False) -> str:
     text = f"{value:{'+' if signed else ''},.{metric.digits}f}"
     # What rounds to nothing has no sign.
     return text.lstrip("+-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
+
+
+def show_range(value: Mapping[str, Any], metric: Metric, *, signed: bool = False) -> str:
+    """An interval as tables state it."""
+    if value["low"] is None:
+        return "–"
+    return f"{show(value['low'], metric, signed=signed)} to {show(value['high'], metric, signed=signed)}"
+
+
+def show_share(share: float | None) -> str:
+    """A share of the resamples as tables state it."""
+    return "–" if share is None else f"{share:.1%}"
 
 
 def _totals(patients: Sequence[Row]) -> dict[str, int]:
@@ -95,16 +107,17 @@ def _reliability(patients: Sequence[Row]) -> dict[str, Any]:
 
 
 def _agreement(patients: Sequence[Row]) -> dict[str, Any]:
-    """Bias of the volumes and the limits between which 95 % of differences are expected.
+    """Bias of the volumes and the limits between which 95 % of differences are expected; None for one patient.
 
     Source: Bland and Altman 1986, Statistical Methods for Assessing Agreement, The Lancet 327.
     """
     unit = _volume_unit(patients)
     differences = [row[f"found_{unit}"] - row[f"true_{unit}"] for row in patients]
     bias = float(np.mean(differences))
-    spread = 1.96 * float(np.std(differences, ddof=1)) if len(differences) > 1 else 0.0
-    values = {"bias": bias, "low": bias - spread, "high": bias + spread}
-    return {"unit": unit, **{key: round(value, DECIMALS) for key, value in values.items()}}
+    spread = 1.96 * float(np.std(differences, ddof=1)) if len(differences) > 1 else None
+    low, high = (None, None) if spread is None else (bias - spread, bias + spread)
+    values = {"bias": bias, "low": low, "high": high}
+    return {"unit": unit, **{key: rounded(value) for key, value in values.items()}}
 
 
 def _volume_unit(patients: Sequence[Row]) -> str:

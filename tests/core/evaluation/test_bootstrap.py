@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.evaluation import bootstrap
-from core.evaluation.bootstrap import mean_interval, paired_difference, resampled_means
+from core.evaluation.bootstrap import Difference, Interval, mean_interval, paired_difference, resampled_means
 
-VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
+VALUES = st.lists(st.floats(0, 1), min_size=2, max_size=30)
 
 
-@pytest.mark.parametrize("size", [1, 2, 17, 88])
+@pytest.mark.parametrize("size", [2, 17, 88])
 def test_it_is_what_a_loop_over_resamples_gives(size: int) -> None:
     values = np.random.default_rng(size).random(size).tolist()
     draw = np.random.default_rng(5)
@@ -48,6 +48,11 @@ def test_the_interval_holds_the_mean_and_lies_among_the_values(values: list[floa
     interval = mean_interval(values, 200)
     assert min(values) - 1e-12 <= interval.low <= interval.high <= max(values) + 1e-12
     assert mean_interval(values, 200) == interval
+
+
+def test_one_patient_has_no_interval() -> None:
+    assert mean_interval([0.7]) == Interval(0.7, None, None)
+    assert paired_difference([0.7], [0.8]) == Difference(pytest.approx(0.1), None, None, None)
 
 
 def test_a_paired_difference_is_that_of_the_differences() -> None:

@@ -142,6 +142,24 @@ def test_a_patient_without_a_measure_in_one_evaluation_is_left_out_for_it_in_all
         assert paired["difference"] == pytest.approx(second["mean"] - first["mean"], abs=2e-6)
 
 
+def test_one_patient_has_no_intervals_anywhere(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        scores = make_scores(name, len(name))
+        rows = scores["patients"][1:2]
+        save_scores({**scores, **summarise(rows), "patients": rows}, tmp_path / name)
+    result = compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    dice = read_scores(tmp_path / "one")["figures"]["dice"]
+    assert (dice["n"], dice["low"], dice["high"]) == (1, None, None)
+    paired = result["pairs"][0]["paired"]["dice"]
+    assert (paired["low"], paired["high"], paired["share_above_zero"]) == (None, None, None)
+    told = f"| {METRIC['dice'].label} | {dice['mean']:.3f} | – |"
+    assert told in (tmp_path / "one" / "table.md").read_text()
+    assert f"{dice['mean']:.3f} (–)" in (tmp_path / "out" / "table.md").read_text()
+    for page in (report_html([read_scores(tmp_path / "one")]), (tmp_path / "out" / "report.html").read_text()):
+        assert not re.search(r"\b(None|nan)\b", re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL))
+
+
 @pytest.mark.parametrize("first", ["millimetres", "pixels"])
 def test_volumes_are_compared_in_a_unit_that_all_evaluations_know(tmp_path: Path, first: str) -> None:
     spacings = {"millimetres": (5.0, 1.0, 1.0), "pixels": UNKNOWN_SPACING}

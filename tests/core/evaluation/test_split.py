@@ -152,8 +152,20 @@ def test_a_patient_of_the_cancer_genome_atlas_is_known_by_hyphens_too(
     model: Model, tmp_path: Path, write: Write
 ) -> None:
     write(tmp_path / "set", "TCGA-CS-4941-flair", 1)
+    folder = model(patients=["TCGA_CS_4941"], patient_rule={})
     with pytest.raises(InputError, match="learnt from 1 of the 1 patients"):
-        evaluate(model(patients=["TCGA_CS_4941"]), tmp_path / "set", tmp_path / "out", settings=CPU)
+        evaluate(folder, tmp_path / "set", tmp_path / "out", settings=CPU)
+    write(tmp_path / "challenge", "BraTS19_TCIA10_103_1_flair", 2)  # which is somebody of the atlas, a table says
+    (tmp_path / "who.csv").write_text("file,patient\nBraTS19_TCIA10_103_1_flair,TCGA-CS-4941\n")
+    run = {"patients": str(tmp_path / "who.csv"), "settings": CPU}
+    with pytest.raises(InputError, match="learnt from 1 of the 1 patients"):
+        evaluate(folder, tmp_path / "challenge", tmp_path / "out", **run)
+    write(tmp_path / "learnt", "TCGA_CS_4941", 3)
+    run = {"learnt": tmp_path / "learnt", "settings": CPU}
+    assert evaluate(folder, tmp_path / "challenge", tmp_path / "nameless", **run)["held_out"] == "unknown"
+    (tmp_path / "who.csv").write_text("file,patient\nBraTS19_TCIA10_103_1_flair,TCGA-CS-4942\n")
+    run |= {"patients": str(tmp_path / "who.csv")}
+    assert evaluate(folder, tmp_path / "challenge", tmp_path / "named", **run)["held_out"] == "yes"
 
 
 def test_a_card_without_a_rule_may_call_a_patient_by_a_case(model: Model, tmp_path: Path, write: Write) -> None:
