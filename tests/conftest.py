@@ -6,6 +6,7 @@ import importlib.util
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -221,6 +222,18 @@ def start_metseg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
             return running
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """A function that names a port of the loopback address on which nobody listens."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
 
 
 @pytest.fixture(scope="session")

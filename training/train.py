@@ -187,6 +187,10 @@ def _folds(options: TrainOptions, reading: Callable[[int, int], None] | None) ->
     )
 
 
+OF_OURS = {"state_dict", "optimizer_states", "loops"}
+"""Parts of a checkpoint without which a run cannot go on."""
+
+
 class _AtomicCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it, so that a kill leaves the one before it whole."""
 
@@ -206,7 +210,10 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 
     def load_checkpoint(self, path: str | Path, *how: Any, **more: Any) -> dict[str, Any]:
         try:
-            return super().load_checkpoint(path, *how, **more)
+            found: dict[str, Any] = super().load_checkpoint(path, *how, **more)
+            if not found.keys() >= OF_OURS:
+                raise KeyError("a checkpoint of another program")
+            return found
         except Exception as error:  # whatever PyTorch makes of what is damaged
             raise BrokenFile(
                 "this checkpoint is damaged; delete it, or begin anew with --restart", source=str(path)

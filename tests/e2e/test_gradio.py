@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,10 +20,10 @@ pytest.importorskip("gradio", reason="the extra [web] is not installed: pip inst
 
 
 @pytest.fixture(scope="module")
-def address(browser: Any, start_metseg: Callable[..., Any], tiny_models: dict[str, Path]) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def address(
+    browser: Any, start_metseg: Callable[..., Any], free_port: Callable[[], int], tiny_models: dict[str, Path]
+) -> Iterator[str]:
+    port = free_port()
     models = [part for folder in tiny_models.values() for part in ("--model", str(folder))]
     fixed = ("--port", str(port), "--device", "cpu", "--precision", "fp32")
     running = start_metseg("-m", "metseg", "gradio", *models, *fixed)
@@ -257,11 +256,14 @@ def test_a_file_that_waits_for_its_turn_cannot_be_exchanged_and_the_waiting_can_
 
 
 def test_who_finds_the_queue_full_is_told_so_and_may_try_again(
-    start_metseg: Callable[..., Any], open_tab: Callable[..., Any], stack: Path, long: Path, tiny_model: Path
+    start_metseg: Callable[..., Any],
+    free_port: Callable[[], int],
+    open_tab: Callable[..., Any],
+    stack: Path,
+    long: Path,
+    tiny_model: Path,
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = {"models": (str(tiny_model),), "device": "cpu", "precision": "fp32", "port": port, "queue": 1}
     program = f"from web_gradio import serve, settings\nserve.serve(settings.Settings(**{settings!r}), print)"
     running = start_metseg("-c", program)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +135,7 @@ def test_every_way_in_gives_the_same_mask(
     scan: str,
     request: pytest.FixtureRequest,
     start_metseg: Callable[..., Any],
+    free_port: Callable[[], int],
     tiny_model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -158,8 +158,7 @@ def test_every_way_in_gives_the_same_mask(
     server.stop()
     assert not any(path.name in line for line in server.lines)
 
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     page = start_metseg("-m", "metseg", "gradio", "--port", str(port), "--model", str(model))
     page.wait_for("The page is at")
     assert by_gradio(f"http://127.0.0.1:{port}/", path) == expected

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -25,12 +24,6 @@ PATIENCE = 120.0
 SLICES = 5
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stack of 16-bit slices, as a scanner's export would be."""
@@ -41,7 +34,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page_url(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def page_url(tiny_model: Path, free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`metseg web`, in a process and a folder of its own."""
     folder, port = tmp_path_factory.mktemp("web"), free_port()
     command = [sys.executable, ROOT / "metseg.py", "web", "--port", str(port), "--model", tiny_model]

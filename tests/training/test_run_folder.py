@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from core.errors import BrokenFile, InputError, MetsegError, NothingFound, OutputError
@@ -140,6 +141,13 @@ def test_a_damaged_checkpoint_is_said(options: TrainOptions, part: float) -> Non
     with pytest.raises(BrokenFile, match="begin anew with --restart"):
         train(options)
     assert epochs_of(replace(options, resume=False)) == [1, 2]
+
+
+def test_a_checkpoint_of_another_program_is_said(options: TrainOptions) -> None:
+    stop(options, 1)
+    torch.save({"weights": torch.zeros(3)}, options.out / "last.ckpt")
+    with pytest.raises(BrokenFile, match="begin anew with --restart"):
+        train(options)
 
 
 def test_a_finished_run_without_its_log_is_said(options: TrainOptions) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +26,12 @@ class Page:
     place: Path
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def open_page(
-    start_metseg: Callable[..., Any], tiny_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+    start_metseg: Callable[..., Any],
+    free_port: Callable[[], int],
+    tiny_models: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Page]:
     """`open_page(**settings)`: the page with both tiny models, in a process of its own."""
     models = tuple(str(folder) for folder in tiny_models.values())

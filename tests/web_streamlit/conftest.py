@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -73,12 +72,6 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTest]:
     return open_at
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def noise(*shape: int, seed: int = 0, dtype: Any = np.uint8) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape).astype(dtype)
 
@@ -121,6 +114,6 @@ def find_lesions(page: AppTest) -> AppTest:
 def kit() -> SimpleNamespace:
     """Helpers that test modules share."""
     return SimpleNamespace(
-        api=api, free_port=free_port, noise=noise, tiff=tiff, tiff_of=tiff_of, upload=upload, desk_of=desk_of,
+        api=api, noise=noise, tiff=tiff, tiff_of=tiff_of, upload=upload, desk_of=desk_of,
         press=press, find_lesions=find_lesions,
     )  # fmt: skip

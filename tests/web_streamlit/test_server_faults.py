@@ -256,9 +256,9 @@ def test_a_file_s_name_is_shown_as_it_is_and_not_as_a_formula_or_a_link(
 
 
 def test_files_are_kept_while_the_server_is_away_and_the_page_goes_on_when_it_is_back(
-    open_page: Open, kit: SimpleNamespace, tiny_model: Path
+    open_page: Open, kit: SimpleNamespace, free_port: Callable[[], int], tiny_model: Path
 ) -> None:
-    port = kit.free_port()
+    port = free_port()
     page = open_page(f"http://127.0.0.1:{port}")
     assert "does not answer" in page.warning[0].value
     assert page.button(key="go").disabled
