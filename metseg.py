@@ -245,6 +245,10 @@ def info(
     from core.errors import ModelNotFound
     from core.model_store import find_model, load_card
 
+    if check and about is not None:
+        raise typer.BadParameter("it loads every model; name none, and no file", param_hint="--check")
+    if series is not None and about is None:
+        raise typer.BadParameter("name the file or folder that holds it", param_hint="--series")
     if about is not None:
         try:
             folder = find_model(about)

@@ -54,9 +54,13 @@ def gather_info(check: bool) -> dict[str, Any]:
 def _loading_problem(model: str) -> str | None:
     from core.errors import MetsegError
     from core.model_store import find_model, load_network
+    from core.unfamiliar.judge import MEASURED
+    from core.unfamiliar.reference import load_reference
 
     try:
-        load_network(find_model(model))
+        folder = find_model(model)
+        load_network(folder)
+        load_reference(folder, MEASURED)
     except MetsegError as error:
         return str(error)
     return None

@@ -77,6 +77,11 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     if folds == "new":
         given["folds"] = None
+    if everyone and (fold is not None or folds is not None):
+        raise typer.BadParameter(
+            "it holds nobody out; leave out --fold and --folds, and say with --patients how names tell patients",
+            param_hint="--all",
+        )
     if everyone:
         given["fold"] = None
         given.setdefault("inner", 0.0)
@@ -159,7 +164,7 @@ def evaluate(
     from core.evaluation.evaluate import evaluate as run_evaluation
 
     chosen: Values = {"threshold": threshold, "tta": tta, "min_lesion": min_lesion, "grid": grid, "channel": channel}
-    make_request(model, **chosen)  # checks them all
+    make_request(model, **chosen, device=device, precision=precision)  # checks them all
     given: Values = {"folds": folds, "fold": fold, "patients": patients, "each_image": each_image, "learnt": learnt}
     settings = Settings(**chosen, device=device, precision=precision)
     with progress.StageProgress() as show, progress.StopOnInterrupt() as stop:

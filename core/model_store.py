@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.atomic import write_atomic
+from core.atomic import make_folder, write_atomic
 from core.errors import ModelDamaged, ModelNotFound
 from core.model_card import ModelCard, WeightsFile
 
@@ -144,7 +144,7 @@ def save_model(folder: Path, card: ModelCard, network: nn.Module) -> ModelCard:
     import torch
     from safetensors.torch import save as save_tensors
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     tensors = {
         name: (value.half() if value.ndim == 4 else value).detach().cpu().contiguous()
         for name, value in network.state_dict().items()

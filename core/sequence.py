@@ -140,8 +140,10 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
     kind = next((_ACQUISITION[word] for word in _words(tags, "AcquisitionContrast") if word in _ACQUISITION), None)
     for key in ("SeriesDescription", "ProtocolName"):
         kind = kind or sequence_of_text(" ".join(_words(tags, key)))
-    if kind is None and modality:
-        kind = _by_timing(tags)
+    if modality and kind in (None, "T2w"):
+        timed = _by_timing(tags)
+        # Makers call FLAIR by its readout, t2_tirm or t2_space; the inversion tells it.
+        kind = timed if kind is None or timed in ("FLAIR", "STIR") else kind
     if kind == "T1w" and _has_contrast(tags):
         return "T1w+contrast"
     return kind

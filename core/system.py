@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from core.errors import UsageError
 
 VERSION = "0.1.0"
 RESEARCH_ONLY = "Research use only: not a medical device, not for diagnosis or treatment."
@@ -18,6 +21,8 @@ TELLING_FEATURES = (
     *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"),
     *("asimd", "bf16", "i8mm", "sve"),
 )
+DEVICE_NAME = r"auto|cpu|cuda(?::([0-9]{1,3}))?"
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ANSWER_WITHIN_SECONDS = 5.0
 
 
@@ -42,6 +47,18 @@ class Device:
     features: tuple[str, ...] = ()
     driver: str | None = None
     capability: str | None = None
+
+
+def check_names(device: str, precision: str) -> None:
+    """See that a device and a precision are called as options call them; whether they are here, torch must tell.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if re.fullmatch(DEVICE_NAME, device) is None:
+        raise UsageError("the device must be auto, cpu, cuda or cuda:N", source=device)
+    if precision not in PRECISIONS:
+        raise UsageError("the precision must be auto, fp32, bf16 or fp16", source=precision)
 
 
 def list_devices() -> tuple[Device, ...]:

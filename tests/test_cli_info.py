@@ -71,6 +71,8 @@ def test_the_check_asks_torch_and_loads_every_model(
     shutil.copytree(tiny_model, tmp_path / "torn")
     weights = tmp_path / "torn" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
+    shutil.copytree(tiny_model, tmp_path / "odd")
+    (tmp_path / "odd" / "familiar.json").write_text("{}")
     monkeypatch.setattr("core.model_store.SHIPPED", tmp_path)
     assert metseg.main(["info", "--check", "--json"]) == metseg.FAILED
     check = json.loads(capsys.readouterr().out)["check"]
@@ -79,6 +81,7 @@ def test_the_check_asks_torch_and_loads_every_model(
     problems = {model["name"]: model["problem"] for model in check["models"]}
     assert problems["good"] is None
     assert "weights" in problems["torn"]
+    assert "familiar.json" in problems["odd"]
     assert metseg.main(["info", "--check"]) == metseg.FAILED
     assert "cpu (cpu): computes" in capsys.readouterr().out
 
@@ -238,3 +241,9 @@ def test_a_character_that_the_terminal_cannot_show_does_not_end_a_run(tiny_model
     done = python("-m", "metseg", "info", str(model), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stderr) == (0, "")
     assert "?-?" in done.stdout
+
+
+@pytest.mark.parametrize("line", ["info tiny --check", "info --series 1"])
+def test_options_that_would_do_nothing_are_refused(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert metseg.main(line.split()) == 2
+    assert line.split("--")[1].split()[0] in capsys.readouterr().err

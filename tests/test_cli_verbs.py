@@ -197,7 +197,9 @@ def test_train_hands_on_every_option(tmp_path: Path, options: list[Any]) -> None
     assert (given.threads, given.device, given.precision, given.resume) == (1, "cpu", "fp32", False)
     assert [(stage.epochs, stage.shrink) for stage in given.course] == [(2, 2), (1, 1), (3, 1)]
     assert given.cache == tmp_path / "c"
-    assert metseg.main([*line.split(), "--all"]) == 0
+    assert metseg.main([*line.split(), "--all"]) == 2  # it names a fold, too
+    everybody = f"train {tmp_path} --network nested-unet --out {tmp_path / 'all'} --all"
+    assert metseg.main(everybody.split()) == 0
     assert options[1].fold is None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from core.errors import InputError
 from core.evaluation.folds import inner_name, load_folds
+from core.evaluation.recipe import plain_recipe, recipe_scored
 from core.model_card import ModelCard
 from training.options import TrainOptions
 
@@ -16,14 +16,7 @@ from training.options import TrainOptions
 def recipe_of(card: ModelCard) -> list[Any]:
     """That of a trained model."""
     network = card.network
-    return _plain(card.recipe, asdict(card.preprocessing), network.name, network.filters, card.neighbours)
-
-
-def recipe_scored(scores: Mapping[str, Any]) -> list[Any]:
-    """That of the run whose scores these are, see `training.experiment.work_off`."""
-    run, model = scores.get("run", {}), scores["models"][0]
-    told = run.get("recipe") or {}
-    return _plain(told, run.get("preprocessing"), model["network"], model["filters"], model.get("neighbours", 0.0))
+    return plain_recipe(card.recipe, asdict(card.preprocessing), network.name, network.filters, card.neighbours)
 
 
 def is_made_by(scores: Mapping[str, Any], options: TrainOptions) -> bool:
@@ -35,7 +28,7 @@ def is_made_by(scores: Mapping[str, Any], options: TrainOptions) -> bool:
     scored = run.get("preprocessing") or {}
     if len(named := scored.get("channels", ())) == len(preprocessing.channels):
         preprocessing = replace(preprocessing, channels=tuple(named))  # a set may have names of its own for them
-    asked = _plain(options.recipe, asdict(preprocessing), options.network, options.filters, options.neighbours)
+    asked = plain_recipe(options.recipe, asdict(preprocessing), options.network, options.filters, options.neighbours)
     return asked == recipe_scored(scores)
 
 
@@ -48,14 +41,3 @@ def _of_the_folds(scores: Mapping[str, Any], options: TrainOptions) -> bool:
     except InputError:
         return False
     return any(part["folds"] in (name, inner_name(name, options.fold)) for part in scores["split"])
-
-
-def _plain(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
-    """As JSON has it, with what an older run did not name: it kept the last end, decayed by 0.01, and did not change
-    batches in ways that came later.
-    """
-    changes = recipe.get("augmentation", {})
-    felt = {"ends": 1, "weight_decay": 0.01, **recipe}
-    felt["augmentation"] = {name: strength for name, strength in changes.items() if strength}
-    plain: list[Any] = json.loads(json.dumps([felt, *rest]))
-    return plain

@@ -17,9 +17,9 @@ from core.atomic import cannot_write, write_atomic, write_json
 from core.batch.jobs import Job
 from core.batch.request import Request
 from core.batch.results import CASE_KIND, MANIFEST, hash_files
-from core.batch.resume import hash_truth, look_of
+from core.batch.resume import check_replaceable, hash_truth, look_of
 from core.errors import BrokenFile, InputError, OutputError
-from core.io import Origin, encode_png, masks_of_ours, read_mask, read_scan, write_mask, write_probability
+from core.io import Origin, check_form, encode_png, masks_of_ours, read_mask, read_scan, write_mask, write_probability
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
 from core.scan import Note, Scan, Segmentation
@@ -105,6 +105,7 @@ def segment_case(
         OutputError: the folder cannot be written.
         MetsegError: as `Predictor.segment` says.
     """
+    check_form(loaded.scan, request.form)
     found = predictor.segment(
         loaded.scan,
         request.threshold,
@@ -134,6 +135,7 @@ def _publish(loaded: Loaded, found: Segmentation, request: Request, out: Path, o
         manifest = _manifest(loaded, found, request, files, written)
         write_json(part / MANIFEST, manifest)
         if overwrite and final.exists():
+            check_replaceable(loaded.job, out)  # somebody may have put a file of theirs there since
             final.rename(old)
         part.rename(final)
     except OSError as error:

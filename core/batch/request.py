@@ -13,6 +13,7 @@ from core.errors import UsageError
 from core.io.write import Form
 from core.model_card import GridMode, ModelCard
 from core.model_store import find_model, load_card
+from core.system import check_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def make_request(
         raise UsageError(f"the grid must be one of {', '.join(get_args(GridMode))}", source=str(grid))
     if isinstance(channel, str) and channel.isascii() and channel.isdigit():
         channel = int(channel)
+    check_names(device, precision)
     if form not in get_args(Form):
         raise UsageError(f"results are written as one of {', '.join(get_args(Form))}", source=form)
     return Request(

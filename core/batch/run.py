@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -124,20 +125,25 @@ def run_batch(
         outcomes[outcome.name] = outcome
         tell(CaseEnded(outcome))
 
+    def left_to_do(jobs: Sequence[Job]) -> list[Job]:
+        waiting = []
+        for job in jobs:
+            known = _look_first(job, request, out, overwrite)
+            if known is None:
+                waiting.append(job)
+            else:
+                end(known)
+        return waiting
+
     _check_folder(out)
-    waiting = []
-    for job in plan.jobs:
-        known = _look_first(job, request, out, overwrite)
-        if known is None:
-            waiting.append(job)
-        else:
-            end(known)
+    waiting = left_to_do(plan.jobs)
     # What cannot run at all fails here, before anything is written; where all is done, torch is not even imported.
     predictor = _predictor(request) if waiting and not stop() else None
     with _alone_in(out):
         write_json(out / MANIFEST, _run_manifest(request, "running", None))
         try:
-            if predictor is not None:
+            waiting = left_to_do(waiting)  # another run may have been through them before this one was alone
+            if predictor is not None and waiting:
                 _segment_all(waiting, predictor, request, out, overwrite, tell, end, stop)
         finally:
             reached = (
@@ -247,8 +253,16 @@ def _segment_all(
                 outcome = _segment_one(job, loading, predictor, request, out, overwrite, tell, stop)
             except Cancelled:
                 return
+            _release(outcome.error)
             end(outcome)
             del loading  # or three cases would be in memory while the next but one is being read
+
+
+def _release(error: BaseException | None) -> None:
+    """Let go of what the frames of an error hold, a case's scan among it; where it was raised is still told."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _one_ahead(

@@ -34,8 +34,7 @@ def scan_sheet(
     """Draw a case's overlay: a lone slice as it is, a volume as a sheet of its slices with findings.
 
     All as the model saw it, in true proportions, with letters where they are known. Only the slices that are drawn are
-    brought to 8 bit. Each bears its number in the scan, from 1; where the slices were cut across those of the scan,
-    that in the cut volume.
+    brought to 8 bit. Each bears its number, from 1, as the pages and the reviewer count slices.
 
     Args:
         scan: what was read.
@@ -59,11 +58,7 @@ def scan_sheet(
 
     if len(voxels) == 1:
         return tile(0, LONE_PX)
-    stored = view.plane.axes[0] == 0
-    return _sheet(
-        _labelled(tile(index, TILE_PX), str((view.stored((index, 0, 0))[0] if stored else index) + 1))
-        for index in choose_slices(found, true)
-    )
+    return _sheet(_labelled(tile(index, TILE_PX), str(index + 1)) for index in choose_slices(found, true))
 
 
 def _sheet(drawn: Iterable[NDArray[np.uint8]]) -> NDArray[np.uint8]:

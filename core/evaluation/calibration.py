@@ -44,7 +44,7 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
     Raises:
         UsageError: fewer than two folds.
         NothingFound, BrokenFile: scores cannot be read.
-        InputError: they are not of held-out patients, of different networks or settings, share a patient, or do not
+        InputError: they are not of held-out patients, of different recipes or settings, share a patient, or do not
             count logits.
         OutputError: `out` cannot be written.
     """
@@ -53,8 +53,6 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
     parts = [_check(path) for path in folds]
     rows: list[Row] = join_scores(parts, "these folds")["patients"]
     models = [part["models"][0] for part in parts]
-    if len({_kind(model) for model in models}) > 1:
-        raise InputError("these scores are of different networks; name the folds of one recipe", source=str(folds[0]))
     fitted = []
     pairs: list[tuple[Row, float]] = []  # each patient with the temperature of the other folds
     known = models[0].get("temperature", 1.0)
@@ -85,11 +83,6 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
     if out is not None:
         write_json(out, result)
     return result
-
-
-def _kind(model: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What the models of a recipe's folds have in common."""
-    return model["network"], tuple(model["filters"]), model.get("neighbours", 0.0), model.get("temperature", 1.0)
 
 
 def fit_temperature(rows: Sequence[Row]) -> float:

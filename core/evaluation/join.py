@@ -13,10 +13,13 @@ from core.atomic import make_folder, write_json
 from core.errors import InputError, UsageError
 from core.evaluation.out import check_out
 from core.evaluation.pictures import MANIFEST, read_manifest
+from core.evaluation.recipe import alike
 from core.evaluation.scores import SCORES, build_scores, origin, read_scores, save_scores
 from core.evaluation.slices import SLICES
+from core.io.names import some_of
 
 WORD_END = re.compile(r"[-_. ]")
+SHOWN = 3
 COMPUTED = frozenset({"device", "precision"})
 """Settings in which the folds of a recipe may differ: on what they were computed, not how."""
 
@@ -41,7 +44,7 @@ def redo_tables(
     Raises:
         UsageError: none was named.
         NothingFound, BrokenFile: one cannot be read.
-        InputError: a patient stands in two of them, or their settings differ.
+        InputError: a patient stands in two of them, or their settings or the recipes of their models differ.
         OutputError: `out` cannot be used.
     """
     if not scores:
@@ -72,7 +75,7 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
     Each patient's row says of which fold it is and which weights it was scored with.
 
     Raises:
-        InputError: a patient stands in two of them, or their settings differ.
+        InputError: a patient stands in two of them, or their settings or the recipes of their models differ.
     """
     rows = [{**row, **origin(part)} for part in parts for row in part["patients"]]
     names = [row["patient"] for row in rows]
@@ -88,6 +91,13 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
     if differing - COMPUTED:
         raise InputError(
             f"these scores differ in their settings ({', '.join(sorted(differing - COMPUTED))}); make them alike",
+            source=name,
+        )
+    strange = [str(part["name"]) for part in parts if not alike(first, part)]
+    if strange:
+        raise InputError(
+            f"these scores are of another recipe than {first['name']}: {some_of(strange, SHOWN)}; join the folds of "
+            "one recipe, and compare those of several",
             source=name,
         )
     own_masks = sum(part["data"].get("own_masks", 0) for part in parts)

@@ -260,7 +260,8 @@ def _charts(evaluations: Sequence[Scores], comparison: Mapping[str, Any] | None)
         _chart("Dice per patient", "One mark a patient; the lines are the means.", dice_chart(evaluations), key),
         _chart(
             "Volume: found and true",
-            "Bland and Altman: the line is the bias; 95 % of differences are expected between the broken lines.",
+            "Bland and Altman: the line is the bias; 95 % of differences are expected between the broken lines, which "
+            "are too wide for small volumes and too narrow for large ones where these differ more.",
             volume_chart(evaluations),
             key,
         ),

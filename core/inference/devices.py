@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 import torch
 from torch import nn
 
 from core.errors import DeviceUnavailable, UsageError
 from core.inference import remembered
+from core.system import check_names
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,17 +28,15 @@ def choose_device(asked: str = "auto") -> torch.device:
         UsageError: it is none of these.
         DeviceUnavailable: this machine has no such device.
     """
+    check_names(asked, "auto")
     if asked == "auto":
         first = torch.device("cuda:0")
         return first if torch.cuda.is_available() and _answers(first) else torch.device("cpu")
     if asked == "cpu":
         return torch.device("cpu")
-    match = re.fullmatch(r"cuda(?::([0-9]{1,3}))?", asked)
-    if match is None:
-        raise UsageError("the device must be auto, cpu, cuda or cuda:N", source=asked)
     if not torch.cuda.is_available():
         raise DeviceUnavailable(f"no CUDA device can be used here; choose auto or cpu, or {_remedy()}")
-    index, count = int(match[1] or 0), torch.cuda.device_count()
+    index, count = int(asked.partition(":")[2] or 0), torch.cuda.device_count()
     if index >= count:
         raise DeviceUnavailable(f"there is no CUDA device {index}; the last one here is {count - 1}")
     device = torch.device("cuda", index)
@@ -106,8 +104,7 @@ def check_precision(asked: str, device: torch.device) -> Precision:
     Raises:
         UsageError: no such precision, or fp16 on a CPU.
     """
-    if asked not in get_args(Precision):
-        raise UsageError("the precision must be auto, fp32, bf16 or fp16", source=asked)
+    check_names("auto", asked)
     if asked == "fp16" and device.type != "cuda":
         raise UsageError("fp16 needs a CUDA device; choose bf16 or fp32")
     return cast(Precision, asked)

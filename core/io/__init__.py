@@ -7,12 +7,13 @@ from core.io.limits import ReadLimits
 from core.io.names import natural_key, stem_of
 from core.io.own_mark import masks_of_ours
 from core.io.read import missing_masks, read_mask, read_scan, read_scan_bytes
-from core.io.write import encode_mask, encode_probability, write_mask, write_probability
+from core.io.write import check_form, encode_mask, encode_probability, write_mask, write_probability
 
 __all__ = [
     "Origin",
     "RawFile",
     "ReadLimits",
+    "check_form",
     "encode_mask",
     "encode_png",
     "encode_probability",

@@ -22,6 +22,9 @@ METRES, MICRONS = 1, 3
 FORMS_AGREE = 0.5
 """Two affines agree when no corner of the volume lies farther apart than this part of the smallest spacing."""
 
+LEAN = 0.001
+"""As a tangent; below it the volume of a voxel changes by less than a millionth."""
+
 ORIENTATION_UNKNOWN = Note(
     "orientation-unknown", "the file does not say how the volume lies in space, so left and right are unknown"
 )
@@ -117,6 +120,8 @@ def parse_header(start: bytes, limits: ReadLimits) -> NiftiHeader:
     affine, notes = _affine(raw, shape, unit)
     if affine is not None:
         i_mm, j_mm, k_mm = (float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+        if _leans(affine):  # then its planes lie nearer to each other than their origins
+            k_mm = abs(float(np.linalg.det(affine[:3, :3]))) / (i_mm * j_mm)
         spacing: Spacing = (k_mm, j_mm, i_mm)
     else:
         i, j, k = (abs(float(value)) * unit for value in raw["pixdim"][1:4])
@@ -256,6 +261,13 @@ def _checked(read: Callable[[], Any], unit: float) -> NDArray[np.float64]:
     if abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-3:
         raise broken
     return affine
+
+
+def _leans(affine: NDArray[np.float64]) -> bool:
+    """Whether the third axis leans from the normal of the planes of the other two, beyond what rounding does."""
+    i, j, k = affine[:3, :3].T
+    normal = np.cross(i, j)
+    return bool(np.linalg.norm(np.cross(normal, k)) > LEAN * abs(normal @ k))
 
 
 def _spacing(value: float) -> float | None:

@@ -100,6 +100,15 @@ def writer_of(form: Form) -> Writer:
     raise OutputError("results are written as nifti, seg or tiff; choose one of them")
 
 
+def check_form(scan: Scan, form: Form) -> None:
+    """See that results for this scan can be written in this form, before any are there.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    _writers(scan, form)
+
+
 def _writers(scan: Scan, form: Form) -> Sequence[Writer]:
     """Whoever writes results for this scan, one or more."""
     if form == "auto":

@@ -130,11 +130,13 @@ class _Runs:
 
 
 def _find_runs(mask: NDArray[np.bool_], labels: NDArray[np.int32], rank: NDArray[np.int64]) -> _Runs:
+    # Where slices are not connected, two lesions may touch along a row.
+    alike = labels[..., 1:] == labels[..., :-1]
     opens = mask.copy()
-    opens[..., 1:] &= ~mask[..., :-1]
+    opens[..., 1:] &= ~alike
     begin = np.flatnonzero(opens)
     opens[...] = mask
-    opens[..., :-1] &= ~mask[..., 1:]
+    opens[..., :-1] &= ~alike
     end = np.flatnonzero(opens)
     # Flat indices count along the axes as given; the arrays may be turned in memory, so they are not flattened.
     lesion = rank[labels[np.unravel_index(begin, mask.shape)]]

@@ -1,4 +1,8 @@
-"""The networks, as plain modules: (N, C, H, W) float in [0, 1] to (N, 1, H, W) logits."""
+"""The networks, as plain modules: (N, C, H, W) float to (N, 1, H, W) logits.
+
+A network sees grey values on the scale that its model's card asks for: in [0, 1], or, with `standardise`, counted from
+the head's median in spreads of the head, see `core.preprocess.levels`.
+"""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class NestedUNet(nn.Module):
         """Logits of a batch.
 
         Args:
-            images: (N, C, H, W) float in [0, 1]; H and W multiples of `stride`.
+            images: (N, C, H, W) float on the card's scale, see `core.networks`; H and W multiples of `stride`.
 
         Returns:
             (N, 1, H, W) logits; when training with deep supervision a list of them, one per head.

@@ -87,6 +87,9 @@ def test_names_that_differ_tell_nothing() -> None:
     assert sequence_of_names([]) is None
 
 
+FLUID = {"ScanningSequence": ["SE", "IR"], "RepetitionTime": 5000.0, "EchoTime": 388.0, "InversionTime": 1800.0}
+
+
 @pytest.mark.parametrize(
     ("tags", "sequence"),
     [
@@ -109,6 +112,9 @@ def test_names_that_differ_tell_nothing() -> None:
         ({"Modality": "MR", "ImageType": ["DERIVED", "PRIMARY", "ADC"]}, "ADC"),
         ({"Modality": "MR", "AcquisitionContrast": "FLUID_ATTENUATED", "SeriesDescription": "T2"}, "FLAIR"),
         ({"Modality": "MR", "SeriesDescription": "AX FLAIR T1 T2 set"}, None),
+        ({"Modality": "MR", "SeriesDescription": "t2_tirm_tra_p2", **FLUID}, "FLAIR"),
+        ({"Modality": "MR", "SeriesDescription": "t2_tirm_tra_p2", **FLUID, "InversionTime": None}, "T2w"),
+        ({"Modality": "MR", "SeriesDescription": "t1_space", **FLUID}, "T1w"),
         ({}, None),
     ],
 )

@@ -95,9 +95,8 @@ def encode_seg(
     identity = identity_of(source, seed)
     if deidentify:
         identity = replaced(identity)
-    images = _images(
-        header, identity, series if is_uid(series) else made_up_uid("series", seed), source, mask.shape[1:]
-    )
+    own = series if is_uid(series) else made_up_uid("series", seed)
+    images = _images(header, identity, own, source, mask.shape[1:], scan.spacing_mm[0])
     uids = _uids(f"{seed} {model_name} {model_version} {deidentify}", mask) if made else None
     dataset = _segmentation(mask, images, model_name, model_version, (integer(source, "SeriesNumber") or 0), uids, made)
     _refer(dataset, {image.SOPInstanceUID: entry for image, entry in zip(images, header.slices, strict=True)})
@@ -110,7 +109,12 @@ def encode_seg(
 
 
 def _images(
-    header: DicomHeader, identity: dict[str, str], series: str, source: Any, shape: tuple[int, ...]
+    header: DicomHeader,
+    identity: dict[str, str],
+    series: str,
+    source: Any,
+    shape: tuple[int, ...],
+    step: float | None,
 ) -> list[Any]:
     """The source as highdicom wants it: a plain image for each slice, with nothing in it but what may be copied.
 
@@ -137,7 +141,7 @@ def _images(
         image.ImagePositionPatient = _decimals(entry.position or ())
         image.ImageOrientationPatient = _decimals(header.orientation or ())
         image.PixelSpacing = _decimals(header.spacing)
-        image.SliceThickness = _decimals((header.thickness or 1.0,))[0]
+        image.SliceThickness = _decimals((header.thickness or step or 1.0,))[0]
         images.append(image)
     return images
 

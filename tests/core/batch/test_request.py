@@ -26,8 +26,12 @@ def test_a_channel_in_digits_is_an_index(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"threshold": math.nan}, {"threshold": -0.1}, {"threshold": 2}, {"min_lesion": -1}, {"grid": "round"}]
-)
+    "options",
+    [
+        {"threshold": math.nan}, {"threshold": -0.1}, {"threshold": 2}, {"min_lesion": -1}, {"grid": "round"},
+        {"device": "banana"}, {"device": "cuda:"}, {"precision": "fp99"}, {"form": "bmp"},
+    ],
+)  # fmt: skip
 def test_values_that_make_no_sense_are_refused(tiny_model: Path, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         make_request(tiny_model, **options)

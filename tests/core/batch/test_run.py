@@ -14,7 +14,7 @@ import tifffile
 
 from core.batch.jobs import plan_jobs
 from core.batch.request import make_request
-from core.batch.run import Report, run_batch
+from core.batch.run import CaseBegun, Event, Report, run_batch
 from core.errors import OutputError
 from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan
@@ -201,6 +201,22 @@ def test_overwrite_never_takes_files_that_metseg_did_not_write(
     assert [type(outcome.error) for outcome in report.failed] == [OutputError, OutputError]
     assert (tmp_path / "out" / "A" / "my notes.txt").read_text() == "dear diary"
     assert (tmp_path / "out" / "B" / "thesis.doc").read_text() == "years of work"
+
+
+def test_overwrite_never_takes_what_came_while_it_ran(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    run([tmp_path / "A"])
+    notes = tmp_path / "out" / "A" / "my notes.txt"
+
+    def write_notes(event: Event) -> None:
+        if isinstance(event, CaseBegun):
+            notes.write_text("dear diary")
+
+    report = run([tmp_path / "A"], overwrite=True, on_event=write_notes)
+    assert [type(outcome.error) for outcome in report.failed] == [OutputError]
+    assert notes.read_text() == "dear diary"
 
 
 def test_a_mask_that_was_changed_by_hand_is_noticed_and_kept(

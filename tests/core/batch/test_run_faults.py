@@ -7,6 +7,8 @@ import csv
 import json
 import os
 import sys
+import traceback
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from core.batch import case as case_module
+from core.batch import run as run_module
 from core.batch.run import CaseBegun, CaseEnded, CaseProgress, Event, Report
 from core.batch.tables import BATCH_COLUMNS
 from core.errors import DeviceLost, DeviceUnavailable, OutputError
@@ -81,6 +84,35 @@ def test_something_unforeseen_in_one_case_does_not_stop_the_others(
     assert failure["code"] == "unexpected"
     assert "ZeroDivisionError: a bug" in failure["message"]
     assert "details" not in failure["message"]
+
+
+def test_a_case_that_failed_is_not_kept_in_memory(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ABC":
+        write_case(tmp_path / "in" / name)
+    masks: list[weakref.ref[Any]] = []
+
+    def fail(mask: Any, *about: Any) -> Any:
+        masks.append(weakref.ref(mask))
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(case_module, "write_mask", fail)
+    report = run([tmp_path / "in"])
+    assert [outcome.status for outcome in report.failed] == ["failed"] * 3
+    assert [mask() is None for mask in masks] == [True] * 3
+    frames = traceback.extract_tb(report.failed[0].error.__traceback__)
+    assert frames[-1].name == "fail"  # where it was is still told
+
+
+def test_a_form_that_cannot_be_written_is_said_before_anything_is_computed(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report]
+) -> None:
+    write_case(tmp_path / "A")
+    events: list[Event] = []
+    (failed,) = run([tmp_path / "A"], form="seg", on_event=events.append).failed
+    assert "choose another form" in str(failed.error)
+    assert not any(isinstance(event, CaseProgress) for event in events)
 
 
 def test_a_device_that_fails_ends_the_run_and_the_next_goes_on(
@@ -294,6 +326,21 @@ def test_two_runs_do_not_write_into_one_folder(
     assert statuses(run([tmp_path / "A"], on_event=begin_another)) == {"A": "done"}
     assert [case["name"] for case in load(tmp_path / "out" / "summary.json")["cases"]] == ["A"]
     assert statuses(run([tmp_path / "B"])) == {"B": "done"}
+
+
+def test_what_another_run_finished_while_this_one_began_is_kept(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_case(tmp_path / "A")
+    load_model = run_module._predictor
+
+    def slowly(request: Any) -> Any:
+        monkeypatch.setattr(run_module, "_predictor", load_model)
+        assert statuses(run([tmp_path / "A"])) == {"A": "done"}
+        return load_model(request)
+
+    monkeypatch.setattr(run_module, "_predictor", slowly)
+    assert statuses(run([tmp_path / "A"])) == {"A": "kept"}
 
 
 def test_a_disk_that_cannot_be_written_is_one_sentence_and_leaves_nothing(

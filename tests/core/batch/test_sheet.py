@@ -48,6 +48,19 @@ def test_a_lone_slice_is_drawn_as_every_face_draws_it() -> None:
     np.testing.assert_array_equal(sheet_of(images, mask), draw_overlay(images[0], mask[0]))
 
 
+def test_slices_bear_the_same_numbers_however_they_are_stored() -> None:
+    images, mask = volume(9)
+    mask[2:4, 5:9, 6:12] = True
+    affine = np.diag([1.0, 1.0, 5.0, 1.0])
+    down = affine.copy()
+    down[2, 2:] = -5.0, 40.0
+    sheets = []
+    for values, found, lies in ((images, mask, affine), (images[::-1], mask[::-1], down)):
+        scan = Scan("case", values[:, None], spacing_mm=(5.0, 1.0, 1.0), affine=lies)
+        sheets.append(scan_sheet(scan, values, IntensityRange(0, 255, False), found))
+    np.testing.assert_array_equal(*sheets)
+
+
 def test_a_large_picture_is_shrunk_and_a_single_pixel_of_lesion_still_shows() -> None:
     images, mask = volume(1, 3000, 1500)
     mask[0, 1717, 333] = True

@@ -10,14 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.errors import BrokenFile, InputError, NothingFound, OutputError, UsageError
-from core.evaluation.charts import ticks
 from core.evaluation.compare import build_comparison, common_patients, compare, comparison_markdown
-from core.evaluation.curves import read_curves
-from core.evaluation.join import common_name, join_scores, redo_tables
+from core.evaluation.join import join_scores, redo_tables
 from core.evaluation.metrics import METRIC, METRICS
 from core.evaluation.pictures import choose_patients
 from core.evaluation.report import report_html
@@ -227,6 +223,20 @@ def test_joined_scores_have_no_curve_that_one_part_lacks(lacking: Any) -> None:
     assert "Course of the training" not in report_html([whole])
 
 
+@pytest.mark.parametrize("what", ["network", "temperature", "recipe", "preprocessing"])
+def test_scores_of_several_recipes_are_not_joined(what: str) -> None:
+    run = {"recipe": {"stages": [], "augmentation": {"noise": 0.2}}, "preprocessing": {"clip_limit": 2.0}}
+    parts = [{**make_fold(fold, None), "run": run} for fold in range(2)]
+    older = {**parts[1], "run": {**run, "recipe": {**run["recipe"], "ends": 1}}}  # says what the other did not know
+    assert join_scores([parts[0], older], "unet")["totals"]["patients"] == 6
+    if what in run:
+        other = {**parts[1], "run": {**run, what: {"clip_limit": -1.0, "loss": "another"}}}
+    else:
+        other = {**parts[1], "models": [{**parts[1]["models"][0], what: "another"}]}
+    with pytest.raises(InputError, match="of another recipe than unet-f0: unet-f1; join the folds of one recipe"):
+        join_scores([parts[0], other], "unet")
+
+
 def test_a_comparison_names_the_column_beside_each_of_its_cells() -> None:
     evaluations = common_patients([make_scores(name, seed) for seed, name in enumerate(("one", "<two>", "three"))])
     page = report_html(evaluations, comparison=build_comparison(evaluations))
@@ -236,14 +246,6 @@ def test_a_comparison_names_the_column_beside_each_of_its_cells() -> None:
     assert len(rows) > 5
     for row in rows:
         assert [cell.get("data-head") for cell in row[1:]] == [head.text for head in heads[1:]]
-
-
-@pytest.mark.parametrize(
-    ("names", "shared"),
-    [(("a b", "a b"), "a b"), (("net", "net-2"), "net"), (("f1", "f2"), "f1, f2"), (("_a", "_b"), "_a, _b")],
-)
-def test_what_names_share_are_whole_words(names: tuple[str, ...], shared: str) -> None:
-    assert common_name(names) == shared
 
 
 @pytest.mark.parametrize("what", ["true_voxels", "slices"])
@@ -392,23 +394,3 @@ def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:
     scores = make_scores("x", 1)
     scores["patients"][0] = {**scores["patients"][0], "patient": "=1+1"}
     assert "'=1+1," in patients_csv(scores)
-
-
-@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e6))
-def test_ticks_are_few_round_numbers_inside(low: float, span: float) -> None:
-    found = ticks(low, low + span)
-    assert 1 <= len(found) <= 8
-    assert all(low - 1e-6 * span <= value <= low + span * (1 + 1e-6) for value in found)
-    assert found == sorted(set(found))
-
-
-def test_the_log_beside_a_model_is_read_and_anything_else_is_none(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "model").mkdir()
-    log = tmp_path / "logs" / "metrics.csv"
-    assert read_curves(tmp_path / "model") is None
-    log.write_text("epoch,loss,step\n0,1.0,1\n1,0.5,2\n1,0.25,2\n2,nan,3\n")
-    assert read_curves(tmp_path / "model") == {"loss": [[1, 1.0], [2, 0.25]]}
-    for broken in ("", "epoch,loss\nx,1\n", "loss\n1\n", "epoch,loss\n0,abc\n"):
-        log.write_text(broken)
-        assert read_curves(tmp_path / "model") is None

@@ -247,6 +247,13 @@ def test_a_mask_beside_must_lie_where_its_image_lies(tmp_path):
         read_mask(source)
 
 
+def test_slices_that_lean_are_as_far_apart_as_their_planes():
+    leaning = np.diag([0.9, 1.1, 5.0, 1.0])
+    leaning[1, 2] = 5 * np.tan(np.radians(20))
+    scan = read(nifti(values(), leaning))
+    assert scan.spacing_mm == pytest.approx((5, 1.1, 0.9), rel=1e-5)
+
+
 def test_however_oblique_a_volume_is_each_direction_is_told_once(tmp_path):
     path = tmp_path / "oblique.nii"
     for seed in range(40):

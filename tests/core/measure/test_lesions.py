@@ -223,3 +223,10 @@ def test_a_lesion_ends_with_its_slice_where_slices_are_missing_between() -> None
     assert whole.volume_ml == pytest.approx(0.135)
     assert [lesion.slices for lesion in apart] == [(0, 0), (1, 1), (2, 2)]
     assert [lesion.volume_ml for lesion in apart] == [None] * 3
+
+
+def test_lesions_that_touch_along_a_row_of_the_plane_stay_apart() -> None:
+    mask = np.zeros((2, 3, 3), bool)
+    mask[0, :2, :2] = mask[1, 1:, 1:] = True
+    _, lesions = find_lesions(mask, contiguous=False, axes=(1, 2, 0))
+    assert [(lesion.voxels, lesion.slices) for lesion in lesions] == [(4, (0, 0)), (4, (1, 1))]

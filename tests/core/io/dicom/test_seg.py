@@ -263,3 +263,13 @@ def test_it_states_the_slices_thickness_and_not_their_distance(dicom, volume, pa
     content = encode_seg(pattern, scan_of(dicom.slices(volume, change=fill)), "model", "1")
     shared = pydicom.dcmread(io.BytesIO(content)).SharedFunctionalGroupsSequence[0]
     assert shared.PixelMeasuresSequence[0].SliceThickness == written
+
+
+def test_a_thickness_that_is_not_stated_is_the_slices_distance(dicom, volume, pattern):
+    def empty(dataset, index):
+        dataset.SliceThickness = None
+
+    scan = scan_of(dicom.slices(volume, change=empty))
+    shared = pydicom.dcmread(io.BytesIO(encode_seg(pattern, scan, "model", "1"))).SharedFunctionalGroupsSequence[0]
+    assert shared.PixelMeasuresSequence[0].SliceThickness == pytest.approx(scan.spacing_mm[0])
+    assert scan.spacing_mm[0] != 1

@@ -1,0 +1,36 @@
+"""What made a model, so that scores can be held against each other, and against a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def recipe_scored(scores: Mapping[str, Any]) -> list[Any]:
+    """The recipe of the run whose scores these are, as far as they tell it."""
+    run, model = scores.get("run", {}), scores["models"][0]
+    network = model["network"], model["filters"], model.get("neighbours", 0.0)
+    return plain_recipe(run.get("recipe") or {}, run.get("preprocessing"), *network)
+
+
+def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two scores are of one recipe, as far as both tell it."""
+    first, second = (recipe_scored(scores) for scores in (one, other))
+    told = all(scores.get("run", {}).get("recipe") for scores in (one, other))
+    return _temperatures(one) == _temperatures(other) and (first == second if told else first[2:] == second[2:])
+
+
+def plain_recipe(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
+    """As JSON has it, with what an older run did not name: it kept the last end, decayed by 0.01, and did not change
+    batches in ways that came later.
+    """
+    changes = recipe.get("augmentation", {})
+    felt = {"ends": 1, "weight_decay": 0.01, **recipe}
+    felt["augmentation"] = {name: strength for name, strength in changes.items() if strength}
+    plain: list[Any] = json.loads(json.dumps([felt, *rest]))
+    return plain
+
+
+def _temperatures(scores: Mapping[str, Any]) -> set[float]:
+    return {model.get("temperature", 1.0) for model in scores["models"]}
