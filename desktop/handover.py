@@ -71,7 +71,7 @@ class Handover(QObject):
         """Where the answer lies on which a case was judged, as far as its model is still there."""
         event = review.last_event(case)
         model = next((model for model in models if event and model.weights == event.about.weights), None)
-        if model is None or case.image is None:
+        if model is None or case.image is None or (event and event.about.image != case.image):
             return None
         key = result_key(case.image, model.card, review.channel(case), self._precision, case.source.notes)
         return self._results, key
@@ -111,7 +111,7 @@ def entry_of(review: Review, case: Case, names: bool, kept: tuple[Path, str] | N
         state=case.state.value,
         note=case.note,
         event=event,
-        image=case.image,
+        image=about.image if about else case.image,
         mask=mask,
         model=about.model if about else "",
         threshold=about.threshold if about else None,

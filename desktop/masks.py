@@ -91,7 +91,7 @@ class Masks:
             self._count_lesions()
         elif case and review and review.model:
             if len(review.model.card.preprocessing.channels) == 1 and self._channel_needed(case):
-                threshold = review.choice(case.image or "")[0]
+                threshold = review.choice(case.name, case.image or "")[0]
                 review.set_choice(case, threshold, str(self._desk.reader.channel))
             self._desk.segmenting.again(case)
             self.show_notice()

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PyQt6.QtCore import QPointF, Qt, pyqtSignal
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtCore import QPointF, pyqtSignal
+from PyQt6.QtWidgets import QVBoxLayout, QWidget
 
 from core.views import Place, View
 from desktop.corners import describe, describe_side, pointer_lines
@@ -19,6 +19,7 @@ from desktop.session.opened import Opened
 from desktop.session.picture import Look, mask_slice
 from desktop.session.results import slice_of
 from desktop.tasks import Tasks
+from desktop.widgets.notice import Notice
 from desktop.widgets.series_list import SeriesList
 from desktop.widgets.slice_view import SliceView
 
@@ -62,20 +63,13 @@ class Reader(QWidget):
         self.panes = Panes()
         self.pane, self.truth_pane, self.bar = self.panes.main, self.panes.twin, self.panes.bar
         self.series = SeriesList()
-        self.notice = QLabel()
-        self.notice.setObjectName("notice")
-        self.notice.setWordWrap(True)
-        self.ask = QPushButton()
-        self.ask.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._above = Notice()
+        self.notice, self.ask = self._above.label, self._above.button
         self.ask.clicked.connect(self.asked)
-        above = QHBoxLayout()
-        above.setContentsMargins(8, 0, 8, 0)
-        above.addWidget(self.notice, 1)
-        above.addWidget(self.ask)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addLayout(above)
+        layout.addLayout(self._above)
         layout.addWidget(self.series, 1)
         layout.addWidget(self.panes, 1)
         self.say("")
@@ -104,10 +98,7 @@ class Reader(QWidget):
 
     def say(self, text: str, ask: str = "") -> None:
         """A line above the picture, with a button where something can be done."""
-        self.notice.setText(text)
-        self.notice.setVisible(bool(text))
-        self.ask.setText(ask)
-        self.ask.setVisible(bool(ask))
+        self._above.say(text, ask)
 
     def wait_for(self, case: Case, message: str) -> None:
         """Show that a case is being read, why it cannot be, or which series there are to choose from."""

@@ -101,7 +101,8 @@ class Segmenting(QObject):
             return
         if message.event == "done" and values["weights"] == review.model.weights:
             if case.image in (None, values["image"]):
-                case.image = case.image or values["image"]
+                if case.image is None:
+                    review.was_read(case, values["look"], values["image"])
                 review.was_found(case, values["threshold"], Summary(**values["summary"]))
             self.found.emit(name)
         elif message.event in ("done", "failed", DIED):

@@ -39,6 +39,7 @@ QPushButton, #panel QPushButton {{
     background: {RAISED}; border: 1px solid {HAIRLINE}; border-radius: {RADIUS_PX}px; padding: 6px 10px; }}
 QPushButton:hover {{ border-color: {MUTED}; }} QPushButton:pressed {{ background: {PRESSED}; }}
 QPushButton:checked {{ border-color: {ACCENT}; color: {ACCENT}; background: #14283A; }}
+QPushButton:focus, QPushButton#primary:focus {{ border-color: {TEXT}; }}
 QPushButton:disabled {{ color: #566273; }}
 QPushButton#primary {{ background: #14283A; border-color: {ACCENT}; color: {ACCENT}; padding: 10px 20px; }}
 QPushButton#chip {{ padding: 3px 8px; border-radius: 11px; font-size: 12px; }}

@@ -180,7 +180,7 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
         with plainly():
             return _pictures(showing, _finding(room, known, index), int(place) - 1)
 
-    def write(known: str | None, index: int) -> list[Any]:
+    def write(known: str | None, index: int) -> Any:
         if known is None:
             return [gr.update(value=None, interactive=False)] * len(showing.buttons)
         with plainly():
@@ -188,7 +188,11 @@ def _wire(room: Room, asking: Asking, showing: Showing, states: States) -> None:
             finding = kept.outcomes[index]
             if not isinstance(finding, Finding):
                 return [gr.update(value=None, interactive=False)] * len(showing.buttons)
-            made = write_downloads(kept.outcomes, finding, kept.folder)
+            with kept.lock:
+                # Others may have taken their place; their files are written in their turn.
+                if not room.shelf.holds(known, kept):
+                    return gr.skip()
+                made = write_downloads(kept.outcomes, finding, kept.folder)
             paths = (made.mask, made.overlay, made.table, made.report, made.everything)
             return [gr.update(value=str(path), interactive=True) for path in paths]
 

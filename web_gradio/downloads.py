@@ -57,8 +57,11 @@ def write_downloads(outcomes: Sequence[Outcome], chosen: Finding, folder: Path) 
 
 
 def write_case(finding: Finding, folder: Path) -> tuple[tuple[Path, ...], Path]:
-    """Write a case's mask, in one form or two, and its overlay into a folder of its own; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a case's mask, in one form or two, and its overlay into a folder of its own; their paths.
+
+    The folder above must be there: one that was removed with its results does not come back.
+    """
+    folder.mkdir(exist_ok=True)
     masks = write_masks(finding, folder)
     overlay = folder / f"{finding.name}_overlay.png"
     case, card = finding.case, finding.predictor.card

@@ -7,7 +7,9 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import UsageError
@@ -16,11 +18,19 @@ from web_gradio.findings import Finding, Outcome
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """One visitor's results, and the folder of the files made from them."""
+    """One visitor's results, and the folder of the files made from them.
+
+    Attributes:
+        outcomes: the results.
+        folder: for files.
+        since: when they were found.
+        lock: held while files are written into the folder and while it is removed, so that none comes back.
+    """
 
     outcomes: tuple[Outcome, ...]
     folder: Path
     since: float
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def bytes(self) -> int:
@@ -54,15 +64,18 @@ class Shelf:
         """
         key = known or secrets.token_urlsafe(16)
         folder = self._folder / secrets.token_hex(8)
-        with self._lock:
-            if known is not None and known not in self._kept:
+        with self._changing() as gone:
+            gone += self._sweep()
+            before = self._kept.pop(key, None)
+            if before is not None:
+                gone.append(before)
+            elif known is not None:
                 return None
-            self._forget(key)
             folder.mkdir(parents=True)
-            self._kept[key] = Kept(outcomes, folder, time.monotonic())
+            # The time to keep them runs from when they were found: moving a threshold does not prolong it.
+            self._kept[key] = Kept(outcomes, folder, before.since if before is not None else time.monotonic())
             while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > self._limit:
-                self._forget(next(iter(self._kept)))
-            self._sweep()
+                gone.append(self._kept.popitem(last=False)[1])
         return key
 
     def get(self, key: str | None) -> Kept:
@@ -71,29 +84,45 @@ class Shelf:
         Raises:
             UsageError: nothing any more.
         """
-        with self._lock:
-            self._sweep()
+        with self._changing() as gone:
+            gone += self._sweep()
             if key is None or key not in self._kept:
                 raise UsageError("this result was put away to make room; press Find lesions again")
             self._kept.move_to_end(key)
             return self._kept[key]
 
+    def holds(self, key: str, kept: Kept) -> bool:
+        """Whether a key still holds just these results."""
+        with self._lock:
+            return self._kept.get(key) is kept
+
     def drop(self, key: str | None) -> None:
         """Forget what a key holds, and its files."""
-        with self._lock:
-            self._forget(key)
+        with self._changing() as gone:
+            if key is not None and key in self._kept:
+                gone.append(self._kept.pop(key))
 
     def sweep(self) -> None:
         """Forget what has been kept for long enough."""
-        with self._lock:
-            self._sweep()
+        with self._changing() as gone:
+            gone += self._sweep()
 
-    def _sweep(self) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[list[Kept]]:
+        """Hold the shelf; files of what is put into the list go when others may use it again."""
+        gone: list[Kept] = []
+        try:
+            with self._lock:
+                yield gone
+        finally:
+            for kept in gone:
+                _forget(kept)
+
+    def _sweep(self) -> list[Kept]:
         end = time.monotonic() - self._keep
-        for key in [key for key, kept in self._kept.items() if kept.since < end]:
-            self._forget(key)
+        return [self._kept.pop(key) for key, kept in [*self._kept.items()] if kept.since < end]
 
-    def _forget(self, key: str | None) -> None:
-        kept = self._kept.pop(key, None) if key is not None else None
-        if kept is not None:
-            shutil.rmtree(kept.folder, ignore_errors=True)
+
+def _forget(kept: Kept) -> None:
+    with kept.lock:  # somebody may be writing
+        shutil.rmtree(kept.folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from web_streamlit.desk import Desk
 from web_streamlit.intake import plain
 from web_streamlit.pace import Pace
 from web_streamlit.runs import Options, Run, Task
-from web_streamlit.server import Trouble, fetch_machine, fetch_models
+from web_streamlit.server import Trouble, fetch_models
 from web_streamlit.settings import Settings
 
 LOOK_SECONDS = 0.5
@@ -127,7 +127,6 @@ def _watched() -> Callable[[], bool]:
 def _knock(desk: Desk, settings: Settings) -> None:
     try:
         desk.models, desk.trouble = fetch_models(settings), None
-        desk.machine = fetch_machine(settings)
     except Trouble as trouble:
         desk.trouble = trouble
 

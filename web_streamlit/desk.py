@@ -37,7 +37,6 @@ class Desk:
         source: which of them is looked at.
         models: the server's, the default first.
         trouble: why the server did not list them; None where it did.
-        machine: what the server says about itself.
         run: under way, or None.
         found: answers, by case and model.
         failed: what the last run could not do.
@@ -57,7 +56,6 @@ class Desk:
     source: str = ""
     models: tuple[ModelCard, ...] = ()
     trouble: Trouble | None = None
-    machine: dict[str, Any] = field(default_factory=dict)
     run: Run | None = None
     found: dict[tuple[str, str], Found] = field(default_factory=dict)
     failed: tuple[Failure, ...] = ()
@@ -191,7 +189,6 @@ class Desk:
             truth=self.truth(case),
             other=None if other is None else (other.name, self.finding(self.found[case.key, other.name]).mask),
             min_lesion=self.min_lesion,
-            machine=self.machine,
         )
 
     def results(self) -> tuple[tuple[Case, ModelCard], ...]:

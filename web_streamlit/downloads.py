@@ -45,7 +45,6 @@ class Result:
         truth: ground truth, or None.
         other: the other model's name and mask where two were asked, else None.
         min_lesion: in voxels; smaller lesions were dropped.
-        machine: what the server said about itself.
     """
 
     case: Case
@@ -55,7 +54,6 @@ class Result:
     truth: Mask | None
     other: tuple[str, Mask] | None
     min_lesion: int
-    machine: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -148,7 +146,7 @@ def record(result: Result) -> dict[str, Any]:
         "plane": asdict(result.images.prepared.plane),
         "grid": asdict(result.images.prepared.grid),
         "intensity": [asdict(entry) for entry in result.images.prepared.ranges],
-        "server": dict(result.machine),
+        "server": dict(result.found.machine),
         "seconds": {"request": round(result.found.seconds, 3)},
         "result": {
             "slices": scan.shape[0],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.io import RawFile
 from core.scan import Scan
@@ -12,6 +14,7 @@ from web_streamlit.cases import BUNDLED, Case, Reading, bundled_case, read_uploa
 from web_streamlit.desk import Desk
 from web_streamlit.preset import preset
 from web_streamlit.settings import Settings
+from web_streamlit.uploads import hold, keep_only
 
 FILES, FOLDER, BUNDLE = "Files", "Folder", "Example"
 VOLUMES = ("NIfTI", "DICOM")
@@ -46,6 +49,7 @@ def choose_scans(desk: Desk, settings: Settings) -> None:
         with st.spinner("Reading …"):
             raw = [RawFile(file.name, file.getvalue()) for file in files or ()]
             desk.put_reading(desk.source, read_uploads(raw, settings, desk.series) if raw else Reading())
+        _free(desk, files or ())
     _choose_series(desk)
 
 
@@ -150,6 +154,14 @@ def _changed(source: str) -> None:
 def _remove(desk: Desk) -> None:
     desk.put_reading(desk.source, Reading())
     st.session_state["emptied"] = st.session_state.get("emptied", 0) + 1
+    _free(desk)
+
+
+def _free(desk: Desk, files: Iterable[UploadedFile] = ()) -> None:
+    """Free the source's uploads but for these files, and masks that were added to cases that are gone."""
+    hold(desk.source, files)
+    truths = {f"truth-{case.key}" for reading in desk.readings.values() for case in reading.cases}
+    keep_only({FILES, FOLDER} | truths)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

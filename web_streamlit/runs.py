@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.errors import InputError, sentence
 from core.model_card import ModelCard
 from web_streamlit.cases import Case, one_slice, payload
 from web_streamlit.pace import Pace, work_of
-from web_streamlit.server import Answer, Trouble, fetch_probability
+from web_streamlit.server import Answer, Trouble, fetch_machine, fetch_probability
 from web_streamlit.settings import Settings
 
 WORTH_MEASURING = 4
@@ -53,11 +54,19 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What the server answered to a task."""
+    """What the server answered to a task.
+
+    Attributes:
+        task: what was asked.
+        answer: what came back.
+        seconds: from asking to the answer.
+        machine: what the server said about itself right after the answer.
+    """
 
     task: Task
     answer: Answer
     seconds: float
+    machine: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +215,14 @@ class Run:
             else:
                 seconds = time.monotonic() - begun
                 self.pace.learn(task.card.name, task.options.tta, task.work, seconds)
-                return Found(task, answer, seconds)
+                # Only now: while it warms up a server does not say it, and since the page was opened it may be another.
+                return Found(task, answer, seconds, await fetch_machine(self.settings))
 
     async def _measure(self, task: Task) -> None:
         """Send one slice ahead where nothing is known about the model's speed and it matters."""
         if self._guess(task) is not None or task.case.scan.shape[0] < WORTH_MEASURING:
+            return
+        if len(task.card.preprocessing.channels) > 1:  # the slice sent ahead has but one
             return
         self._now = _Now(f"{self._title(task)}: measuring how fast the server is.")
         content = await asyncio.to_thread(one_slice, task.case, task.card.preprocessing, task.options.channel)

@@ -69,14 +69,14 @@ def fetch_models(settings: Settings) -> tuple[ModelCard, ...]:
     return cards
 
 
-def fetch_machine(settings: Settings) -> dict[str, Any]:
+async def fetch_machine(settings: Settings) -> dict[str, Any]:
     """What the server computes with, as far as it says so: its versions, device and precision; empty if it does not."""
     try:
-        with httpx.Client(**_client(settings), timeout=QUICK) as client:
-            about, ready = _json(client.get("/version")), _json(client.get("/health/ready"))
-    except (httpx.HTTPError, Trouble, ValueError):
+        async with httpx.AsyncClient(**_client(settings), timeout=QUICK) as client:
+            about, ready = _json(await client.get("/version")), _json(await client.get("/health/ready"))
+        return {"device": ready.get("device"), "precision": ready.get("precision"), **about}
+    except (httpx.HTTPError, Trouble, ValueError, TypeError, AttributeError):
         return {}
-    return {"device": ready.get("device"), "precision": ready.get("precision"), **about}
 
 
 async def fetch_probability(

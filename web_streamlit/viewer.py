@@ -32,6 +32,7 @@ from web_streamlit.planes import point_of, show_planes
 from web_streamlit.preset import preset
 from web_streamlit.settings import Settings
 from web_streamlit.surface import surface_figure
+from web_streamlit.uploads import hold
 
 ORIGINAL, CLAHE, OVERLAY, PROBABILITY, AGREEMENT = "Original", "CLAHE", "Overlay", "Probability", "Agreement"
 SLICES, PLANES, SURFACE = "Slices", "Three planes", "Surface"
@@ -271,14 +272,15 @@ def _truth_upload(desk: Desk, settings: Settings, case: Case) -> None:
             "A mask of the same size: one stack, or a file for each slice",
             accept_multiple_files=True,
             key=f"truth-{case.key}",
+            on_change=_truth_changed,
+            args=(case.key,),
         )
-        seen = st.session_state.setdefault("truth-seen", {})
-        names = tuple(file.file_id for file in files)
-        if seen.get(case.key, ()) == names:
-            if problem := st.session_state.get(f"truth-problem-{case.key}"):
+        # Not by the files: Streamlit empties an uploader that was not drawn, as while another case was looked at.
+        if not st.session_state.pop(f"truth-changed-{case.key}", False):
+            if files and (problem := st.session_state.get(f"truth-problem-{case.key}")):
                 st.error(problem)
             return
-        seen[case.key] = names
+        hold(f"truth-{case.key}", files)
         st.session_state.pop(f"truth-problem-{case.key}", None)
         desk.truths.pop(case.key, None)
         if files:
@@ -288,3 +290,7 @@ def _truth_upload(desk: Desk, settings: Settings, case: Case) -> None:
             except InputError as error:
                 st.session_state[f"truth-problem-{case.key}"] = sentence(error.detail)
     st.rerun(scope="app")
+
+
+def _truth_changed(case: str) -> None:
+    st.session_state[f"truth-changed-{case}"] = True

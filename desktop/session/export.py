@@ -40,6 +40,7 @@ class Entry:
         label: what the report calls it; the name, or its number where names are hidden.
         series: which one was reviewed, where the files hold several.
         event: the verdict that holds, or None.
+        image: what it was given on, see `image_id`; without a verdict, what the files held when they were read last.
         mask: the mask that the verdict was given on, packed, for of all cases they are many; None where there is none.
         write: whether the mask is written, as of an accepted case.
         kept: folder and key under which the answer is kept that the mask was cut from, see `load_result`.
@@ -108,6 +109,7 @@ def export_review(
         if entry.mask is not None or entry.event is not None:
             try:
                 scan = read_scan(entry.source, series=entry.series)
+                _check_images(entry, scan)
                 result = load_result(*entry.kept) if entry.kept else None
                 notes += (*scan.notes, *(result.warnings if result else ()))
                 mask = _mask(entry, scan)
@@ -159,14 +161,18 @@ def _write(files: Sequence[RawFile], folder: Path) -> None:
         write_atomic(folder / file.name, file.content)
 
 
+def _check_images(entry: Entry, scan: Scan) -> None:
+    """Refuse images that were not judged; a verdict on a case that could not be read is about none."""
+    if entry.image and image_id(scan, entry.series) != entry.image:
+        raise InputError("these are not the images that were judged, but other files or another series; judge anew")
+
+
 def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:
     """A case's mask, unpacked when its turn has come; None where there is none."""
     if entry.mask is None:
         if entry.write:
             raise InputError("the mask that was judged is not in the record any more; judge this case again")
         return None
-    if entry.image is not None and image_id(scan, entry.series) != entry.image:
-        raise InputError("the files were changed since this case was reviewed; open it again")
     try:
         mask = unpack_mask(*entry.mask)
         if mask_hash(mask) != entry.mask_sha256:

@@ -107,7 +107,7 @@ class Opened:
 def open_case(
     source: ScanSource,
     model: Model | None,
-    choice: Callable[[str], Choice],
+    choice: Callable[[str, str], Choice],
     precision: str,
     results: Path,
     series: str | None = None,
@@ -119,7 +119,7 @@ def open_case(
     Args:
         source: the case.
         model: None where there is none.
-        choice: the reviewer's own threshold and channel for an image.
+        choice: the reviewer's own threshold and channel for a case's name and image.
         precision: as for `metseg segment`.
         results: the folder in which answers are kept.
         series: which one, where there are several.
@@ -134,7 +134,7 @@ def open_case(
         choices = check_series(source, series, choices)
     loaded = load_case(Job(source.name, source), series)
     scan, image = loaded.scan, image_id(loaded.scan, series)
-    threshold, channel = choice(image)
+    threshold, channel = choice(source.name, image)
     settings = model.card.preprocessing if model else PreprocessSettings()
     shown = model_channel(scan, settings.channels, channel)
     notes = tuple(dict.fromkeys((*source.notes, *scan.notes, *loaded.notes)))

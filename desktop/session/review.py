@@ -131,24 +131,24 @@ class Review:
 
     def threshold(self, case: Case) -> float:
         """From which probability a voxel of this case is lesion."""
-        chosen = self._choices.get(case.image or "", (None, None))[0]
+        chosen = self.choice(case.name, case.image or "")[0]
         return chosen if chosen is not None else self.model.card.threshold if self.model else 0.5
 
     def channel(self, case: Case) -> str | None:
         """Which channel the reviewer chose for the model; None lets the scan decide."""
-        return self._choices.get(case.image or "", (None, None))[1]
+        return self.choice(case.name, case.image or "")[1]
 
-    def choice(self, image: str) -> tuple[float | None, str | None]:
-        """The reviewer's own threshold and channel for an image; any thread may ask."""
-        return self._choices.get(image, (None, None))
+    def choice(self, name: str, image: str) -> tuple[float | None, str | None]:
+        """The reviewer's own threshold and channel for a case with these images; any thread may ask."""
+        return self._choices.get(_key(name, image), self._choices.get(image, (None, None)))
 
     def set_choice(self, case: Case, threshold: float | None, channel: str | None) -> None:
         """Keep the reviewer's threshold and channel for a case that was read."""
         if case.image is None:
             return
-        image = case.image
-        self._choices[image] = (threshold, channel)
-        self._keep("choice", image, lambda: self.store.set_choice(image, threshold, channel))
+        key = _key(case.name, case.image)
+        self._choices[key] = (threshold, channel)
+        self._keep("choice", key, lambda: self.store.set_choice(key, threshold, channel))
         self.refresh(case)
 
     def binding(self, case: Case, finding: Finding | None = None) -> Binding:
@@ -162,7 +162,7 @@ class Review:
     def refresh(self, case: Case) -> None:
         """Work out anew what is known of a case."""
         image = case.image
-        case.note = self._notes.get(_note_key(case), "")
+        case.note = self._notes.get(_note_key(case), self._notes.get(image or "", ""))
         case.summary = None
         if image and self.model:
             case.summary = self._summaries.get((image, self.model.weights, self.threshold(case)))
@@ -340,8 +340,13 @@ class Review:
 
 
 def _note_key(case: Case) -> str:
-    """What a note is bound to: the images, or the case itself as long as these cannot be read."""
-    return case.image or f"unread {case.name}"
+    """What a note is bound to: the case and its images, or the case itself as long as these cannot be read."""
+    return _key(case.name, case.image) if case.image else f"unread {case.name}"
+
+
+def _key(name: str, image: str) -> str:
+    """What notes and choices are kept by, for two cases may hold the same; an older metseg kept them by image alone."""
+    return f"{image} {name}"
 
 
 def _series_of(key: str | None, choices: str) -> tuple[str | None, tuple[SeriesChoice, ...]]:

@@ -175,6 +175,7 @@ class Segmenter:
                 "job": self._running.number,
                 "name": name,
                 "paths": [str(path) for path in ask.source.paths],
+                "mask_paths": [None if path is None else str(path) for path in ask.source.mask_paths],
                 "notes": [asdict(note) for note in ask.source.notes],
                 "series": ask.series,
                 "choices": [asdict(choice) for choice in ask.choices],

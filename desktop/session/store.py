@@ -167,12 +167,12 @@ class Store:
         return None if row is None else (row[0], (row[1], row[2], row[3]))
 
     def notes(self) -> dict[str, str]:
-        """The reviewer's notes, by image."""
+        """The reviewer's notes, by image and case, see `Review`; in older records by image alone."""
         return dict(self._db.execute("SELECT image, text FROM notes"))
 
-    def set_note(self, image: str, case: str, text: str, at: str) -> None:
-        """Write a note."""
-        self._write("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", (image, case, text, at))
+    def set_note(self, key: str, case: str, text: str, at: str) -> None:
+        """Write a note; its key stands in the column `image`."""
+        self._write("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", (key, case, text, at))
 
     def images(self) -> dict[str, tuple[str, str]]:
         """For each case that was ever read: what its files looked like, and its image's hash."""
@@ -206,13 +206,13 @@ class Store:
         )
 
     def choices(self) -> dict[str, tuple[float | None, str | None]]:
-        """The reviewer's own threshold and channel, by image."""
+        """The reviewer's own threshold and channel, by the same keys as notes."""
         rows = self._db.execute("SELECT image, threshold, channel FROM choices")
-        return {image: (threshold, channel) for image, threshold, channel in rows}
+        return {key: (threshold, channel) for key, threshold, channel in rows}
 
-    def set_choice(self, image: str, threshold: float | None, channel: str | None) -> None:
+    def set_choice(self, key: str, threshold: float | None, channel: str | None) -> None:
         """Remember a threshold and a channel."""
-        self._write("INSERT OR REPLACE INTO choices VALUES (?, ?, ?)", (image, threshold, channel))
+        self._write("INSERT OR REPLACE INTO choices VALUES (?, ?, ?)", (key, threshold, channel))
 
     def series(self) -> dict[str, tuple[str | None, str]]:
         """For each case with several series: the key of the chosen one, and what there is to choose from, as JSON."""

@@ -1,10 +1,10 @@
 """The process that segments, so that the window never waits: JSON lines in, JSON lines out.
 
-    in   {"job": 1, "name": …, "paths": […], "notes": […], "series": …, "choices": […], "model": …, "device": …,
-          "precision": …, "channel": …, "results": …}
+    in   {"job": 1, "name": …, "paths": […], "mask_paths": […], "notes": […], "series": …, "choices": […],
+          "model": …, "device": …, "precision": …, "channel": …, "results": …}
          {"cancel": 1}
     out  {"job": 1, "event": "progress", "done": 3, "total": 20}
-         {"job": 1, "event": "done", "key": …, "image": …, "weights": …, "threshold": …, "summary": {…}}
+         {"job": 1, "event": "done", "key": …, "look": …, "image": …, "weights": …, "threshold": …, "summary": {…}}
          {"job": 1, "event": "failed", "code": …, "detail": …}   {"job": 1, "event": "cancelled"}
 
 It ends when its input does: no window, no worker.
@@ -68,6 +68,7 @@ class Worker:
         source, series, choices = _case(request)
         if series is not None:
             check_series(source, series, choices)
+        look = _look(source)
         scan = read_scan(source, series=series)
         image = image_id(scan, series)
         card = load_card(find_model(request["model"]))
@@ -86,7 +87,7 @@ class Worker:
             save_result(folder, key, result)
             trim_results(folder)
         summary = find(result, card.threshold, scan).summary
-        about = {"image": image, "weights": card.weights.sha256, "threshold": card.threshold}
+        about = {"look": look, "image": image, "weights": card.weights.sha256, "threshold": card.threshold}
         self._tell(job, "done", key=key, **about, summary=asdict(summary))
 
     def _load(self, request: dict[str, Any]) -> Predictor:
@@ -111,9 +112,22 @@ def _case(request: dict[str, Any]) -> tuple[ScanSource, str | None, tuple[Series
     from core.scan import Note, ScanSource
 
     paths = tuple(Path(path) for path in request["paths"])
+    masks = tuple(None if path is None else Path(path) for path in request.get("mask_paths", ()))
     notes = tuple(Note(**note) for note in request.get("notes", ()))
     choices = tuple(SeriesChoice(**choice) for choice in request.get("choices", ()))
-    return ScanSource(request["name"], paths, notes=notes), request["series"], choices
+    return ScanSource(request["name"], paths, masks, notes), request["series"], choices
+
+
+def _look(source: ScanSource) -> str:
+    """What a case's files look like before they are read, so that a change meanwhile shows; masks count too."""
+    from core.batch.resume import look_of
+    from core.errors import BrokenFile
+
+    try:
+        return look_of(source)
+    except OSError as error:
+        detail = "a file of this case cannot be read any more; check the disk"
+        raise BrokenFile(detail, source=source.name) from error
 
 
 def _beyond(warnings: Any, scan: Scan) -> tuple[Any, ...]:

@@ -8,7 +8,6 @@ from typing import Any
 from PyQt6.QtCore import QAbstractListModel, QModelIndex, QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QFont, QImage, QKeyEvent, QPainter
 from PyQt6.QtWidgets import (
-    QButtonGroup,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -132,7 +131,6 @@ class CaseList(QWidget):
         self.order = Combo("Sort cases by")
         self.order.addItems([f"Sort: {order.value.lower()}" for order in Order])
         self.order.currentIndexChanged.connect(self._ask_again)
-        self._chips = QButtonGroup(self)
         chips = QWidget()
         rows = QVBoxLayout(chips)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -147,9 +145,8 @@ class CaseList(QWidget):
             button.setObjectName("chip")
             button.setCheckable(True)
             button.setChecked(which is Filter.ALL)
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            button.clicked.connect(self._ask_again)
-            self._chips.addButton(button)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _, which=which: self._pick(which))
             self._buttons[which] = button
             line.addWidget(button)
         self._model = _Cases()
@@ -184,7 +181,13 @@ class CaseList(QWidget):
 
     @which.setter
     def which(self, value: Filter) -> None:
-        self._buttons[value].setChecked(True)
+        # Not by a QButtonGroup: that takes Tab from all chips but one, and up and down, which reach them, are slices'.
+        for which, button in self._buttons.items():
+            button.setChecked(which is value)
+
+    def _pick(self, which: Filter) -> None:
+        self.which = which
+        self._ask_again()
 
     @property
     def sorting(self) -> Order:

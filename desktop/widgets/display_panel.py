@@ -108,7 +108,6 @@ class DisplayPanel(QWidget):
 
 def _combo(name: str, signal: pyqtBoundSignal) -> QComboBox:
     combo = Combo(name)
-    combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     combo.setMinimumContentsLength(8)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.activated.connect(signal)

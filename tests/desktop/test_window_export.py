@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QFileDialog, QMessageBox
 
 from core.io import read_scan
+from desktop.session.results import Result, result_key, save_result
 from tests.desktop.hands import Held, Key, press, settle
 
 OpenWindow = Callable[..., Any]
@@ -179,3 +181,65 @@ def test_who_opens_an_export_is_told_what_to_open_instead(
     qtbot.waitUntil(lambda: "results of metseg" in window.status.message.text(), timeout=120000)
     told = "open the folder of their scans, the masks are computed again"
     assert window.status.message.text().endswith(told)
+
+
+def only_row(qtbot: Any, window: Any, folder: Path) -> tuple[dict[str, str], str]:
+    """What an export says of the first case, in the table and in the report."""
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        window.desk.export(folder)
+    with (folder / "verdicts.csv").open(encoding="utf-8", newline="") as file:
+        row = next(csv.DictReader(file))
+    return row, (folder / "report.html").read_text(encoding="utf-8")
+
+
+def assert_refused(row: dict[str, str], report: str, judged: str) -> None:
+    assert (row["state"], row["image_sha256"], row["lesions"], row["voxels"]) == ("reopened", judged, "", "")
+    assert row["problem"].startswith("these are not the images that were judged")
+    assert "data:image/jpeg" not in report
+    assert row["problem"] in report
+
+
+def test_no_mask_is_drawn_on_images_that_took_the_place_of_the_judged_ones(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path, tmp_path: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    judged, source = window.reader.case.image, window.reader.case.source
+    row, report = only_row(qtbot, window, tmp_path / "before")
+    assert (row["problem"], int(row["voxels"]) > 0, report.count("data:image/jpeg")) == ("", True, 1)
+    window.close()
+    for path, other in zip(source.paths, reversed(source.paths), strict=True):
+        path.with_suffix(".new").write_bytes(other.read_bytes())
+    for path in source.paths:
+        path.with_suffix(".new").replace(path)
+    again = open_window(scans)
+    assert again.reader.case.image not in (None, judged)
+    assert_refused(*only_row(qtbot, again, tmp_path / "after"), judged)
+
+
+def keep_answer(window: Any) -> None:
+    """An answer of the model to what is shown, as if it had been segmented."""
+    case, opened = window.reader.case, window.reader.opened
+    probability = np.zeros(opened.scan.shape, np.float32)
+    probability[:, 4:8, 4:8] = 0.9
+    key = result_key(opened.image, window.desk.review.model.card, None, "fp32", case.source.notes)
+    save_result(window.desk.results, key, Result(probability, (), {}))
+    window.desk.segmenting.found.emit(case.name)
+
+
+def test_no_mask_is_drawn_on_another_series_than_the_judged_one(
+    qtbot: Any, open_window: OpenWindow, sequences: Callable[..., Path], tmp_path: Path
+) -> None:
+    window = open_window(None)
+    window.open([sequences("flair", "t1")])
+    qtbot.waitUntil(window.reader.series.isVisible, timeout=120000)
+    window.reader.series.buttons["1"].click()
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
+    keep_answer(window)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ShiftModifier)
+    judged = window.reader.case.image
+    window.display.series_picked.emit(1)
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
+    assert_refused(*only_row(qtbot, window, tmp_path / "out"), judged)

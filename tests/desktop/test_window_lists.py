@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication
 
 from desktop.session.cases import Filter
 from desktop.session.opened import open_case
@@ -219,3 +220,21 @@ def test_masks_are_unpacked_behind_the_window(
     with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
         window.desk.export(tmp_path / "out")
     assert threads == [False]
+
+
+def test_what_segment_all_found_is_listed_when_the_window_is_opened_again(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    press(window, Key.Key_Return, Held.ControlModifier)
+    last = window.desk.review.cases[2]  # neither shown nor read ahead
+    qtbot.waitUntil(lambda: last.summary is not None, timeout=120000)
+    assert last.name not in window.desk.in_memory
+    window.close()
+    again = open_window(scans)
+    again.desk.tasks._pool.waitForDone()
+    QApplication.processEvents()
+    case = again.desk.review.cases[2]
+    assert (case.image, case.summary) == (last.image, last.summary)
+    assert case.name not in again.desk.in_memory

@@ -13,6 +13,7 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from core.io import find_scans
+from desktop.session.cases import Filter, Order
 from desktop.session.verdicts import State
 from desktop.widgets.verdict_panel import SAVE_AFTER_MS
 from tests.desktop.hands import Held, Key, press, settle, shown, states
@@ -281,3 +282,56 @@ def test_threshold_and_model_are_reached_by_tab_and_the_pictures_keys_still_work
     qtbot.waitUntil(lambda: shown(window) == 2 and reader.opened is not None, timeout=120000)
     assert not window.verdicts.note.hasFocus()
     assert not window.list.search.hasFocus()
+
+
+def tab_to(window: Any, widget: Any) -> None:
+    for _ in range(20):
+        if widget.hasFocus():
+            break
+        press(window, Key.Key_Tab)
+    assert widget.hasFocus()
+
+
+def test_sorting_and_filters_are_reached_by_tab_and_letters_mean_what_they_always_do(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    chips = window.list._buttons
+    for widget in (window.list.order, *chips.values()):
+        tab_to(window, widget)
+        before = window.list.which, window.list.sorting
+        press(window, Key.Key_N)  # means nothing, and so chooses nothing
+        press(window, Key.Key_Down)
+        assert (window.list.which, window.list.sorting, widget.hasFocus()) == (*before, True)
+        press(window, Key.Key_G)
+        assert states(window)[0] is State.FLAGGED
+        press(window, Key.Key_U)
+        assert states(window)[0] is State.TODO
+    for which, key in ((Filter.FLAGGED, Key.Key_Return), (Filter.DONE, Key.Key_Space), (Filter.ALL, Key.Key_Enter)):
+        tab_to(window, chips[which])
+        for _ in range(2):  # a second press leaves it on
+            press(window, key)
+            assert [chip for chip, button in chips.items() if button.isChecked()] == [which]
+    assert states(window) == [State.TODO] * 3
+    window.list.order.setCurrentIndex(1)
+    assert window.list.sorting is Order.BURDEN
+
+
+def test_the_button_beside_the_notice_is_reached_by_tab_and_leaves_the_keys_to_the_window_when_it_goes(
+    qtbot: Any, open_window: OpenWindow, scans: Path
+) -> None:
+    window = open_window(scans)
+    asked: list[bool] = []
+    window.reader.asked.disconnect()
+    window.reader.asked.connect(lambda: asked.append(True))
+    window.reader.say("This case was not segmented: no room.", "Try again")
+    tab_to(window, window.reader.ask)
+    press(window, Key.Key_G)
+    assert (states(window)[0], asked) == (State.FLAGGED, [])
+    press(window, Key.Key_Return)
+    press(window, Key.Key_Space)
+    assert (len(asked), states(window)[0]) == (2, State.FLAGGED)
+    window.reader.say("")
+    QTest.keyClicks(QApplication.focusWidget() or window, "u")
+    assert (states(window)[0], window.verdicts.note.toPlainText(), window.list.search.text()) == (State.TODO, "", "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ import pytest
 
 from core.errors import UsageError
 from web_gradio.app import build_app
+from web_gradio.downloads import write_downloads
 from web_gradio.findings import Finding, find_in_files
 from web_gradio.models import find_predictor
 from web_gradio.room import Room, open_room
 from web_gradio.settings import Settings
+from web_gradio.shelf import Kept, Shelf
 from web_gradio.wanted import Wanted
 
 
@@ -75,6 +79,43 @@ def test_a_threshold_that_was_counted_takes_the_place_of_the_one_before(
     assert known in shown.values()
     (finding,) = room.shelf.get(known).outcomes
     assert finding.case.settings.threshold == 0.3
+
+
+def test_files_that_are_written_while_the_threshold_moves_do_not_stay(
+    room: Room, steps: list[Any], known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = room.shelf.get(known)
+    moves: list[threading.Thread] = []
+
+    def moved_meanwhile(*told: Any) -> Any:
+        moves.append(threading.Thread(target=named(steps, "at_threshold"), args=(known, 0, 1, 0.3, None)))
+        moves[0].start()
+        while room.shelf.get(known) is before:
+            time.sleep(0.01)
+        return write_downloads(*told)
+
+    monkeypatch.setattr("web_gradio.app.write_downloads", moved_meanwhile)
+    named(steps, "write")(known, 0)
+    moves[0].join(60)
+    assert not before.folder.exists()
+    assert list(room.shelf.get(known).folder.iterdir()) == []
+
+
+def test_files_are_not_written_for_results_that_were_just_replaced(
+    room: Room, steps: list[Any], known: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = Shelf.get
+
+    def replaced_meanwhile(shelf: Shelf, key: str | None) -> Kept:
+        kept = get(shelf, key)
+        shelf.put(kept.outcomes, key)
+        return kept
+
+    monkeypatch.setattr(Shelf, "get", replaced_meanwhile)
+    assert named(steps, "write")(known, 0) == gr.skip()
+    monkeypatch.undo()
+    files = named(steps, "write")(known, 0)
+    assert all(Path(update["value"]).is_file() for update in files)
 
 
 @pytest.mark.parametrize("name", ["find", "at_threshold", "take_case"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,35 @@ def test_new_results_under_a_key_replace_the_old_ones_and_their_files(tmp_path: 
     assert shelf.get(key).outcomes == TWO
     assert [shelf.get(key).folder] == list(tmp_path.iterdir())
     assert not old.exists()
+
+
+def test_results_that_take_the_place_of_others_are_kept_no_longer_than_those(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, 100, 60)
+    key = shelf.put(ONE)
+    found = shelf.get(key).since
+    shelf.put(TWO, key)
+    assert shelf.get(key).since == found
+
+
+def test_nothing_takes_the_place_of_results_whose_time_is_over(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, 100, -1)
+    assert shelf.put(TWO, shelf.put(ONE)) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_being_written_go_when_they_are_written_and_others_need_not_wait(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, 100, 60)
+    key, other = shelf.put(ONE), shelf.put(TWO)
+    kept = shelf.get(key)
+    with kept.lock:
+        dropping = threading.Thread(target=shelf.drop, args=(key,))
+        dropping.start()
+        while shelf.holds(key, kept):
+            time.sleep(0.01)
+        assert shelf.get(other).outcomes == TWO
+        (kept.folder / "mask.tif").write_bytes(b"x")
+    dropping.join(60)
+    assert [shelf.get(other).folder] == list(tmp_path.iterdir())
 
 
 def test_nothing_takes_the_place_of_results_that_were_dropped(tmp_path: Path) -> None:

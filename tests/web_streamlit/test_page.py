@@ -23,6 +23,7 @@ from core.errors import OutputError
 from core.inference import Predictor
 from core.io import encode_mask
 from core.measure.dice import dice
+from core.model_card import PreprocessSettings
 from core.scan import Scan
 from web_streamlit.downloads import mask_files, zip_file, zip_masks
 
@@ -220,6 +221,21 @@ def test_slices_that_are_missing_are_no_neighbours_on_the_server_either(
     result = desk.result(case, card)
     np.testing.assert_array_equal(result.finding.probability, expected.probability)
     np.testing.assert_array_equal(result.finding.mask, expected.mask)
+
+
+def test_a_stack_goes_to_a_model_of_several_channels(
+    open_page: Open, kit: SimpleNamespace, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "of-two", preprocessing=PreprocessSettings(channels=("flair", "post")))
+    content = kit.tiff(kit.noise(5, 32, 48, 3), photometric="rgb")
+    with kit.api([model], device="cpu", precision="fp32") as url:
+        page = kit.find_lesions(kit.upload(open_page(url), ("scan.tif", content)))
+    desk = kit.desk_of(page)
+    assert [failure.sentence for failure in desk.failed] == []
+    ((case, card),) = desk.results()
+    expected = Predictor(model, "cpu", "fp32").segment(case.scan)
+    np.testing.assert_array_equal(desk.result(case, card).finding.mask, expected.mask)
+    assert expected.mask.any()
 
 
 def test_a_mask_that_cannot_be_written_costs_only_itself(

@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from core.io import RawFile, encode_tiff
 from core.model_card import ModelCard, NetworkSettings, PreprocessSettings, WeightsFile
 from web_streamlit.cases import Case, read_uploads
+from web_streamlit.downloads import record
 from web_streamlit.pace import Pace
 from web_streamlit.runs import Options, Run, Task
 from web_streamlit.server import Trouble, fetch_models
@@ -330,6 +331,27 @@ def test_the_time_left_counts_what_is_ahead_models_without_a_measurement_include
     assert 290 < (going.progress().remaining or 0) <= 300
     going.stop()
     assert going.wait(10)
+
+
+def test_the_record_says_how_the_server_computed_when_it_answered(
+    played: Played, open_page: Open, kit: SimpleNamespace
+) -> None:
+    page = kit.upload(open_page(played.url), ("scan.tif", kit.tiff(kit.noise(40, 40))))
+    played.pages["/health/ready"] = {"device": "cuda", "precision": "fp16"}  # it was restarted meanwhile
+    kit.find_lesions(page)
+    assert not page.exception
+    desk = kit.desk_of(page)
+    (each,) = desk.results()
+    assert record(desk.result(*each))["server"] == {"metseg": "0", "device": "cuda", "precision": "fp16"}
+
+
+@pytest.mark.parametrize("said", [[], None, "ready"])
+def test_an_answer_counts_also_where_the_server_says_nothing_of_itself(played: Played, case: Case, said: Any) -> None:
+    played.pages["/health/ready"] = said
+    going = run(played, case)
+    assert going.wait(30)
+    assert going.failed == []
+    assert going.found[0].machine == {}
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -250,3 +250,54 @@ def test_a_series_is_remembered_and_what_was_known_of_another_does_not_hold(
     assert (again.cases[0].series, again.cases[0].choices, again.cases[0].undecided) == ("2", choices, False)
     assert not again.cases[1].choices
     again.store.close()
+
+
+def start_twins(scans: Path, model: Path) -> Review:
+    """A review whose first two cases hold the same images."""
+    review = start(scans, model)
+    for case in review.cases[:2]:
+        review.was_read(case, "look", "the same image")
+        review.was_found(case, 0.5, finding(1).summary)
+    return review
+
+
+def test_cases_of_equal_content_keep_their_own_notes_thresholds_and_verdicts(scans: Path, tiny_model: Path) -> None:
+    review = start_twins(scans, tiny_model)
+    first, second = review.cases[:2]
+    for case in (first, second):
+        assert review.decide(case, Kind.ACCEPT, finding(1))
+    review.set_note(first, "of the first")
+    review.set_note(second, "of the second")
+    review.set_choice(second, 0.3, "1")
+    review.was_found(second, 0.3, finding(1, 0.3).summary)
+    assert review.decide(second, Kind.ACCEPT, finding(1, 0.3))
+    review.store.close()
+    again = start_twins(scans, tiny_model)
+    first, second = again.cases[:2]
+    assert [(case.state, case.note) for case in (first, second)] == [
+        (State.ACCEPTED, "of the first"),
+        (State.ACCEPTED, "of the second"),
+    ]
+    assert (again.threshold(first), again.channel(first)) == (0.5, None)
+    assert again.choice(second.name, "the same image") == (0.3, "1")
+    again.store.close()
+
+
+def test_notes_and_choices_of_an_older_record_hold_until_newer_ones_are_written(
+    review: Review, scans: Path, tiny_model: Path
+) -> None:
+    read_all(review)
+    case = review.cases[0]
+    review.store.set_note(case.image, case.name, "kept by its image alone", "then")
+    review.store.set_choice(case.image, 0.7, "1")
+    review.store.close()
+    older = start(scans, tiny_model)
+    case = older.cases[0]
+    assert (case.note, older.threshold(case), older.channel(case)) == ("kept by its image alone", 0.7, "1")
+    older.set_note(case, "")
+    older.set_choice(case, 0.4, None)
+    older.store.close()
+    again = start(scans, tiny_model)
+    case = again.cases[0]
+    assert (case.note, again.choice(case.name, case.image)) == ("", (0.4, None))
+    again.store.close()

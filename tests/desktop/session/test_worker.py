@@ -76,7 +76,7 @@ def test_where_slices_are_missing_the_process_finds_what_metseg_segment_finds(
         ears.segmenter.close()
     assert np.array_equal(load_result(tmp_path / "results", told["key"]).probability, expected.probability)
     assert told["summary"]["lesions"] == len(expected.lesions)
-    opened = open_case(source, Model(model, load_card(model)), lambda _: (None, None), "fp32", tmp_path / "results")
+    opened = open_case(source, Model(model, load_card(model)), lambda *_: (None, None), "fp32", tmp_path / "results")
     assert np.array_equal(opened.finding.mask, expected.mask)
 
 
