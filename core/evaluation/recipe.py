@@ -16,9 +16,11 @@ def recipe_scored(scores: Mapping[str, Any]) -> list[Any]:
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two scores are of one recipe, as far as both tell it."""
-    first, second = (recipe_scored(scores) for scores in (one, other))
-    told = all(scores.get("run", {}).get("recipe") for scores in (one, other))
-    return _temperatures(one) == _temperatures(other) and (first == second if told else first[2:] == second[2:])
+    first, second = _networks(one), _networks(other)
+    if first and second and first != second:
+        return False
+    told = all(scores["models"] and scores.get("run", {}).get("recipe") for scores in (one, other))
+    return not told or recipe_scored(one) == recipe_scored(other)
 
 
 def plain_recipe(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
@@ -32,5 +34,8 @@ def plain_recipe(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:
     return plain
 
 
-def _temperatures(scores: Mapping[str, Any]) -> set[float]:
-    return {model.get("temperature", 1.0) for model in scores["models"]}
+def _networks(scores: Mapping[str, Any]) -> set[str]:
+    """What the scored models have to have in common."""
+    known = {"neighbours": 0.0, "temperature": 1.0}
+    names = ("network", "filters", *known)
+    return {json.dumps([model.get(name, known.get(name)) for name in names]) for model in scores["models"]}
