@@ -21,7 +21,7 @@ TELLING_FEATURES = (
     *("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"),
     *("asimd", "bf16", "i8mm", "sve"),
 )
-DEVICE_NAME = r"auto|cpu|cuda(?::([0-9]{1,3}))?"
+DEVICE_NAME = r"auto|cpu|cuda(:[0-9]{1,3})?"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 ANSWER_WITHIN_SECONDS = 5.0
 
