@@ -55,6 +55,9 @@ def train(
         ),
     ] = None,
     filters: Annotated[str | None, typer.Option(help="Features of each level; 16,32,64,128,256 unless told.")] = None,
+    clahe: Annotated[
+        bool | None, typer.Option("--clahe/--no-clahe", help="Whether slices go through CLAHE; they do unless told.")
+    ] = None,
     loss: Annotated[str | None, typer.Option(help="dice-ce (the default) or focal-tversky.")] = None,
     batch: Annotated[int | None, typer.Option(help="Slices in a step; 8 unless told.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers; 0 unless told.")] = None,
@@ -68,7 +71,7 @@ def train(
     _need_training_packages()
     from dataclasses import replace
 
-    from training.options import FULL, HALF, TrainOptions
+    from training.options import CLAHE, FULL, HALF, NO_CLAHE, TrainOptions
     from training.train import train as run_training
 
     given: Values = {"batch": batch, "seed": seed, "threads": threads, "device": device, "cache": cache, "loss": loss}
@@ -87,6 +90,8 @@ def train(
         given.setdefault("inner", 0.0)
     if filters is not None:
         given["filters"] = _numbers(filters, "--filters")
+    if clahe is not None:
+        given["preprocessing"] = CLAHE if clahe else NO_CLAHE
     if epochs is not None:
         first, *others = _numbers(epochs, "--epochs")
         given["stages"] = (replace(HALF, epochs=first), *(replace(FULL, epochs=count) for count in others))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from core.model_store import find_model, load_card
 from core.phantom import make_phantom
 from core.preprocess.prepare import prepare
 from core.scan import Scan
-from core.unfamiliar.judge import MEASURED, judge, measure
+from core.unfamiliar.judge import MEASURED, measure
 from core.unfamiliar.reference import Reference, Verdict, load_reference
 
 SEEDS = range(1, 21)
@@ -89,24 +88,29 @@ def everyone(data: Path, lgg: Path | None, reference: Reference) -> Iterator[tup
 
 
 def judge_group(name: str, scans: Iterable[Scan], card: ModelCard, reference: Reference) -> dict[str, Any]:
-    """Judge scans as they are, and up to 32 of their slices one by one, on their volume's grey scale."""
+    """Judge scans as they are, and up to 32 of their slices one by one, on their volume's grey scale.
+
+    What shows too little head to be judged is counted apart.
+    """
     rows: list[dict[str, Any]] = []
     alone: list[Verdict] = []
     for scan in scans:
-        prepared = prepare(scan, card.preprocessing)
-        begun = time.perf_counter()
-        verdict, _ = judge(reference, prepared.images)
-        seconds = time.perf_counter() - begun
-        alone += [reference.judge(row[None]) for row in measure(prepared.images)]
-        if verdict is not None:
-            rows.append({**_row(verdict), "sequence": scan.sequence, "milliseconds": round(1000 * seconds, 1)})
+        described = measure(prepare(scan, card.preprocessing).images)
+        rows.append({**_row(reference.judge(described)), "sequence": scan.sequence})
+        alone += [reference.judge(row[None]) for row in described]
+    judged = [one for one in alone if one.slices]
     return {
         "name": name,
-        "scans": len(rows),
+        "scans": sum(row["slices"] > 0 for row in rows),
         "flagged": sum(row["strange"] or row["other"] for row in rows),
         "strange": sum(row["strange"] for row in rows),
         "other": sum(row["other"] for row in rows),
-        "lone": {"slices": len(alone), "flagged": sum(one.is_strange or one.is_other for one in alone)},
+        "not_judged": sum(row["slices"] == 0 for row in rows),
+        "lone": {
+            "slices": len(judged),
+            "flagged": sum(one.is_strange or one.is_other for one in judged),
+            "not_judged": len(alone) - len(judged),
+        },
         "verdicts": rows,
     }
 

@@ -78,6 +78,9 @@ def test_train(ask: Callable[[str, str], Asked], tmp_path: Path) -> None:
     assert {name: seen[name] for name in expected} == expected
     assert ask("training.train.train", f"{line} --each-image")["each_image"] is True
     assert ask("training.train.train", f"{line} --all")["inner"] == 0.0
+    for option, limit in (("", 2.0), ("--clahe", 2.0), ("--no-clahe", -1.0)):
+        preprocessing = ask("training.train.train", f"{line} {option}")["preprocessing"]
+        assert (preprocessing.clip_limit, preprocessing.standardise) == (limit, True), option
 
 
 def test_evaluate(ask: Callable[[str, str], Asked], tmp_path: Path, tiny_model: Path) -> None:

@@ -119,7 +119,7 @@ def learn_fold(described: Mapping[str, Described], folds: Folds, fold: int) -> R
 
 
 def check(reference: Reference, patients: Iterable[Described]) -> dict[str, Any]:
-    """How many scans, and how many slices taken alone, are beyond the limits."""
+    """How many scans, and how many slices taken alone, are beyond the limits; those with too little head are apart."""
     everyone = list(patients)
     return {
         "learnt": _count(reference, [one.learnt for one in everyone]),
@@ -147,10 +147,12 @@ def _count(reference: Reference, scans: Sequence[Rows]) -> dict[str, int]:
     whole = [reference.judge(rows) for rows in scans]
     lone = [reference.judge(row[None]) for rows in scans for row in rows]
     return {
-        "scans": len(whole),
+        "scans": sum(verdict.slices > 0 for verdict in whole),
         "flagged": sum(verdict.is_strange or verdict.is_other for verdict in whole),
-        "slices": len(lone),
+        "not_judged": sum(verdict.slices == 0 for verdict in whole),
+        "slices": sum(verdict.slices > 0 for verdict in lone),
         "slices_flagged": sum(verdict.is_strange or verdict.is_other for verdict in lone),
+        "slices_not_judged": sum(verdict.slices == 0 for verdict in lone),
     }
 
 

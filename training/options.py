@@ -38,6 +38,9 @@ HALF, FULL = Stage(36, 2, 96, 1.5e-3), Stage(8, 1, 192, 8e-4)
 SHORT_HALF, SHORT_FULL = replace(HALF, epochs=24), replace(FULL, epochs=6)
 STAGES = {"attention-unet": (HALF, FULL, FULL), "nested-unet": (SHORT_HALF, SHORT_FULL, SHORT_FULL)}
 
+CLAHE = PreprocessSettings(standardise=True)
+NO_CLAHE = replace(CLAHE, clip_limit=-1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
@@ -100,7 +103,7 @@ class TrainOptions:
     precision: str = "auto"
     threads: int = 0
     cache: Path = Path(".cache/pairs")
-    preprocessing: PreprocessSettings = field(default_factory=lambda: PreprocessSettings(standardise=True))
+    preprocessing: PreprocessSettings = CLAHE
     augmentation: AugmentSettings = field(default_factory=AugmentSettings)
     resume: bool = True
 

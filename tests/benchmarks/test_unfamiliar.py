@@ -48,6 +48,14 @@ def test_a_group_counts_its_scans_and_each_slice_alone(reference: Reference) -> 
     assert [row["slices"] for row in group["verdicts"]] == [SLICES, SLICES]
 
 
+def test_what_shows_too_little_head_is_counted_apart(reference: Reference) -> None:
+    seen, crown = noise(1), make_phantom(1, slices=1)[0]
+    crown = replace(crown, voxels=np.pad(crown.voxels[..., ::8, ::8], ((0, 0), (0, 0), (112, 112), (112, 112))))
+    group = judge_group("both", [seen, crown], load_card(find_model()), reference)
+    assert (group["scans"], group["flagged"], group["not_judged"]) == (1, 1, 1)
+    assert group["lone"] == {"slices": SLICES, "flagged": SLICES, "not_judged": 1}
+
+
 def test_scans_that_are_not_there_leave_empty_groups(reference: Reference, tmp_path: Path) -> None:
     groups = dict(everyone(tmp_path, None, reference))
     assert list(groups["T1w head, DICOM"]) == list(groups["T2w slices with metastases"]) == []

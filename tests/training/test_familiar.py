@@ -57,7 +57,7 @@ def test_the_reference_is_of_the_training_patients_and_fits_models_with_and_with
     assert (reference.about["patients"], reference.about["held_out_fold"]) == (4, 1)
     assert reference.about["held_out"]["learnt"]["scans"] == 2
     found = reference.about["held_out"]["other_sequences"]
-    assert (found["scans"], found["flagged"]) == (4, 4)
+    assert (found["scans"], found["flagged"], found["not_judged"]) == (4, 4, 0)
     assert json.dumps(reference.about, indent=1) in capsys.readouterr().out
 
 
