@@ -10,7 +10,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from core.errors import MetsegError
 from desktop.session.cases import Case
-from desktop.session.export import VERDICTS, Entry, Exported, export_review
+from desktop.session.export import VERDICTS, Answer, Entry, Exported, export_review
 from desktop.session.faults import explain
 from desktop.session.results import result_key
 from desktop.session.review import Model, Review
@@ -59,7 +59,7 @@ class Handover(QObject):
             return
         self._stop.clear()
         self._go_on((0, len(review.cases)))
-        entries = [entry_of(review, case, names, self._kept(review, case, models)) for case in review.cases]
+        entries = [entry_of(review, case, names, self._answer(review, case, models)) for case in review.cases]
         inputs, record = review.inputs, review.record_hash()
         self._tasks.run(
             lambda: export_review(entries, inputs, folder, self._step.emit, self._stop.is_set, record),
@@ -67,14 +67,15 @@ class Handover(QObject):
             self._failed,
         )
 
-    def _kept(self, review: Review, case: Case, models: Sequence[Model]) -> tuple[Path, str] | None:
-        """Where the answer lies on which a case was judged, as far as its model is still there."""
+    def _answer(self, review: Review, case: Case, models: Sequence[Model]) -> Answer | None:
+        """How the answer was asked for on which a case was judged, as far as its model is still there."""
         event = review.last_event(case)
         model = next((model for model in models if event and model.weights == event.about.weights), None)
         if model is None or case.image is None or (event and event.about.image != case.image):
             return None
-        key = result_key(case.image, model.card, review.channel(case), self._precision, case.source.notes)
-        return self._results, key
+        channel = review.channel(case)
+        key = result_key(case.image, model.card, channel, self._precision, case.source.notes)
+        return Answer(self._results, key, model.card.preprocessing.channels, channel)
 
     def stop(self) -> None:
         """Stop as soon as the present case is written."""
@@ -99,7 +100,7 @@ class Handover(QObject):
         self.finished.emit(error)
 
 
-def entry_of(review: Review, case: Case, names: bool, kept: tuple[Path, str] | None = None) -> Entry:
+def entry_of(review: Review, case: Case, names: bool, answer: Answer | None = None) -> Entry:
     """A case as it is handed over: its verdict and the mask that this was given on."""
     event = review.last_event(case) if case.state is not State.TODO else None
     mask = review.judged_mask(case) if event else None
@@ -117,6 +118,6 @@ def entry_of(review: Review, case: Case, names: bool, kept: tuple[Path, str] | N
         threshold=about.threshold if about else None,
         mask_sha256=(about.mask or "") if about else "",
         write=case.state is State.ACCEPTED,
-        kept=kept,
+        answer=answer,
         warnings=review.warnings(case),
     )

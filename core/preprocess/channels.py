@@ -16,7 +16,9 @@ from core.sequence import same_sequence
 
 LGG_LAYOUT = ("pre", "flair", "post")
 COLOURS = ("red", "green", "blue")
-OTHER_SEQUENCE = "other-sequence"
+OTHER_SEQUENCE, ONLY_CHANNEL, LGG_CHANNELS = "other-sequence", "only-channel", "lgg-channels"
+CHANNEL_NOTES = frozenset({OTHER_SEQUENCE, ONLY_CHANNEL, LGG_CHANNELS})
+"""Codes of all that `select_channels` notes."""
 """Code of the note that a scan is of another sequence than the model learnt."""
 JPEG_NOISE = 8
 """Grey levels by which the channels of a grey JPEG may differ; only 8-bit pictures are ever JPEGs."""
@@ -78,9 +80,9 @@ def select_channels(
     raise ChannelNeeded(f"{kind}; choose a channel: {_listing(count, scan.channels)}", source=scan.name)
 
 
-_ONLY_CHANNEL = Note("only-channel", "the chosen channel is not in this scan, which has one; that one was taken")
+_ONLY_CHANNEL = Note(ONLY_CHANNEL, "the chosen channel is not in this scan, which has one; that one was taken")
 _LGG_CHANNELS = Note(
-    "lgg-channels",
+    LGG_CHANNELS,
     "the three channels differ and were taken as pre-contrast, FLAIR and post-contrast, as in the LGG set",
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from core.errors import Cancelled, InputError, MetsegError, OutputError
 from core.io import Origin, RawFile, encode_mask, read_mask, read_scan
 from core.measure.dice import dice
 from core.measure.lesions import lesions_in
-from core.scan import Lesion, Note, Scan, ScanSource
+from core.preprocess.channels import CHANNEL_NOTES, select_channels
+from core.scan import Lesion, Scan, ScanSource
 from core.system import RESEARCH_ONLY, VERSION
 from core.views import first_view
 from desktop.session.report import Page, picture_of, write_page
@@ -32,6 +34,16 @@ VERDICT_COLUMNS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A model's answer as it was asked for: where it is kept, see `load_result`, the model's inputs and the channel."""
+
+    folder: Path
+    key: str
+    inputs: tuple[str, ...]
+    channel: str | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """A case as it is handed over: taken from the review at one moment, so that a thread can work on it.
@@ -43,7 +55,7 @@ class Entry:
         image: what it was given on, see `image_id`; without a verdict, what the files held when they were read last.
         mask: the mask that the verdict was given on, packed, for of all cases they are many; None where there is none.
         write: whether the mask is written, as of an accepted case.
-        kept: folder and key under which the answer is kept that the mask was cut from, see `load_result`.
+        answer: where the answer may still be that the mask was cut from; None where its model is gone.
         warnings: codes of what the model noticed, joined by a space.
     """
 
@@ -59,7 +71,7 @@ class Entry:
     threshold: float | None
     mask_sha256: str
     write: bool
-    kept: tuple[Path, str] | None = None
+    answer: Answer | None = None
     warnings: str = ""
 
 
@@ -104,14 +116,13 @@ def export_review(
             raise Cancelled("the export was stopped; what it had written is in its folder")
         lesions: tuple[Lesion, ...] | None = None
         overlap, picture, problem = None, None, ""
-        notes = entry.source.notes
+        scan: Scan | None = None
+        result: Result | None = None
         files: tuple[RawFile, ...] = ()
         if entry.mask is not None or entry.event is not None:
             try:
-                scan = read_scan(entry.source, series=entry.series)
-                _check_images(entry, scan)
-                result = load_result(*entry.kept) if entry.kept else None
-                notes += (*scan.notes, *(result.warnings if result else ()))
+                scan = _judged_images(entry)
+                result = load_result(entry.answer.folder, entry.answer.key) if entry.answer else None
                 mask = _mask(entry, scan)
                 if mask is not None:
                     probability = _probability(entry, mask, result)
@@ -126,7 +137,7 @@ def export_review(
         if files:
             _write(files, folder / MASKS / name)
             masks += 1
-        warnings = _warnings(entry, notes)
+        warnings = " ".join(dict.fromkeys(_warnings(entry, scan, result)))
         rows.append({**_row(name, entry, lesions, overlap, problem), "warnings": warnings})
         lesion_rows.append(_manifest(name, entry, lesions or ()))
         count = None if lesions is None else len(lesions)
@@ -161,10 +172,12 @@ def _write(files: Sequence[RawFile], folder: Path) -> None:
         write_atomic(folder / file.name, file.content)
 
 
-def _check_images(entry: Entry, scan: Scan) -> None:
-    """Refuse images that were not judged; a verdict on a case that could not be read is about none."""
+def _judged_images(entry: Entry) -> Scan:
+    """A case's images, and no others than were judged; a verdict on a case that could not be read is about none."""
+    scan = read_scan(entry.source, series=entry.series)
     if entry.image and image_id(scan, entry.series) != entry.image:
         raise InputError("these are not the images that were judged, but other files or another series; judge anew")
+    return scan
 
 
 def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:
@@ -192,9 +205,16 @@ def _probability(entry: Entry, mask: NDArray[np.bool_], result: Result | None) -
     return result.probability if np.array_equal(cut, mask) else None
 
 
-def _warnings(entry: Entry, notes: Sequence[Note]) -> str:
-    """Codes of what the reader and the model noticed of a case, joined by a space."""
-    return " ".join(dict.fromkeys([*(note.code for note in notes), *entry.warnings.split()]))
+def _warnings(entry: Entry, scan: Scan | None, result: Result | None) -> Iterator[str]:
+    """Codes of what the reader and the model noticed of a case, and of what its channel's present name says."""
+    noticed = [*(note.code for note in (result.warnings if result else ())), *entry.warnings.split()]
+    if scan is not None and entry.answer is not None:
+        noticed = [code for code in noticed if code not in CHANNEL_NOTES]
+        with contextlib.suppress(InputError):
+            said = select_channels(scan, entry.answer.inputs, entry.answer.channel)[1]
+            noticed += [note.code for note in said]
+    yield from (note.code for note in (*entry.source.notes, *(scan.notes if scan else ())))
+    yield from noticed
 
 
 def _overlap(entry: Entry, mask: NDArray[np.bool_]) -> float | None:

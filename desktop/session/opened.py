@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.batch.case import load_case
 from core.batch.jobs import Job
-from core.errors import SeriesChoice
+from core.errors import InputError, SeriesChoice
 from core.io import read_scan
 from core.measure.dice import dice
 from core.model_card import PreprocessSettings
@@ -22,7 +22,7 @@ from core.scan import Note, Scan, ScanSource
 from core.views import View, first_view, views_of
 from desktop.session.display import Range, apply_window, channel_names, model_channel, value_range
 from desktop.session.looks import changed_looks
-from desktop.session.results import Finding, Result, find, image_id, load_result, result_key
+from desktop.session.results import Finding, Result, find, image_id, load_result, result_key, with_channel_notes
 from desktop.session.review import Model
 from desktop.session.series import check_series
 
@@ -164,7 +164,12 @@ def kept_result(
 ) -> Result | None:
     """The model's answer to a case, where it is kept and fits."""
     result = load_result(results, result_key(opened.image, model.card, channel, precision, source.notes))
-    return result if result and result.probability.shape == opened.scan.shape else None
+    if result is None or result.probability.shape != opened.scan.shape:
+        return None
+    try:
+        return with_channel_notes(result, opened.scan, model.card.preprocessing.channels, channel)
+    except InputError:
+        return None  # it is asked for anew, and the reason told then
 
 
 def thumbnail(

@@ -8,7 +8,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from core.atomic import write_atomic
 from core.errors import OutputError
 from core.measure.lesions import lesions_in
 from core.model_card import ModelCard
-from core.preprocess.channels import OTHER_SEQUENCE
+from core.preprocess.channels import CHANNEL_NOTES, OTHER_SEQUENCE, select_channels
 from core.scan import NO_NEIGHBOURS, Lesion, Note, Scan
 from core.unfamiliar.judge import UNFAMILIAR
 from core.views import Box, first_view
@@ -159,6 +159,22 @@ def load_result(folder: Path, key: str) -> Result | None:
     with contextlib.suppress(OSError):
         path.touch()
     return Result(probability, notes, manifest)
+
+
+def with_channel_notes(result: Result, scan: Scan, inputs: tuple[str, ...], channel: str | None) -> Result:
+    """An answer with what is to be said of this scan's channel: equal images may bear the name of another sequence.
+
+    Args:
+        result: as it was kept.
+        scan: with the names and tags that it has now.
+        inputs: the model's, by name.
+        channel: which one it was given, where somebody chose.
+
+    Raises:
+        InputError: by these names the model would not be given any channel of this scan.
+    """
+    said = select_channels(scan, inputs, channel)[1]
+    return replace(result, warnings=(*said, *(note for note in result.warnings if note.code not in CHANNEL_NOTES)))
 
 
 def trim_results(folder: Path, keep_bytes: int = KEEP_BYTES) -> None:

@@ -60,7 +60,16 @@ class Worker:
         from core.errors import Cancelled
         from core.io import read_scan
         from core.model_store import find_model, load_card
-        from desktop.session.results import Result, find, image_id, load_result, result_key, save_result, trim_results
+        from desktop.session.results import (
+            Result,
+            find,
+            image_id,
+            load_result,
+            result_key,
+            save_result,
+            trim_results,
+            with_channel_notes,
+        )
         from desktop.session.series import check_series
 
         if job in self._cancelled:
@@ -86,6 +95,7 @@ class Worker:
             result = Result(found.probability, _beyond(found.warnings, scan), found.manifest)
             save_result(folder, key, result)
             trim_results(folder)
+        result = with_channel_notes(result, scan, card.preprocessing.channels, channel)
         summary = find(result, card.threshold, scan).summary
         about = {"look": look, "image": image, "weights": card.weights.sha256, "threshold": card.threshold}
         self._tell(job, "done", key=key, **about, summary=asdict(summary))

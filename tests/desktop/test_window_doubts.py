@@ -100,3 +100,22 @@ def test_a_record_of_an_older_metseg_is_read_and_its_cases_warnings_are_learnt_w
     assert states(again) == [State.FLAGGED]
     row, _, _ = exported(qtbot, again, tmp_path / "out")
     assert "unfamiliar" in row["warnings"].split()
+
+
+def test_a_file_that_was_renamed_is_spoken_of_by_the_name_that_it_has(
+    qtbot: Any, open_window: OpenWindow, doubted: Path, tmp_path: Path
+) -> None:
+    for seen, name in ((False, "sub-1_FLAIR.nii"), (True, "sub-1_T1w.nii")):
+        for file in doubted.iterdir():
+            file.rename(doubted / name)
+        window = open_window(doubted)
+        settle(qtbot, window)
+        assert ("T1w" in window.reader.notice.text()) is seen, name
+        press(window, Key.Key_Return, Held.ShiftModifier)
+        if seen:  # nothing but codes is left of the answer, and they are of the other name
+            for kept in (tmp_path / "cache" / "review-results").glob("*.npz"):
+                kept.unlink()
+        row, _, _ = exported(qtbot, window, tmp_path / name)
+        codes = row["warnings"].split()
+        assert (row["problem"], "other-sequence" in codes, "unfamiliar" in codes) == ("", seen, True), name
+        window.close()
