@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.io import RawFile
 from core.scan import Scan
@@ -14,7 +12,7 @@ from web_streamlit.cases import BUNDLED, Case, Reading, bundled_case, read_uploa
 from web_streamlit.desk import Desk
 from web_streamlit.preset import preset
 from web_streamlit.settings import Settings
-from web_streamlit.uploads import hold, keep_only
+from web_streamlit.uploads import held, hold, keep_only
 
 FILES, FOLDER, BUNDLE = "Files", "Folder", "Example"
 VOLUMES = ("NIfTI", "DICOM")
@@ -45,11 +43,17 @@ def choose_scans(desk: Desk, settings: Settings) -> None:
         help="TIFF, PNG, JPEG, NIfTI, DICOM, or a zip of DICOM, told by content. Slices named CASE_1, CASE_2, … become "
         "one case.",
     )
-    if st.session_state.pop(f"changed-{desk.source}", False):
+    changed = st.session_state.pop(f"changed-{desk.source}", False)
+    chosen = st.session_state.pop(f"chosen-{desk.source}", False)
+    if changed or chosen:
+        raw = [RawFile(file.name, file.getvalue()) for file in files or ()]
+        if not changed:  # Streamlit empties an uploader that was not drawn, as while another source was looked at
+            raw = raw or held(desk.source)
         with st.spinner("Reading …"):
-            raw = [RawFile(file.name, file.getvalue()) for file in files or ()]
             desk.put_reading(desk.source, read_uploads(raw, settings, desk.series) if raw else Reading())
-        _free(desk, files or ())
+    if changed:
+        hold(desk.source, files or ())
+        _free_others(desk)
     _choose_series(desk)
 
 
@@ -77,7 +81,7 @@ def _choose_series(desk: Desk) -> None:
 def _series_chosen(desk: Desk, mark: str, key: str) -> None:
     if st.session_state[key] is not None:
         desk.series[mark] = st.session_state[key]
-        _changed(desk.source)
+        st.session_state[f"chosen-{desk.source}"] = True
 
 
 def show_reading(desk: Desk) -> None:
@@ -154,12 +158,12 @@ def _changed(source: str) -> None:
 def _remove(desk: Desk) -> None:
     desk.put_reading(desk.source, Reading())
     st.session_state["emptied"] = st.session_state.get("emptied", 0) + 1
-    _free(desk)
+    hold(desk.source)
+    _free_others(desk)
 
 
-def _free(desk: Desk, files: Iterable[UploadedFile] = ()) -> None:
-    """Free the source's uploads but for these files, and masks that were added to cases that are gone."""
-    hold(desk.source, files)
+def _free_others(desk: Desk) -> None:
+    """Free masks that were added to cases that are gone."""
     truths = {f"truth-{case.key}" for reading in desk.readings.values() for case in reading.cases}
     keep_only({FILES, FOLDER} | truths)
 

@@ -9,6 +9,8 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.io import RawFile
+
 
 def hold(place: str, files: Iterable[UploadedFile] = ()) -> None:
     """Keep these files of a place, and free those that it held before.
@@ -22,12 +24,22 @@ def hold(place: str, files: Iterable[UploadedFile] = ()) -> None:
     context = get_script_run_ctx()
     if context is None or not isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         return
-    held: dict[str, set[str]] = st.session_state.setdefault("held", {})
-    kept = {file.file_id for file in files}
-    for file_id in held.pop(place, set()) - kept:
+    places: dict[str, list[str]] = st.session_state.setdefault("held", {})
+    kept = [file.file_id for file in files]
+    for file_id in set(places.pop(place, ())) - set(kept):
         context.uploaded_file_mgr.remove_file(session_id=context.session_id, file_id=file_id)
     if kept:
-        held[place] = kept
+        places[place] = kept
+
+
+def held(place: str) -> list[RawFile]:
+    """The files that a place holds, also where its uploader has forgotten them."""
+    context = get_script_run_ctx()
+    if context is None:
+        return []
+    ids = st.session_state.get("held", {}).get(place, [])
+    files = context.uploaded_file_mgr.get_files(context.session_id, ids)
+    return [RawFile(file.name, file.data) for file in files]
 
 
 def keep_only(places: Collection[str]) -> None:

@@ -279,6 +279,9 @@ def _truth_upload(desk: Desk, settings: Settings, case: Case) -> None:
         if not st.session_state.pop(f"truth-changed-{case.key}", False):
             if files and (problem := st.session_state.get(f"truth-problem-{case.key}")):
                 st.error(problem)
+            if not files and case.key in desk.truths:
+                st.caption("The mask that was added before is still compared with.")
+                st.button("Remove this mask", on_click=_truth_changed, args=(case.key,), type="tertiary")
             return
         hold(f"truth-{case.key}", files)
         st.session_state.pop(f"truth-problem-{case.key}", None)

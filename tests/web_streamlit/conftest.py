@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 import tifffile
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.testing.v1 import AppTest
 
 from api.serve import make_server
@@ -70,6 +71,14 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AppTest]:
         return AppTest.from_file(str(APP), default_timeout=PATIENCE).run()
 
     return open_at
+
+
+@pytest.fixture
+def uploads(monkeypatch: pytest.MonkeyPatch) -> MemoryUploadedFileManager:
+    """Streamlit's own store of uploads; one for all of a page's runs, as a server has it."""
+    manager = MemoryUploadedFileManager("/upload")
+    monkeypatch.setattr("streamlit.testing.v1.local_script_runner.MemoryUploadedFileManager", lambda _: manager)
+    return manager
 
 
 def noise(*shape: int, seed: int = 0, dtype: Any = np.uint8) -> np.ndarray:

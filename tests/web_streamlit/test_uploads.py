@@ -13,14 +13,6 @@ from streamlit.testing.v1 import AppTest
 Open = Callable[..., AppTest]
 
 
-@pytest.fixture
-def uploads(monkeypatch: pytest.MonkeyPatch) -> MemoryUploadedFileManager:
-    """Streamlit's own store of uploads; one for all of a page's runs, as a server has it."""
-    manager = MemoryUploadedFileManager("/upload")
-    monkeypatch.setattr("streamlit.testing.v1.local_script_runner.MemoryUploadedFileManager", lambda _: manager)
-    return manager
-
-
 def count(uploads: MemoryUploadedFileManager) -> int:
     return sum(len(files) for files in uploads.file_storage.values())
 
@@ -63,6 +55,17 @@ def test_truth_goes_when_its_file_is_taken_out(two_cases: AppTest, kit: SimpleNa
     assert not page.exception
     assert not has_dice(page)
     assert kit.desk_of(page).truths == {}
+
+
+def test_truth_can_be_taken_out_when_its_uploader_has_forgotten_it(
+    two_cases: AppTest, kit: SimpleNamespace, uploads: MemoryUploadedFileManager
+) -> None:
+    page = look_at(look_at(add_truth(two_cases, kit), kit, "b"), kit, "a")
+    assert count(uploads) == 3
+    next(button for button in page.button if button.label == "Remove this mask").click().run()
+    assert not page.exception
+    assert not has_dice(page)
+    assert (kit.desk_of(page).truths, count(uploads)) == ({}, 2)
 
 
 def test_removed_files_do_not_stay_in_memory(

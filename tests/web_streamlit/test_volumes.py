@@ -235,6 +235,19 @@ def test_of_loose_files_of_several_series_any_can_be_segmented(
     np.testing.assert_array_equal(result.finding.mask, same.finding.mask)
 
 
+@pytest.mark.usefixtures("uploads")
+def test_another_series_can_be_chosen_after_another_source_was_looked_at(
+    open_page: Open, api_url: str, kit: SimpleNamespace, two_series: list[Any]
+) -> None:
+    page = choose(kit.upload(open_page(api_url), ("scans.zip", packed(two_series))), "1")
+    slices = [case.scan.shape[0] for case in kit.desk_of(page).reading.cases]
+    for source in ("Example", "Files"):
+        page.segmented_control(key="source").set_value(source).run()
+    choose(page, "2")
+    slices += [case.scan.shape[0] for case in kit.desk_of(page).reading.cases]
+    assert sorted(slices) == [3, 4]
+
+
 def test_a_series_is_asked_for_anew_when_the_files_change(
     open_page: Open, api_url: str, kit: SimpleNamespace, two_series: list[Any], dicom_files: Any
 ) -> None:
