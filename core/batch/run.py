@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Report:
         outcomes: of the cases reached, in the order they were named.
         earlier: results of other runs that lie in the same folder, see `earlier_cases`.
         unreached: names of the cases that were not, because somebody stopped the run.
-        notes: what was left out.
+        notes: what was left out, and results that another version made.
         seconds: the run took.
     """
 
@@ -154,14 +154,24 @@ def run_batch(
                 outcomes=reached,
                 earlier=earlier_cases(out, reached),
                 unreached=tuple(job.name for job in plan.jobs if job.name not in outcomes),
-                notes=plan.notes,
+                notes=(*plan.notes, *_other_versions(reached)),
                 seconds=time.perf_counter() - begun,
             )
             state = "stopped" if finished.stopped else "finished"
             run = _run_manifest(request, state, round(finished.seconds, 3))
-            write_tables(out, finished.outcomes, finished.earlier, plan.notes, run, finished.unreached)
+            write_tables(out, finished.outcomes, finished.earlier, finished.notes, run, finished.unreached)
             write_json(out / MANIFEST, run)
     return finished
+
+
+def _other_versions(outcomes: Iterable[Outcome]) -> tuple[Note, ...]:
+    """A note where results are kept that this version might not give."""
+    kept = [each.manifest.get("metseg") for each in outcomes if each.status == "kept" and each.manifest]
+    count = sum(version != VERSION for version in kept)
+    if not count:
+        return ()
+    cases = "1 case is" if count == 1 else f"{count:,} cases are"
+    return (Note("other-version", f"{cases} kept as another version of metseg left them; --overwrite makes them anew"),)
 
 
 def _check_folder(out: Path) -> None:

@@ -113,7 +113,7 @@ def write_tables(
         out: the results folder.
         outcomes: of the cases reached.
         earlier: as `earlier_cases` finds them.
-        notes: what was left out.
+        notes: of the whole run.
         run: the run's manifest.
         unreached: names of the cases that were not.
 
@@ -167,6 +167,7 @@ def summary_row(outcome: Outcome) -> dict[str, Any]:
         # Of the case itself: one of an earlier run was not made as this run's settings say.
         "model": manifest["model"]["name"],
         "threshold": manifest["settings"]["threshold"],
+        "metseg": manifest.get("metseg"),
         "seconds": round(sum(manifest["seconds"].values()), 3),
         "same_input": outcome.same_input,
     }

@@ -20,6 +20,7 @@ from core.inference.predictor import Predictor
 from core.io import read_mask, read_scan
 from core.measure.dice import dice
 from core.model_store import load_card
+from core.system import VERSION
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -124,6 +125,23 @@ def test_a_second_run_takes_over_what_is_there_and_writes_no_case_anew(
     again = load(tmp_path / "out" / "summary.json")
     assert again["cases"][0] == {**summary["cases"][0], "status": "kept"}
     assert again["totals"] == {**summary["totals"], "done": 0, "kept": 1}
+
+
+def test_results_of_another_version_are_kept_and_said_to_be_its_own(
+    tmp_path: Path, write_case: Callable[..., Path], run: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "AB":
+        write_case(tmp_path / "in" / name)
+    with monkeypatch.context() as patch:
+        patch.setattr("core.batch.case.VERSION", "0.0.1")
+        run([tmp_path / "in" / "A"])
+    report = run([tmp_path / "in"])
+    assert statuses(report) == {"A": "kept", "B": "done"}
+    assert [note.code for note in report.notes] == ["other-version"]
+    summary = load(tmp_path / "out" / "summary.json")
+    assert [case["metseg"] for case in summary["cases"]] == ["0.0.1", VERSION]
+    assert "1 case is kept as another version" in summary["notes"][0]["message"]
+    assert run([tmp_path / "in"], overwrite=True).notes == ()
 
 
 def test_a_copied_input_is_recognised_by_its_content(
