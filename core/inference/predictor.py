@@ -47,7 +47,7 @@ class Predictor:
         device: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N".
         precision: "auto", "fp32", "bf16" or, on CUDA, "fp16".
         window: the longest side that the network is given at once, in its own pixels, each `shrink` of the
-            grid's wide.
+            grid's wide; None is `WINDOW`, or as long as a very deep network needs.
         batch: windows per call of the network; None lets the engine choose.
         depth: at which depth to cut the nested network; None is all of it.
         blend: "exact" gives the answer of the whole picture; "gaussian" blends windows that overlap by half or more, as
@@ -69,7 +69,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         *,
-        window: int = WINDOW,
+        window: int | None = None,
         batch: int | None = None,
         depth: int | None = None,
         blend: Literal["exact", "gaussian"] = "exact",
@@ -89,6 +89,8 @@ class Predictor:
             network, device, precision, channels=self.card.network.in_channels, batch=batch, identity=identity
         )  # fmt: skip
         smallest = 2 * self._engine.halo + self._engine.grid
+        if window is None:
+            window = max(WINDOW, smallest)
         if window < smallest:
             raise UsageError(f"the window must be at least {smallest} pixels for this network")
         if blend not in ("exact", "gaussian"):

@@ -332,6 +332,14 @@ def test_a_depth_answers_with_the_nested_networks_own_head(plain_model: Path, de
     assert found.manifest["model"]["depth"] == depth
 
 
+def test_a_network_deeper_than_the_usual_window_allows_has_a_longer_one(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    deep = make_model(tmp_path / "deep", "attention-unet", filters=(2,) * 7, preprocessing=PLAIN)
+    found = Predictor(deep, "cpu", "fp32").segment(a_scan(noise(1, 40, 200)))
+    assert found.probability.shape == (1, 40, 200)
+
+
 def test_what_cannot_be_made_is_said_at_once(
     tiny_models: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
