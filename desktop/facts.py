@@ -8,8 +8,8 @@ import numpy as np
 
 from core.measure.dice import dice
 from core.scan import Note
+from core.unfamiliar.judge import DOUBTS
 from desktop.session.cases import Filter
-from desktop.session.results import DOUBTS
 from desktop.session.verdicts import State
 
 if TYPE_CHECKING:

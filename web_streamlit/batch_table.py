@@ -13,7 +13,7 @@ from web_streamlit.preset import preset
 COLUMNS = {
     "case": "Case", "model": "Model", "slices": "Slices", "lesions": "Lesions", "voxels": "Voxels",
     "area_mm2": "Area, mm²", "volume_ml": "Volume, ml", "dice": "Dice", "agreement": "Agreement", "seconds": "Seconds",
-    "problem": "Problem",
+    "problem": "Problem", "warnings": "Warnings",
 }  # fmt: skip
 ALWAYS = {"case", "model", "slices", "lesions", "voxels"}
 

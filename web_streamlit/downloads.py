@@ -33,7 +33,7 @@ TOLD = {
 """What only the server notices, in words."""
 BATCH_COLUMNS = (
     "case", "model", "slices", "lesions", "voxels", "area_mm2", "volume_ml", "dice", "agreement", "threshold",
-    "seconds", "problem",
+    "seconds", "problem", "warnings",
 )  # fmt: skip
 
 
@@ -178,6 +178,7 @@ def batch_row(result: Result) -> dict[str, Any]:
         "threshold": result.finding.threshold,
         "seconds": result.found.seconds,
         "problem": None,
+        "warnings": " ".join(dict.fromkeys(note.code for note in result.warnings)) or None,
     }
 
 

@@ -11,6 +11,7 @@ from core.io import RawFile
 from core.measure.dice import EMPTY_RULE, dice
 from core.measure.totals import sum_up
 from core.model_card import ModelCard, PreprocessSettings
+from core.unfamiliar.judge import DOUBTS
 from core.views import View, views_of
 from web_streamlit.asking import chosen_channel
 from web_streamlit.cases import Case, read_truth
@@ -26,6 +27,7 @@ from web_streamlit.downloads import (
     zip_masks,
 )
 from web_streamlit.findings import Images
+from web_streamlit.intake import plain
 from web_streamlit.lesion_table import show_lesions
 from web_streamlit.pictures import Frame, grey_png, overlay_png, probability_png
 from web_streamlit.planes import point_of, show_planes
@@ -50,6 +52,7 @@ def look(desk: Desk, settings: Settings, case: Case) -> None:
     card = _model_shown(cards, case)
     views = views_of(case.scan)
     layout = _layout(views, found=True)
+    doubts = st.container()
     beside = st.columns([5, 3], gap="large") if layout == SLICES else (st.container(), st.container())
     with beside[1]:
         _knobs(desk, card)
@@ -62,7 +65,10 @@ def look(desk: Desk, settings: Settings, case: Case) -> None:
         if shown:
             _legend(result, shown)
     for note in result.warnings:
-        st.caption(f":material/info: {note.message}")
+        if note.code in DOUBTS:
+            doubts.warning(plain(sentence(note.message)))
+        else:
+            st.caption(f":material/info: {plain(note.message)}")
     _downloads(result)
     _truth_upload(desk, settings, case)
     if desk.moved and desk.table_follows and len(desk.reading.cases) > 1:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from core.preprocess.channels import OTHER_SEQUENCE
 from core.preprocess.clahe import equalise
 from core.scan import Note
 from core.unfamiliar.describe import FEATURES, describe
 from core.unfamiliar.reference import Reference, Verdict
 
 UNFAMILIAR = "unfamiliar"
+DOUBTS = frozenset({OTHER_SEQUENCE, UNFAMILIAR})
+"""Codes of the notes that say not to rely on a mask."""
 """Code of the note that a scan does not look like what the model learnt from."""
 MOST_SLICES = 32
 """Slices of a volume that are described, evenly spread."""

@@ -17,9 +17,10 @@ from core.measure.dice import EMPTY_RULE
 from core.overlay import draw_overlay
 from core.scan import Scan
 from core.system import RESEARCH_ONLY, VERSION
+from core.unfamiliar.judge import DOUBTS
 from core.views import first_view
 from desktop.session.display import apply_window, model_channel, value_range
-from desktop.session.results import DOUBTS, best_slice
+from desktop.session.results import best_slice
 from desktop.session.verdicts import Event, State
 
 PICTURE_PX = 320

@@ -19,9 +19,8 @@ from core.atomic import write_atomic
 from core.errors import OutputError
 from core.measure.lesions import lesions_in
 from core.model_card import ModelCard
-from core.preprocess.channels import CHANNEL_NOTES, OTHER_SEQUENCE, select_channels
+from core.preprocess.channels import CHANNEL_NOTES, select_channels
 from core.scan import NO_NEIGHBOURS, Lesion, Note, Scan
-from core.unfamiliar.judge import UNFAMILIAR
 from core.views import Box, first_view
 
 KEEP_BYTES = 4 << 30
@@ -30,8 +29,6 @@ PackedMask = tuple[bytes, tuple[int, int, int]]
 """What `pack_mask` made of a mask, and the mask's shape."""
 UNSURE = 0.25
 """A voxel whose probability is nearer to the threshold than this counts as uncertain."""
-DOUBTS = frozenset({OTHER_SEQUENCE, UNFAMILIAR})
-"""Codes of the warnings that say not to rely on a mask."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

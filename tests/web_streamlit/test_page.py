@@ -25,7 +25,7 @@ from core.io import encode_mask
 from core.measure.dice import dice
 from core.model_card import PreprocessSettings
 from core.scan import Scan
-from web_streamlit.downloads import mask_files, zip_file, zip_masks
+from web_streamlit.downloads import batch_csv, mask_files, zip_file, zip_masks
 
 Open = Callable[..., AppTest]
 
@@ -42,6 +42,19 @@ def test_what_was_read_is_said_before_anything_runs(open_page: Open, api_url: st
     assert "5 slices of 40 × 48, 8-bit, 1 channel, spacing unknown, no ground truth" in texts(page)
     assert not kit.desk_of(page).found
     assert [slider.label for slider in page.slider] == ["Slice"]
+
+
+def test_a_mask_not_to_be_relied_on_says_so_above_the_picture_and_in_the_table(
+    open_page: Open, api_url: str, kit: SimpleNamespace
+) -> None:
+    files = [(f"sub-{number}_{name}.tif", kit.tiff(kit.noise(40, 40))) for number, name in enumerate(("T1w", "FLAIR"))]
+    page = kit.find_lesions(kit.upload(open_page(api_url), *files))
+    assert [warning.value for warning in page.warning] == [
+        "This scan seems to be T1w and the model learnt FLAIR; do not rely on what it finds."
+    ]
+    rows = csv.DictReader(io.StringIO(batch_csv(kit.desk_of(page).rows()).decode()))
+    assert {row["case"]: row["warnings"] for row in rows} == {"sub-0_T1w": "other-sequence", "sub-1_FLAIR": ""}
+    assert "other-sequence" in page.dataframe[1].value["Warnings"].tolist()
 
 
 def test_the_downloaded_masks_are_those_of_the_command(
