@@ -48,6 +48,7 @@ def serve(settings: Settings, say: Say, stop: threading.Event | None = None) -> 
     if settings.reachable and settings.password is None:
         settings = replace(settings, password=make_password())
         say(f"Visitors need the name {USER} and this password: {settings.password}")
+    say("Starting the page …")
     end = stop or threading.Event()
     with _ending(end), private_folder("metseg-gradio-") as folder, opened(settings, folder) as page:
         say(f"The page is at {page.url} (Ctrl-C ends it)")
