@@ -220,13 +220,22 @@ def print_calibration(result: Mapping[str, Any]) -> None:
         [
             (
                 words, f"{found['before']['mean']:.4f}", f"{found['after']['mean']:.4f}",
-                "{mean:+.4f} ({low:+.4f} to {high:+.4f})".format(**found["difference"]),
+                _signed_interval(found["difference"]),
             )
             for words, found in (
-                ("calibration error", result["calibration_error"]), ("cross-entropy", result["cross_entropy"])
+                ("calibration error", result["calibration_error"]),
+                ("the same, of voxels called lesion", result["calibration_error_in_masks"]),
+                ("cross-entropy", result["cross_entropy"]),
             )
+            if found
         ],
     )  # fmt: skip
+
+
+def _signed_interval(found: Mapping[str, float | None]) -> str:
+    if found["low"] is None:
+        return f"{found['mean']:+.4f}"
+    return "{mean:+.4f} ({low:+.4f} to {high:+.4f})".format(**found)
 
 
 def print_bench(machine: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -98,7 +98,8 @@ def _out_of_fold(name: str, run: Path, folds: Path) -> tuple[dict[str, Any], Map
             source=name,
         )
     calibration = calibrate([path for path, _ in mine])
-    return joined, calibration if calibration["cross_entropy"]["difference"]["high"] < 0 else None
+    high = calibration["cross_entropy"]["difference"]["high"]
+    return joined, calibration if high is not None and high < 0 else None
 
 
 def best_shipped() -> str:

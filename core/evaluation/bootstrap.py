@@ -62,7 +62,7 @@ def resampled_means(values: Sequence[float], resamples: int = RESAMPLES, seed: i
 
 def mean_interval(values: Sequence[float], resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """The mean over patients and its 95 % interval; see `resampled_means`."""
-    low, high = _bounds(resampled_means(values, resamples, seed), len(values))
+    low, high = _bounds(resampled_means(values, resamples, seed), values)
     return Interval(float(np.mean(values)), low, high)
 
 
@@ -76,13 +76,13 @@ def paired_difference(
     """
     differences = [b - a for a, b in zip(first, second, strict=True)]
     means = resampled_means(differences, resamples, seed)
-    low, high = _bounds(means, len(differences))
+    low, high = _bounds(means, differences)
     share = float(np.mean((np.sign(means) + 1) / 2)) if len(differences) > 1 else None
     return Difference(float(np.mean(differences)), low, high, share)
 
 
-def _bounds(means: NDArray[np.float64], values: int) -> tuple[float | None, float | None]:
-    if values < 2:  # every resample is the same, which says nothing about how far the mean may lie off
+def _bounds(means: NDArray[np.float64], values: Sequence[float]) -> tuple[float | None, float | None]:
+    if min(values) == max(values):  # every resample is the same, which says nothing about how far the mean may lie off
         return None, None
     low, high = np.percentile(means, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
     return float(low), float(high)

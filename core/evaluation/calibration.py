@@ -38,14 +38,15 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
 
     Returns:
         `temperature`, fitted to all patients; `folds`, with the temperature of the others; and `calibration_error` and
-        `cross_entropy` inside the head, means over patients, `before` and `after`, each patient calibrated by the
-        other folds'.
+        `cross_entropy` inside the head and `calibration_error_in_masks`, means over patients, `before` and `after`,
+        each patient calibrated by the other folds'. Nearly all of a head is far from any lesion, so the first two say
+        little about the voxels that are called one.
 
     Raises:
         UsageError: fewer than two folds.
         NothingFound, BrokenFile: scores cannot be read.
         InputError: they are not of held-out patients, of different recipes or settings, share a patient, or do not
-            count logits.
+            count logits; or no temperature fits.
         OutputError: `out` cannot be written.
     """
     if len(folds) < 2:
@@ -68,6 +69,7 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
             }
         )
         pairs += [(row, others) for row in mine]
+    called = [(row, temperature) for row, temperature in pairs if _has_mask(row)]
     result = {
         "kind": KIND,
         "metseg": VERSION,
@@ -76,6 +78,7 @@ def calibrate(folds: Sequence[str | Path], out: Path | None = None) -> dict[str,
         "temperature": round(known * fit_temperature(rows), DECIMALS),
         "folds": fitted,
         "calibration_error": _before_and_after(calibration_error, pairs),
+        "calibration_error_in_masks": _before_and_after(error_in_mask, called) if called else None,
         "cross_entropy": _before_and_after(cross_entropy, pairs),
         "logits": {"limit": LOGIT_LIMIT, "step": LOGIT_STEP},
         "bootstrap": {"over": "patients", "resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
@@ -98,7 +101,11 @@ def fit_temperature(rows: Sequence[Row]) -> float:
     def mean(log_temperature: float) -> float:
         return float(np.mean([cross_entropy(row, np.exp(log_temperature)) for row in rows]))
 
-    return float(np.exp(optimize.minimize_scalar(mean, bounds=tuple(np.log(RANGE)), method="bounded").x))
+    found = float(np.exp(optimize.minimize_scalar(mean, bounds=tuple(np.log(RANGE)), method="bounded").x))
+    if not 1.01 * RANGE[0] < found < 0.99 * RANGE[1]:
+        low, high = RANGE
+        raise InputError(f"no temperature from {low:g} to {high:g} fits these scores; see whether they are any good")
+    return found
 
 
 def cross_entropy(row: Row, temperature: float) -> float:
@@ -114,7 +121,24 @@ def calibration_error(row: Row, temperature: float) -> float:
     It is made from counts of logits, so at temperature 1 it differs a little from the one made from probabilities.
     """
     voxels, lesion = np.asarray(row["logits"], np.float64)
-    probability = 1 / (1 + np.exp(-_centres() / temperature))
+    return _error(_centres(), voxels, lesion, temperature)
+
+
+def error_in_mask(row: Row, temperature: float) -> float:
+    """The same over the voxels whose probability is above one half; these are the same at every temperature."""
+    called = _centres() > 0
+    voxels, lesion = np.asarray(row["logits"], np.float64)[:, called]
+    return _error(_centres()[called], voxels, lesion, temperature)
+
+
+def _has_mask(row: Row) -> bool:
+    return bool(np.asarray(row["logits"])[0, _centres() > 0].any())
+
+
+def _error(
+    logits: NDArray[np.float64], voxels: NDArray[np.float64], lesion: NDArray[np.float64], temperature: float
+) -> float:
+    probability = 1 / (1 + np.exp(-logits / temperature))
     bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     stated = np.bincount(bins, weights=voxels * probability, minlength=BINS)
     seen = np.bincount(bins, weights=lesion, minlength=BINS)

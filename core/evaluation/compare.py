@@ -12,11 +12,11 @@ from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.metrics import COMPARED, METRIC
 from core.evaluation.out import check_out
 from core.evaluation.pictures import Scored
-from core.evaluation.scores import COMPARISON, COMPARISON_KIND, TABLE, read_scores, table_name
+from core.evaluation.scores import COMPARISON, COMPARISON_KIND, TABLE, cautions, read_scores, table_name
 from core.evaluation.summary import compare_patients, show, show_range, show_share, summarise
 from core.system import RESEARCH_ONLY, VERSION
 
-SHOWN = ("name", "models", "data", "held_out", "held_out_means", "settings", "figures", "totals", "strata")
+SHOWN = ("name", "models", "data", "held_out", "held_out_means", "left_out", "settings", "figures", "totals", "strata")
 
 
 def compare(
@@ -105,7 +105,7 @@ def build_comparison(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         "patients": len(first["patients"]),
         "differences": _differences(evaluations),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "level": LEVEL},
-        "evaluations": [{key: scores[key] for key in SHOWN} for scores in evaluations],
+        "evaluations": [{key: scores[key] for key in SHOWN if key in scores} for scores in evaluations],
         "pairs": [
             {
                 "first": first["name"],
@@ -133,6 +133,11 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
         *(f"{name}: {scores['held_out_means']}" for name, scores in zip(names, evaluations, strict=True)),
         *([table_name(comparison["differences"])] if comparison["differences"] else []),
         "",
+        *(
+            f"**{name}: {table_name(sentence)}**\n"
+            for name, scores in zip(names, evaluations, strict=True)
+            for sentence in cautions(scores)
+        ),
         f"| {' | '.join(heads)} |",
         f"|---|{'---:|' * (len(heads) - 1)}",
     ]

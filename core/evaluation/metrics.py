@@ -39,6 +39,8 @@ METRICS = (
     Metric("hd95_px", "HD95 within slices", "px", 2),
     Metric("surface_dice_mm", f"Surface Dice at {TOLERANCE:g} mm", "", 3),
     Metric("surface_dice_px", f"Surface Dice at {TOLERANCE:g} px", "", 3),
+    Metric("surface_dice_all_mm", f"Surface Dice at {TOLERANCE:g} mm, 0 where one mask is empty", "", 3),
+    Metric("surface_dice_all_px", f"Surface Dice at {TOLERANCE:g} px, 0 where one mask is empty", "", 3),
     Metric("volume_bias_ml", "Volume found minus true", "ml", 2),
     Metric("volume_bias_voxels", "Volume found minus true", "voxels", 0),
     Metric("false_area_mm2", "False area on an empty slice", "mm²", 1),
@@ -62,7 +64,9 @@ PROTOCOL = (
     "that stands alone or next to a missing one.",
     f"Surface measures are taken within slices and averaged over the slices in which both masks have something; "
     f"surface Dice counts surface pixels within {TOLERANCE:g} mm, or {TOLERANCE:g} pixels where spacing is not known. "
-    "Slices in which one mask is empty have no distance: they are counted, not averaged.",
+    "Slices in which one mask is empty have no distance: they are counted, not averaged, so a slice that is missed "
+    "altogether does no harm there, and two models' distances are over somewhat different slices. The surface Dice is "
+    "given a second time, over all slices in which either mask has something, with 0 where only one has.",
     "Volume bias is the found minus the true volume, in millilitres where all spacings are known, else in voxels.",
     "False area is the mean area found on a slice that has no true lesion.",
     f"Calibration error is the mean distance, weighted by voxels, between stated probability and share of lesion over "

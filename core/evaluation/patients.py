@@ -88,9 +88,12 @@ def may_be_another(patients: Iterable[str], others: Iterable[str]) -> bool:
 
 
 def site_of(patient: str) -> str:
-    """The site whom a patient's name tells (the two letters after TCGA_), or an empty string."""
+    """The site that a patient's name tells (the two letters after TCGA_), or an empty string.
+
+    A name that goes on, as of a slice that counts as a patient, is not a patient's.
+    """
     found = LGG_PATIENT.fullmatch(patient)
-    return found.group(2) if found else ""
+    return found.group(2) if found and not found.group(3) else ""
 
 
 def parse_rule(text: str | None, each_image: bool = False) -> PatientRule:

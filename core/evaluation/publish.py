@@ -47,7 +47,7 @@ def publish(
         calibration: of the recipe, see `core.evaluation.calibration.calibrate`; None leaves logits as they are.
 
     Raises:
-        InputError: the scores are of other weights, or of patients whom the model learnt from.
+        InputError: the scores are of other weights or another network, or of patients whom the model learnt from.
         ModelError: the model cannot be loaded.
     """
     card = load_card(model)
@@ -61,6 +61,8 @@ def publish(
     how = (
         "out of fold: each patient scored by a model of this recipe that had not seen them" if refitted else "held out"
     )
+    if not all(_fits(entry, card) for entry in scores["models"]):
+        raise InputError("these scores are of another network; evaluate this model", source=out.name)
     metrics = {
         "measured": f"{how}; {scores['totals']['patients']} patients, their means with 95 % bootstrap intervals",
         **_folds(scores["split"]),
@@ -90,6 +92,11 @@ def publish(
         shutil.copyfile(model / REFERENCE_FILE, out / REFERENCE_FILE)
     write_json(out / CARD_FILE, card.to_json(), indent=2)
     return card
+
+
+def _fits(entry: Mapping[str, Any], card: ModelCard) -> bool:
+    network = card.network.name, list(card.network.filters), card.neighbours
+    return (entry["network"], list(entry["filters"]), entry.get("neighbours", 0.0)) == network
 
 
 def _folds(split: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from core.errors import BrokenFile, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from core.evaluation.cases import left_out
 from core.evaluation.metrics import BINS, METRIC, METRICS, PROTOCOL, TOLERANCE
+from core.evaluation.scoring import with_empty_outlines
 from core.evaluation.summary import show, show_range, summarise
 from core.measure.dice import EMPTY_RULE
 from core.system import RESEARCH_ONLY, VERSION
@@ -35,8 +36,8 @@ HELD_OUT = {
 NEEDED = {"name", "models", "data", "split", "held_out", "settings", "content_check", "training", "limits", "patients"}
 """What a reader of scores relies on, beside what is computed anew."""
 SIZE_LIMIT = 256 << 20
-FEW = 5
-"""Below so many patients, resampling them gives intervals that are plainly too narrow."""
+FEW, SOME = 5, 30
+"""Below so many patients, resampling them gives intervals that are plainly too narrow, and that are a little so."""
 LESION_COUNTS = ("lesions_true", "lesions_found", "lesions_predicted", "lesions_false")
 COUNTS = ("true_voxels", "found_voxels", "true_ml", "found_ml", *LESION_COUNTS)
 ORIGIN = ("fold", "weights_sha256")
@@ -89,7 +90,8 @@ def read_scores(path: str | Path) -> dict[str, Any]:
             raise ValueError("incomplete")
         if len(set(names)) < len(names):
             raise ValueError("a patient counts twice")
-        return {**values, **summarise(values["patients"])}
+        rows = [with_empty_outlines(row) for row in values["patients"]]  # older scores do without
+        return {**values, **summarise(rows), "patients": rows}
     except OSError as error:
         raise NothingFound("there is no scores.json; make one with `metseg evaluate`", source=str(path)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -161,6 +163,8 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
     if (patients := scores["totals"]["patients"]) < FEW:
         narrow = ", and intervals over them are too narrow" if patients > 1 else ""
         said.append(f"So few patients ({patients}) tell little{narrow}.")
+    elif patients < SOME:
+        said.append(f"Over {patients} patients, a 95 % interval holds what it should about nine times in ten.")
     return said
 
 

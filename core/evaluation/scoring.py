@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -237,6 +237,20 @@ def bin_logits(probability: NDArray[np.float32], lesion: NDArray[np.bool_]) -> N
     return np.stack([np.bincount(part, minlength=LOGIT_BINS) for part in (bins, bins[lesion])])
 
 
+def with_empty_outlines(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A patient's row with its surface Dice over all slices that either mask has something in, 0 where only one has."""
+    measured, missing = row["slices_measured"], row["slices_without_distance"]
+    in_mm = row["hd95_mm"] is not None or row["true_ml"] is not None or row["false_area_mm2"] is not None
+    added: dict[str, float | None] = {"surface_dice_all_mm": None, "surface_dice_all_px": None}
+    for unit in ("mm", "px"):
+        value = row[f"surface_dice_{unit}"]
+        if value is not None:
+            added[f"surface_dice_all_{unit}"] = round(value * measured / (measured + missing), DECIMALS)
+        elif missing and not measured and in_mm == (unit == "mm"):
+            added[f"surface_dice_all_{unit}"] = 0.0
+    return {**row, **added}
+
+
 def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
     """A patient's measures from the counts of all their cases.
 
@@ -256,10 +270,13 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
     surface_dice = sum(case.surface[1] * case.surface[2] for case in cases) / measured if measured and alike else None
     empty = int(np.count_nonzero(~with_lesion))
     in_ml = all(case.voxel_ml is not None for case in cases)
-    true_ml, found_ml = (
+    true_ml, found_ml, both_ml = (
         sum(getattr(case, key) * (case.voxel_ml or 0.0) for case in cases) if in_ml else None
-        for key in ("true", "found")
+        for key in ("true", "found", "both")
     )
+    volumes = true, found, both
+    if in_ml and len({case.voxel_ml for case in cases}) > 1:  # of visits with different voxels, volumes are added
+        volumes = true_ml, found_ml, both_ml
     false_px = sum(case.false_pixels for case in cases)
     false_mm2 = sum(case.false_pixels * (case.pixel_mm2 or 0.0) for case in cases)
     reliability = Reliability(
@@ -283,7 +300,7 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
         "lesions_false": lesions.false,
         "slices_measured": measured,
         "slices_without_distance": sum(case.surface[3] for case in cases),
-        "dice": 2 * both / (true + found) if true + found else 1.0,
+        "dice": 2 * volumes[2] / (volumes[0] + volumes[1]) if true + found else 1.0,
         "tumour_slice_dice": float(slice_dice[with_lesion].mean()) if with_lesion.any() else None,
         "all_slice_dice": float(slice_dice.mean()),
         "lesion_sensitivity": lesions.found / lesions.true if lesions.true else None,
@@ -306,4 +323,5 @@ def score_patient(patient: str, cases: Sequence[CaseScores]) -> dict[str, Any]:
         "candidates": sorted(([one.voxels, list(one.lesions)] for one in lesions.candidates), reverse=True),
         "logits": np.sum([case.logits for case in cases], axis=0).tolist(),
     }
-    return {key: round(value, DECIMALS) if isinstance(value, float) else value for key, value in values.items()}
+    plain = {key: round(value, DECIMALS) if isinstance(value, float) else value for key, value in values.items()}
+    return with_empty_outlines(plain)

@@ -60,7 +60,9 @@ def test_the_temperature_is_that_by_which_logits_were_multiplied(tmp_path: Path,
     error = result["calibration_error"]
     assert error["after"]["mean"] < 0.03
     assert result["cross_entropy"]["difference"]["mean"] <= 0.0005
+    called = result["calibration_error_in_masks"]
     if overconfidence != 1:
+        assert called["before"]["mean"] > 0.02 > called["after"]["mean"]
         assert result["cross_entropy"]["difference"]["high"] < 0
         assert error["before"]["mean"] > 0.05
         assert error["difference"]["high"] < 0
@@ -103,6 +105,8 @@ def test_scores_that_cannot_judge_a_temperature_are_refused(tmp_path: Path) -> N
         calibrate([one, one])
     with pytest.raises(InputError, match="held-out"):
         calibrate([one, scores_of(tmp_path / "learnt", ("c",), 1.0, held_out="no")])
+    with pytest.raises(InputError, match=r"no temperature from 0.2 to 5"):
+        calibrate([scores_of(tmp_path / name, (name,), 20.0) for name in ("d", "e")])
     file = other / "scores.json"
     values = json.loads(file.read_text(encoding="utf-8"))
     del values["patients"][0]["logits"]

@@ -84,6 +84,7 @@ def test_names_tell_patient_and_site_where_they_are_of_that_kind():
     assert patient_of("TCGA_HT_A61B_19991127") == "TCGA_HT_A61B"
     assert site_of("TCGA_HT_A61B") == "HT"
     assert (patient_of("case 7"), site_of("case 7")) == ("case 7", "")
+    assert site_of("TCGA_CS_4941_19960909_1") == ""  # of a slice that counts as a patient
 
 
 def test_the_inner_part_is_a_fixed_share():

@@ -38,6 +38,9 @@ def test_scores_of_other_weights_or_of_known_patients_are_not_quoted(scored, mak
     other = make_model(tmp_path / "other", "attention-unet", seed=1)
     with pytest.raises(InputError, match="other weights"):
         publish(other, scores, tmp_path / "shipped", **SAID)
+    folds = [{**scores["models"][0], "weights_sha256": digit, "network": "nested-unet"} for digit in "12"]
+    with pytest.raises(InputError, match="another network"):
+        publish(model, {**scores, "models": folds}, tmp_path / "shipped", **SAID)
     with pytest.raises(InputError, match="not of held-out patients"):
         publish(model, {**scores, "held_out": "no"}, tmp_path / "shipped", **SAID)
     assert not (tmp_path / "shipped").exists()

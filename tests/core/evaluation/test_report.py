@@ -11,50 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.errors import BrokenFile, InputError, NothingFound, OutputError, UsageError
+from core.errors import InputError
 from core.evaluation.compare import build_comparison, common_patients, compare, comparison_markdown
 from core.evaluation.join import join_scores, redo_tables
 from core.evaluation.metrics import METRIC, METRICS
 from core.evaluation.pictures import choose_patients
 from core.evaluation.report import report_html
-from core.evaluation.scores import build_scores, patients_csv, read_scores, save_scores, table_markdown
-from core.evaluation.scoring import score_case, score_patient
+from core.evaluation.scores import patients_csv, read_scores, save_scores, table_markdown
 from core.evaluation.summary import figure, show, summarise
 from core.scan import UNKNOWN_SPACING, Spacing
-
-NASTY = "TCGA_<script>alert('|')</script>"
-
-
-def make_scores(
-    name: str, seed: int, count: int = 14, spacing: Spacing = UNKNOWN_SPACING, **about: Any
-) -> dict[str, Any]:
-    """Scores of made-up masks; the truth depends on the patient alone, what is found also on the seed."""
-    rows = []
-    for number in range(count):
-        truth, mask = np.zeros((3, 24, 24), np.bool_), np.zeros((3, 24, 24), np.bool_)
-        draw = np.random.default_rng(number)
-        size = int(draw.integers(2, 9))
-        truth[:2, 5 : 5 + size, 5 : 5 + size] = number != 3  # the fourth patient has no lesion
-        shift = int(np.random.default_rng([seed, number]).integers(-3, 4))
-        mask[:, 5 + shift : 5 + size, 5 : 5 + size] = True
-        probability = np.where(mask, 0.8, 0.05).astype(np.float32)
-        patient = f"TCGA_{('CS', 'DU', 'HT')[number % 3]}_{1000 + number}" if number else NASTY
-        head = np.ones(truth.shape, np.bool_)
-        case = score_case(patient, truth, mask, probability, head, spacing_mm=spacing, seconds=0.5 + number / 10)
-        rows.append(score_patient(patient, [case]))
-    model = {"name": name, "version": "1", "summary": "<b>bold</b>", "network": "n", "filters": [1], "licence": "L"}
-    base = {
-        "name": name,
-        "models": [{**model, "weights_sha256": "0" * 64}],
-        "data": {"name": "made up", "unlabelled": 0},
-        "split": [{"folds": "six", "fold": 0, "rule": "by hand", "absent": 1}],
-        "held_out": "yes",
-        "settings": {"threshold": 0.5, "mirrored": False},
-        "content_check": [{"learnt_patients_at_hand": 3, "shared": False}],
-        "training": {"loss": [[1, 0.9], [2, 0.4]]},
-        "limits": ["Never seen <anything>."],
-    }
-    return build_scores({**base, **about}, rows)
+from tests.core.evaluation.made import make_scores
 
 
 def resolve(values: Any, key: str) -> Any:
@@ -248,32 +214,6 @@ def test_a_comparison_names_the_column_beside_each_of_its_cells() -> None:
         assert [cell.get("data-head") for cell in row[1:]] == [head.text for head in heads[1:]]
 
 
-@pytest.mark.parametrize("what", ["true_voxels", "slices"])
-def test_evaluations_that_do_not_agree_about_the_truth_are_not_compared(tmp_path: Path, what: str) -> None:
-    for name, factor in (("one", 1), ("two", 3)):
-        scores = make_scores(name, 1)
-        rows = [{**row, what: factor * row[what]} for row in scores["patients"]]
-        (tmp_path / name).mkdir()
-        save_scores({**scores, "patients": rows}, tmp_path / name)
-    with pytest.raises(InputError, match=r"do not agree about the truth of 1[34] of 14"):
-        compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_comparison_says_in_what_sets_and_settings_differ(tmp_path: Path) -> None:
-    about = {"data": {"name": "a <copy>"}, "settings": {"threshold": 0.4, "mirrored": False, "min_lesion": 3}}
-    for name, changes in (("one", {}), ("two", about), ("same", {})):
-        (tmp_path / name).mkdir()
-        save_scores(make_scores(name, 1, **changes), tmp_path / name)
-    compare([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
-    told = "Not only the models differ: data (one made up, two a {}); threshold (one 0.5, two 0.4); min lesion (one "
-    table, page = ((tmp_path / "out" / name).read_text() for name in ("table.md", "report.html"))
-    assert told.format("_copy_") in table[: table.index("|---")]
-    assert told.format("&lt;copy&gt;") in page[: page.index("<main>")]
-    compare([tmp_path / "one", tmp_path / "same"], tmp_path / "alike")
-    assert "differ:" not in (tmp_path / "alike" / "table.md").read_text()
-
-
 @pytest.mark.parametrize("count", [1, 2, 14])
 @pytest.mark.parametrize("spacing", [UNKNOWN_SPACING, (5.0, 0.5, 0.5), (None, 1.0, 1.0)])
 def test_the_page_stands_alone_and_is_well_formed(count: int, spacing: Spacing) -> None:
@@ -347,40 +287,6 @@ def test_best_median_and_worst_are_by_the_mean_of_the_models() -> None:
     assert choose_patients([one]) == (("Best", "0"), ("Median", "3"), ("Worst", "2"))
     assert choose_patients([one, other]) == (("Best", "0"), ("Median", "3"), ("Worst", "2"))
     assert choose_patients([table(0.4, 0.6)]) == (("Best", "1"),)
-
-
-def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
-    for name, first in (("a", 0), ("b", 0), ("c", 10)):
-        scores = make_scores("same", first)
-        rows = [{**row, "patient": f"{row['patient']}{first}"} for row in scores["patients"]]
-        (tmp_path / name).mkdir()
-        save_scores({**scores, "patients": rows}, tmp_path / name)
-    with pytest.raises(UsageError, match="two"):
-        compare([tmp_path / "a"], tmp_path / "out")
-    with pytest.raises(UsageError, match="names"):
-        compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out", names=["x"])
-    with pytest.raises(InputError, match="no patient is in all"):
-        compare([tmp_path / "a", tmp_path / "c"], tmp_path / "out")
-    with pytest.raises(OutputError, match="holds an evaluation"):
-        compare([tmp_path / "a", tmp_path / "b"], tmp_path / "a")
-    compare([tmp_path / "a", tmp_path / "a"], tmp_path / "both")
-    table = (tmp_path / "both" / "table.md").read_text()
-    with pytest.raises(OutputError, match="holds a comparison; choose another"):
-        redo_tables([tmp_path / "a"], tmp_path / "both", overwrite=True)
-    assert (tmp_path / "both" / "table.md").read_text() == table
-    with pytest.raises(NothingFound, match="no scores"):
-        compare([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "out")
-    whole = json.loads((tmp_path / "a" / "scores.json").read_text())
-    twice = {**whole, "patients": [*whole["patients"], whole["patients"][0]]}
-    for content in ({"kind": "x"}, {key: whole[key] for key in whole if key != "settings"}, twice):
-        (tmp_path / "other.json").write_text(json.dumps(content))
-        with pytest.raises(BrokenFile, match="no scores"):
-            compare([tmp_path / "a", tmp_path / "other.json"], tmp_path / "out")
-    result = compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
-    assert [scores["name"] for scores in result["evaluations"]] == ["same 1", "same 2"]
-    with pytest.raises(OutputError, match="--overwrite"):
-        compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
-    compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out", overwrite=True)
 
 
 def test_numbers_are_shown_with_their_digits_and_a_real_minus() -> None:

@@ -81,11 +81,12 @@ def test_every_measure_of_a_small_case_is_what_one_counts_on_paper() -> None:
     assert (row["slices_measured"], row["slices_without_distance"]) == (1, 2)
     assert row["hd95_px"] == pytest.approx(2.0)
     assert row["surface_dice_px"] == 1.0  # no surface pixel is more than two pixels off
+    assert row["surface_dice_all_px"] == pytest.approx(1 / 3, abs=1e-6)  # and in two slices there is one outline alone
     assert row["volume_bias_voxels"] == 1
     assert row["false_area_px"] == 1.0  # 2 pixels on one of two empty slices
     assert row["calibration_error"] == pytest.approx(abs(10 * 0.9 - 4) / 400 + abs(390 * 0.1 - 5) / 400, abs=1e-6)
     assert row["seconds"] == 2.0
-    for key in ("hd95_mm", "surface_dice_mm", "volume_bias_ml", "false_area_mm2", "true_ml"):
+    for key in ("hd95_mm", "surface_dice_mm", "surface_dice_all_mm", "volume_bias_ml", "false_area_mm2", "true_ml"):
         assert row[key] is None
 
 
@@ -100,6 +101,7 @@ def test_known_spacing_gives_millimetres_and_millilitres() -> None:
     assert row["hd95_mm"] == pytest.approx(6.0)
     assert row["false_area_mm2"] == pytest.approx(4.0)
     assert row["hd95_px"] is None
+    assert (row["surface_dice_all_mm"], row["surface_dice_all_px"]) == (row["surface_dice_mm"] / 2, None)
     in_plane = score(truth, mask, (None, 2.0, 2.0))
     assert in_plane["hd95_mm"] == pytest.approx(6.0)
     assert in_plane["volume_bias_ml"] is None
@@ -111,11 +113,13 @@ def test_what_is_not_defined_is_none_and_two_empty_masks_agree() -> None:
     some[:, 2:4, 2:4] = True
     nothing = score(empty, empty)
     assert (nothing["dice"], nothing["all_slice_dice"]) == (1, 1)
-    for key in ("tumour_slice_dice", "lesion_sensitivity", "hd95_px", "surface_dice_px"):
+    for key in ("tumour_slice_dice", "lesion_sensitivity", "hd95_px", "surface_dice_px", "surface_dice_all_px"):
         assert nothing[key] is None
     missed = score(some, empty)
     assert (missed["dice"], missed["lesion_sensitivity"], missed["hd95_px"]) == (0, 0, None)
     assert missed["slices_without_distance"] == 2
+    assert (missed["surface_dice_all_px"], missed["surface_dice_all_mm"]) == (0, None)
+    assert score(some, empty, (5.0, 2.0, 2.0))["surface_dice_all_mm"] == 0
     assert missed["false_area_px"] is None
 
 
@@ -135,6 +139,19 @@ def test_cases_of_one_patient_are_gathered_before_anything_is_divided() -> None:
     whole = slice_surfaces(np.concatenate(truths), np.concatenate(masks), 2.0)
     assert row["hd95_px"] == pytest.approx(whole.hd95, abs=1e-6)
     assert row["surface_dice_px"] == pytest.approx(whole.surface_dice, abs=1e-6)
+
+
+def test_visits_of_different_voxels_are_added_as_volumes() -> None:
+    some, empty = np.zeros((2, 8, 8), np.bool_), np.zeros((2, 8, 8), np.bool_)
+    some[:, 2:4, 2:4] = True
+    head = np.ones(some.shape, np.bool_)
+    coarse, fine = (
+        score_case(name, some, mask, mask.astype(np.float32), head, spacing_mm=spacing)
+        for name, mask, spacing in (("coarse", some, (5.0, 1.0, 1.0)), ("fine", empty, (1.0, 0.5, 0.5)))
+    )
+    row = score_patient("p", [coarse, fine])
+    assert row["dice"] == pytest.approx(2 * row["found_ml"] / (row["found_ml"] + row["true_ml"]), abs=1e-6)
+    assert row["dice"] > 0.97
 
 
 def test_millimetres_and_pixels_of_one_patient_are_not_averaged() -> None:
