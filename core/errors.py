@@ -109,6 +109,10 @@ class MixedOrientations(AmbiguousSeries):
     code = "mixed-orientations"
 
 
+class MixedPatients(AmbiguousSeries):
+    code = "mixed-patients"
+
+
 class DifferingDuplicates(InputError):
     code = "differing-duplicates"
 

@@ -35,7 +35,11 @@ def is_zip(content: bytes) -> bool:
 
 
 def read_archive(
-    content: bytes, name: str, limits: ReadLimits, wanted: Callable[[bytes], bool] = lambda start: True
+    content: bytes,
+    name: str,
+    limits: ReadLimits,
+    wanted: Callable[[bytes], bool] = lambda start: True,
+    skipped: Callable[[str, bytes], None] = lambda name, start: None,
 ) -> list[RawFile]:
     """Unpack a zip archive.
 
@@ -46,6 +50,7 @@ def read_archive(
         name: what messages may call it by; its members are called after it.
         limits: `entries` bounds how many members there may be, `file_bytes` what they may hold together.
         wanted: whether a member that begins with these bytes is to be unpacked.
+        skipped: is told the name and the first bytes of each that is not.
 
     Returns:
         The wanted members, in the archive's order.
@@ -67,7 +72,9 @@ def read_archive(
                 if entry.is_dir() or _is_hidden(entry.filename):
                     continue
                 parts: list[bytes] = []
+                start = b""
                 for part in _blocks(archive, entry):
+                    start = start or part
                     if not parts and not _is_scan(part, wanted):
                         break
                     parts.append(part)
@@ -77,7 +84,9 @@ def read_archive(
                         raise TooLarge(
                             f"the archive holds more than {RATIO} times its size; unpack it and give a folder"
                         )
-                if parts:
+                if not parts:
+                    skipped(entry.filename, start)
+                else:
                     files.append(RawFile(f"{name}/{entry.filename}", b"".join(parts)))
     except InputError:
         raise

@@ -18,8 +18,9 @@ from core.io.names import natural_key, stem_of
 from core.scan import Note
 
 NOT_DICOM = Note("not-dicom", "some files among the DICOM files are no DICOM, or empty; they were left out")
-
-
+BLANK = 132
+"""Bytes of a file that a bad disk or copy leaves as zeros; a DICOM file says after so many what it is."""
+SLICE_ENDS = (".dcm", ".dicom", ".ima")
 MASKS_LEFT_OUT = Note(
     "masks-left-out", "masks and results in the archive were left out: they are no slices of the scan"
 )
@@ -56,31 +57,41 @@ def gather(given: Sequence[RawFile], limits: ReadLimits) -> Gathered:
     files: list[RawFile] = []
     owners: list[int] = []
     told: list[Note] = []
-    packed = False
+    slices_lost = False
     for index, file in enumerate(given):
         members = [file]
         if is_zip(file.content):
-            packed = True
             with naming(file.name):
-                members, notes = _of_one_case(_members(file, limits))
+                unpacked, lost = _members(file, limits)
+                members, notes = _of_one_case(unpacked)
             told += notes
+            slices_lost |= lost
         files += members
         owners += [index] * len(members)
     forms = [_matching(file.content) for file in files]
     dicom = [index for index, form in enumerate(forms) if form is not None and form.NAME == "DICOM"]
     if dicom:
-        left_out = (NOT_DICOM,) if len(dicom) < len(files) and not packed else ()
+        left_out = (NOT_DICOM,) if len(dicom) < len(files) or slices_lost else ()
         form = forms[dicom[0]]
         assert form is not None  # noqa: S101
         return Gathered(form, tuple(files[index] for index in dicom), tuple(owners[index] for index in dicom), left_out)
     return Gathered(_common_format(files), tuple(files), tuple(owners), tuple(told))
 
 
-def _members(file: RawFile, limits: ReadLimits) -> list[RawFile]:
-    members = read_archive(file.content, file.name, limits, lambda start: _matching(start) is not None)
+def _members(file: RawFile, limits: ReadLimits) -> tuple[list[RawFile], bool]:
+    """What can be read of an archive, and whether something else in it may have been a slice."""
+    others: list[tuple[str, bytes]] = []
+    members = read_archive(
+        file.content,
+        file.name,
+        limits,
+        lambda start: _matching(start) is not None,
+        lambda name, start: others.append((name, start[:BLANK])),
+    )
     if not members:
         raise UnsupportedFormat("the archive holds nothing that can be read; give one with scans")
-    return sorted(members, key=lambda member: natural_key(member.name))
+    lost = any(not any(start) or name.lower().endswith(SLICE_ENDS) for name, start in others)
+    return sorted(members, key=lambda member: natural_key(member.name)), lost
 
 
 def _of_one_case(members: list[RawFile]) -> tuple[list[RawFile], list[Note]]:

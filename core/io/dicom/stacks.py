@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import AmbiguousSeries, MixedOrientations, MixedSizes, SeriesChoice
+from core.errors import AmbiguousSeries, MixedOrientations, MixedPatients, MixedSizes, SeriesChoice
 from core.io.dicom.frames import Frame
 from core.io.dicom.geometry import SAME_PLACE_MM, directions, in_plane
 from core.io.dicom.instance import Instance
@@ -23,6 +23,7 @@ SAME_DIRECTION = 2e-3
 SAME_SPACING = 0.01
 """Part by which two spacings may differ."""
 NUMBER = re.compile(r"-?\d{1,12}(\.\d*)?")
+T = TypeVar("T")
 _PLANES = ("sagittal", "coronal", "axial")
 
 
@@ -69,24 +70,33 @@ class Stack:
 def stacks_of(instances: Sequence[Instance]) -> tuple[Stack, ...]:
     """All stacks, in an order that does not depend on that of the files.
 
-    A series is one stack, unless its pictures differ in size, in direction, or in what tells repeated pictures of one
-    place apart (echo, time, weighting).
+    A series is one stack, unless its pictures are of several people, or differ in size, in direction, or in what tells
+    repeated pictures of one place apart (echo, time, weighting).
     """
-    series: dict[str, list[Instance]] = {}
-    for instance in instances:
-        series.setdefault(instance.series, []).append(instance)
+    groups = [part for group in _grouped(instances, lambda one: one.series).values() for part in _of_people(group)]
     found: list[Stack] = []
-    for group in sorted(series.values(), key=lambda group: (min(e.series_number for e in group), group[0].series)):
+    for group in sorted(groups, key=_place):
         slices = [Slice(instance, frame) for instance in group for frame in instance.frames]
         found += _stacks_of_series(sorted(slices, key=_number))
     return tuple(found)
+
+
+def _of_people(series: list[Instance]) -> list[list[Instance]]:
+    """A series taken apart where its files name several people; those that name nobody are then nobody's."""
+    if len({instance.person for instance in series} - {""}) < 2:
+        return [series]
+    return list(_grouped(series, lambda instance: instance.person).values())
+
+
+def _place(group: Sequence[Instance]) -> tuple[Any, ...]:
+    return min(one.series_number for one in group), group[0].series, max(one.person for one in group)
 
 
 def choose_stack(stacks: Sequence[Stack], wanted: str | None) -> Stack:
     """The stack that was asked for, by its number from 1 or by its series' UID; or the only one.
 
     Raises:
-        MixedSizes, MixedOrientations: there is one series, or one was chosen, whose pictures differ so.
+        MixedPatients, MixedSizes, MixedOrientations: there is one series, or one was chosen, whose pictures differ so.
         AmbiguousSeries: there are several, and none of them, or one that is not there, was chosen.
     """
     found = list(zip(_choices(stacks), stacks, strict=True))
@@ -101,6 +111,10 @@ def choose_stack(stacks: Sequence[Stack], wanted: str | None) -> Stack:
         if wanted is not None or len({stack.series for _, stack in found}) > 1:
             raise
         parts = [stack for _, stack in found]
+        if len({entry.instance.person for stack in parts for entry in stack.slices} - {""}) > 1:
+            raise MixedPatients(
+                f"the pictures of one series are of several patients: {error.detail}", error.choices
+            ) from error
         if len({stack.shape for stack in parts}) > 1:
             raise MixedSizes(f"the pictures of one series differ in size: {error.detail}", error.choices) from error
         if len({stack.direction for stack in parts}) > 1:
@@ -139,8 +153,8 @@ def _shape(entry: Slice) -> tuple[int, int, int]:
     return entry.instance.samples, entry.instance.rows, entry.instance.columns
 
 
-def _grouped(slices: Iterable[Slice], key: Any) -> dict[Any, list[Slice]]:
-    groups: dict[Any, list[Slice]] = {}
+def _grouped(slices: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
+    groups: dict[Any, list[T]] = {}
     for entry in slices:
         groups.setdefault(key(entry), []).append(entry)
     return dict(sorted(groups.items(), key=lambda group: group[0]))

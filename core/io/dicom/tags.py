@@ -8,6 +8,7 @@ from typing import Any
 
 NEEDED = (
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber",
+    "PatientID",
     "Modality", "ImageType", "SeriesDescription", "ProtocolName", "ScanningSequence", "AcquisitionContrast",
     "EchoTime", "RepetitionTime", "InversionTime", "DiffusionBValue", "ContrastBolusAgent",
     "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "FlipAngle", "EchoPlanarPulseSequence",

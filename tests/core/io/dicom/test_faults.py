@@ -5,6 +5,7 @@ import io
 import logging
 import struct
 import tracemalloc
+import zipfile
 import zlib
 
 import numpy as np
@@ -194,6 +195,19 @@ def test_the_good_files_of_a_folder_are_read_beside_others(dicom, volume, tmp_pa
     assert [note.code for note in scan.notes] == ["not-dicom"]
     with pytest.raises(UnsupportedFormat):
         read_scan(tmp_path / "DICOMDIR")
+
+
+@pytest.mark.parametrize("content", [b"", bytes(3000), b"cut off", None])
+def test_a_slice_that_an_archive_lost_is_noticed_and_a_licence_is_not(dicom, volume, content):
+    slices = {f"{index}.dcm": file.content for index, file in enumerate(dicom.slices(volume))}
+    slices |= {"readme.txt": b"about these"} if content is None else {"9.dcm": content}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, held in slices.items():
+            archive.writestr(name, held)
+    scan = read_scan_bytes(buffer.getvalue(), "scan.zip")
+    np.testing.assert_array_equal(scan.voxels[:, 0], volume)
+    assert [note.code for note in scan.notes] == ([] if content is None else ["not-dicom"])
 
 
 def planted(dataset, index=0):

@@ -8,6 +8,7 @@ from core.errors import (
     DifferingDuplicates,
     InputError,
     MixedOrientations,
+    MixedPatients,
     MixedSizes,
     UnsupportedFormat,
 )
@@ -199,6 +200,19 @@ def test_sizes_that_differ_in_one_series_are_refused_with_the_choices(dicom, vol
     assert [choice.key for choice in raised.value.choices] == ["1", "2"]
     np.testing.assert_array_equal(read(files, "1").voxels[:, 0], volume[:, :6])
     np.testing.assert_array_equal(read(files, "2").voxels[:, 0], volume)
+
+
+def test_slices_of_several_people_in_one_series_are_refused_with_the_choices(dicom, volume):
+    one = dicom.slices(volume, PatientID="A 1", PatientName="Planted^One")
+    other = dicom.slices(volume[:3], PatientID="B 2", PatientName="Planted^Other")
+    with pytest.raises(MixedPatients) as raised:
+        read([*one, *other], "1.2.3.4")
+    assert raised.value.code == "mixed-patients"
+    assert "Planted" not in str(raised.value)
+    shapes = sorted(len(read([*one, *other], choice.key).voxels) for choice in raised.value.choices)
+    assert shapes == [3, len(volume)]
+    nobody = [*dicom.slices(volume[:2], PatientID=""), *dicom.slices(volume, PatientID="A 1")[2:]]
+    np.testing.assert_array_equal(read(nobody).voxels[:, 0], read(one).voxels[:, 0])
 
 
 def test_directions_that_differ_in_one_series_are_refused_with_the_choices(dicom, volume):
