@@ -9,7 +9,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import Problem
+from api.problems import Problem, stopping
 from api.settings import Settings
 from core.addresses import host_name, is_loopback
 
@@ -32,7 +32,12 @@ class Guard:
         except Problem as problem:
             await problem.response(scope["state"]["request_id"])(scope, body.receive, body.send)
             return
-        await self.app(scope, body.receive, body.send)
+        try:
+            await self.app(scope, body.receive, body.send)
+        except asyncio.CancelledError:  # by the server, which has no more time
+            if body.answered:
+                raise
+            await stopping().response(scope["state"]["request_id"])(scope, body.receive, body.send)
 
     def _check(self, scope: Scope) -> None:
         headers, settings = Headers(scope=scope), self.settings
@@ -54,7 +59,13 @@ class Guard:
 
 
 class Body:
-    """A request's channels, with a ceiling on its body's bytes and on the time they take."""
+    """A request's channels, with a ceiling on its body's bytes and on the time they take.
+
+    Attributes:
+        answered: whether an answer has begun.
+    """
+
+    answered = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
         headers = Headers(scope=scope)
@@ -84,16 +95,16 @@ class Body:
         Not at once: what the client still sends is thrown away for a moment, for a connection that is closed over
         unread bytes is reset, and the client might never see the answer.
         """
-        if not self._unread:
+        if message["type"] == "http.response.start":
+            if self._unread:
+                MutableHeaders(scope=message)["Connection"] = "close"
             await self._send(message)
-        elif message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["Connection"] = "close"
-            await self._send(message)
-        elif message.get("more_body", False):
+            self.answered = True
+        elif not self._unread or message.get("more_body", False):
             await self._send(message)
         else:
             await self._send({**message, "more_body": True})
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(LINGER_SECONDS):
                     while self._unread:
                         await self._next()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
@@ -49,6 +50,9 @@ class Observe:
             if status:
                 raise ConnectionAbortedError("an answer broke off") from None
             await problem_of(error).response(request_id)(scope, receive, tagged)
+        except asyncio.CancelledError:
+            # The server stops amid an answer; raised further, it would be logged with a traceback.
+            log.error("%s broke off: the server stops", request_id)
         finally:
             method = scope["method"] if scope["method"] in METHODS else "?"
             route = getattr(scope.get("route"), "path", "-")

@@ -15,7 +15,7 @@ from api.problems import MEDIA_TYPE
 from api.schemas import Choice, FieldProblem, ProblemOut
 
 _REFERENCE = "#/components/schemas/{model}"
-_WHEN = {503: "Busy, warming up or hanging; Retry-After says when to come again."}
+_WHEN = {503: "Busy, warming up, hanging or stopping; Retry-After says when to come again."}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

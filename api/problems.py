@@ -90,6 +90,11 @@ def busy(detail: str, retry_after: int, code: str = "busy") -> Problem:
     return Problem(503, code, detail, headers={"Retry-After": str(retry_after)})
 
 
+def stopping() -> Problem:
+    """What is told to whom the server cannot answer any more."""
+    return busy("the server stops and could not finish this in time; send it again in a moment", 5, "stopping")
+
+
 def problem_of(error: Exception) -> Problem:
     """What an exception means to the person who asked."""
     if isinstance(error, Problem):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import uuid
 from typing import Any
 
 import h11
@@ -79,12 +80,21 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what could not be parsed."""
-        body = Problem(400, "no-http", "this is no HTTP request that the server understands").response("-").body
-        head = h11.Response(
-            status_code=400,
-            headers=[("content-type", MEDIA_TYPE), ("content-length", str(len(body))), ("connection", "close")],
-        )
+        """Answer what could not be parsed, unless an answer is on its way already."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
+        request_id = uuid.uuid4().hex  # no layer of the application has seen it, and drawn one
+        problem = Problem(400, "no-http", "this is no HTTP request that the server understands")
+        body = problem.response(request_id).body
+        headers = {
+            "Content-Type": MEDIA_TYPE,
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            "X-Request-ID": request_id,
+        }
+        head = h11.Response(status_code=400, headers=list(headers.items()))
+        log.info("%s ? - 400: no HTTP", request_id)
         for event in (head, h11.Data(data=bytes(body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
+import socket
 
 import uvicorn
 
@@ -16,6 +18,17 @@ from core.errors import UsageError
 
 HEAD_BYTES = 32 << 10
 IDLE_SECONDS = 5
+LAST_SECONDS = 5.0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, but what it cancels at the end of the drain time can still say so to its client."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called when it is told to stop."""
+        await super().shutdown(sockets)
+        if self.server_state.tasks and not self.force_exit:
+            await asyncio.wait(set(self.server_state.tasks), timeout=LAST_SECONDS)
 
 
 def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> uvicorn.Server:
@@ -46,7 +59,7 @@ def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -
         backlog=max(most_connections() // 8, 8),
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> None:

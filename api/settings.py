@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import UsageError
 from core.io import ReadLimits
 
 PREFIX = "METSEG_"
+KEY_CHARACTERS = 16
 
 
 def _split(separator: str) -> BeforeValidator:
@@ -29,6 +31,16 @@ def _as_asked_for(name: str) -> str:
     return name.lower().rstrip(".")
 
 
+def _fit_for_a_header(key: SecretStr) -> SecretStr:
+    # Beyond ASCII clients disagree about the bytes, and a blank may be lost on the way.
+    text = key.get_secret_value()
+    if not all("!" <= character <= "~" for character in text):
+        raise PydanticCustomError("key", "choose a key of printable ASCII characters without blanks")
+    if len(text) < KEY_CHARACTERS:
+        raise PydanticCustomError("key", f"choose a key of at least {KEY_CHARACTERS} characters")
+    return key
+
+
 class Settings(BaseSettings):
     """Read from the environment, each under its name in capitals after `METSEG_`.
 
@@ -36,7 +48,8 @@ class Settings(BaseSettings):
         model: the default model, a shipped model's name or a model folder; None takes the shipped default.
         models: folders of further models, parted as in PATH. A request names a model and never a folder.
         device, precision: as `metseg segment` takes them.
-        api_key: what requests must bear (`Authorization: Bearer KEY`); None asks for nothing.
+        api_key: what requests must bear (`Authorization: Bearer KEY`), at least 16 printable ASCII characters without
+            blanks; None asks for nothing.
         insecure: whether to answer beyond this machine without a key.
         trusted_hosts: names that requests may ask for, parted by commas, "*" for any; none given means this machine's
             own names, or any name where the server listens beyond it.
@@ -60,7 +73,7 @@ class Settings(BaseSettings):
     models: Annotated[tuple[Path, ...], NoDecode, _split(os.pathsep)] = ()
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    api_key: Annotated[SecretStr, Field(min_length=16)] | None = None
+    api_key: Annotated[SecretStr, AfterValidator(_fit_for_a_header)] | None = None
     insecure: bool = False
     trusted_hosts: Annotated[tuple[Annotated[str, AfterValidator(_as_asked_for)], ...], NoDecode, _split(",")] = ()
     body_bytes: PositiveInt = 256 << 20
@@ -102,4 +115,5 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise UsageError(f"{PREFIX}{name.upper()} makes no sense: {first['msg'].lower()}") from error
+        told = first["msg"][:1].lower() + first["msg"][1:]
+        raise UsageError(f"{PREFIX}{name.upper()} makes no sense: {told}") from error

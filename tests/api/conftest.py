@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import socket
 import threading
 import time
@@ -178,6 +179,26 @@ def gated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Running], Gated
     yield put
     for gate in gates:
         gate.open.set()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[], io.StringIO]]:
+    """What is logged from when it is called, after a server's start: uvicorn's lines and tracebacks as well."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    loggers = [logging.getLogger(name) for name in ("metseg", "uvicorn.error")]
+    levels = [logger.level for logger in loggers]
+
+    def begin() -> io.StringIO:
+        for logger in loggers:
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+        return written
+
+    yield begin
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def noise(*shape: int, seed: int = 0, dtype: Any = np.uint8) -> np.ndarray:

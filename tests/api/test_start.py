@@ -32,7 +32,7 @@ from api.settings import Settings, load_settings
 from core.errors import DeviceUnavailable, ModelDamaged, ModelNotFound, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = "a key of more than sixteen"
+KEY = "a-key-of-more-than-sixteen"
 
 
 def cut(folder: Path) -> None:
@@ -113,6 +113,29 @@ def test_a_setting_that_makes_no_sense_is_named_and_not_repeated(
     with pytest.raises(UsageError, match=f"METSEG_{name} makes no sense") as caught:
         load_settings()
     assert "PLANTED" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("short", "at least 16 characters"),
+        ("", "at least 16 characters"),
+        ("schlüssel-mit-umlaut", "printable ASCII"),
+        ("a key with blanks in it", "without blanks"),
+        ("a-key-that-ends-its-line\n", "without blanks"),
+        ("a-key-with-\x7f-and-more", "printable ASCII"),
+    ],
+)
+def test_a_key_that_no_client_can_send_is_refused_in_one_sentence(
+    key: str, told: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("api.serve.create_app", lambda settings: pytest.fail("the key was accepted"))
+    monkeypatch.setenv("METSEG_API_KEY", key)
+    assert metseg.main(["serve", "--port", "0"]) == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert "METSEG_API_KEY makes no sense: choose a key" in line
+    assert told in line
+    assert not key or key not in line
 
 
 def test_settings_come_from_the_environment_and_cannot_be_changed(
@@ -311,6 +334,35 @@ def test_serve_listens_logs_no_names_and_finishes_what_it_accepted_when_it_is_to
     assert " GET /models/{name} 404 " in text
     assert "PLANTED" not in text
     assert "Traceback" not in text
+
+
+def test_what_outlasts_the_drain_time_is_told_so_and_leaves_one_line_in_the_log(
+    tiny_model: Path, kit: SimpleNamespace
+) -> None:
+    begin = (
+        "import sys, time, metseg, api.warm_up, api.segmenting; api.segmenting.decode = lambda *_: time.sleep(3); "
+        "sys.exit(metseg.main())"
+    )
+    lines: list[str] = []
+    with (
+        process("-c", begin, "serve", "--port", "0", "--model", str(tiny_model), METSEG_DRAIN_SECONDS="1") as served,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        port, reader = when_ready(served, lines)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
+            asked = pool.submit(client.post, "/predict/", files={"file": kit.golden})
+            while client.get("/health/ready").json()["within"] < 1:
+                time.sleep(0.01)
+            served.send_signal(signal.SIGTERM)
+            answer = asked.result()
+        served.wait(60)
+        reader.join(60)
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+    text = "".join(lines)
+    (line,) = (line for line in lines if answer.json()["request_id"] in line)
+    assert " POST /predict/ 503 " in line
+    assert "Traceback" not in text
+    assert str(ROOT) not in text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
