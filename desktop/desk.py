@@ -297,6 +297,7 @@ class Desk(QObject):
         case.problem = detail
         if self._wanted and self._wanted[0] is case:
             self.reader.wait_for(case, f"This case cannot be shown: {detail}.{where}")
+            self.masks.show_notice()
             self.case_changed.emit()
         self.listed.emit()
 
@@ -391,3 +392,4 @@ class Desk(QObject):
             self.handover.stop()
         else:
             self.segmenting.stop()
+            self.masks.show_notice()

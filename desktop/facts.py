@@ -71,6 +71,21 @@ def threshold(desk: Desk) -> float:
     return desk.review.threshold(desk.reader.case) if desk.review and desk.reader.case else 0.5
 
 
+def why_no_lesions(desk: Desk) -> str:
+    """What stands in place of the shown case's lesions where none are listed."""
+    case, opened = desk.reader.case, desk.reader.opened
+    if opened is not None and opened.finding is not None:
+        return "No lesion at this threshold"
+    if case is not None and case.undecided:
+        return "Choose a series first"
+    if case is not None and case.problem:
+        return "Cannot be read"
+    running = desk.segmenting.segmenter.running
+    if case is None or running is None or not desk.segmenting.segmenter.is_asked(case.name):
+        return "Not segmented yet"
+    return "Being segmented" if running == case.name else "Waits for another case"
+
+
 def slice_overlap(desk: Desk) -> float | None:
     """Dice of the shown slice."""
     opened = desk.reader.opened

@@ -69,12 +69,12 @@ class Handover(QObject):
 
     def _answer(self, review: Review, case: Case, models: Sequence[Model]) -> Answer | None:
         """How the answer was asked for on which a case was judged, as far as its model is still there."""
-        event = review.last_event(case)
+        event = review.handed_over(case)[0]
         model = next((model for model in models if event and model.weights == event.about.weights), None)
-        if model is None or case.image is None or (event and event.about.image != case.image):
+        if model is None or event is None or not event.about.image:
             return None
-        channel = review.channel(case)
-        key = result_key(case.image, model.card, channel, self._precision, case.source.notes)
+        channel = review.choice(case.name, event.about.image)[1]
+        key = result_key(event.about.image, model.card, channel, self._precision, case.source.notes)
         return Answer(self._results, key, model.card.preprocessing.channels, channel)
 
     def stop(self) -> None:
@@ -102,14 +102,14 @@ class Handover(QObject):
 
 def entry_of(review: Review, case: Case, names: bool, answer: Answer | None = None) -> Entry:
     """A case as it is handed over: its verdict and the mask that this was given on."""
-    event = review.last_event(case) if case.state is not State.TODO else None
-    mask = review.judged_mask(case) if event else None
+    event, state = review.handed_over(case)
+    mask = review.judged_mask(event)
     about = event.about if event else None
     return Entry(
         source=case.source,
-        series=case.series,
+        series=_series(case),
         label=case.label(names),
-        state=case.state.value,
+        state=state.value,
         note=case.note,
         event=event,
         image=about.image if about else case.image,
@@ -117,7 +117,13 @@ def entry_of(review: Review, case: Case, names: bool, answer: Answer | None = No
         model=about.model if about else "",
         threshold=about.threshold if about else None,
         mask_sha256=(about.mask or "") if about else "",
-        write=case.state is State.ACCEPTED,
+        write=state is State.ACCEPTED,
         answer=answer,
-        warnings=review.warnings(case),
+        warnings=review.warnings(case, event),
     )
+
+
+def _series(case: Case) -> tuple[str | None, ...]:
+    """The series of a case, the one that is reviewed first."""
+    keys = (choice.key for choice in case.choices)
+    return (case.series, *(key for key in keys if key != case.series)) if case.series else tuple(keys) or (None,)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from desktop.session.cases import Case, next_open
 from desktop.session.opened import Opened
-from desktop.session.verdicts import Event, Kind
+from desktop.session.verdicts import REASONS, Event, Kind
 
 if TYPE_CHECKING:
     from desktop.desk import Desk
@@ -39,7 +39,8 @@ class Judge:
             self._desk.told.emit("This verdict was not taken, for the images shown are not known; show this case anew.")
         else:
             self._desk.told.emit(
-                f"{case.label(self._desk.names)}: {case.state}" + (f", {reason.lower()}" if reason else "")
+                f"{case.label(self._desk.names)}: {case.state}"
+                + (f", {reason.lower() if reason in REASONS else reason}" if reason else "")
             )
             self._desk.listed.emit()
             return True

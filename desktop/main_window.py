@@ -217,16 +217,18 @@ class MainWindow(QMainWindow):
 
     def _show_case(self) -> None:
         """Another case is shown, or more is known of it."""
-        opened = self.reader.opened
-        finding = opened.finding if opened else None
-        lesions = finding.lesions if finding else ()
-        spans = [opened.view.box(lesion.box)[0] for lesion in lesions] if opened else []
-        self.lesions.set_lesions(lesions, spans, "No lesion at this threshold" if finding else "Not segmented yet")
+        self._show_lesions()
         self.list.set_current(self.reader.case)
         self.list.redraw()
         self._show_verdict()
         self._show_overlap()
         self._show_look()
+
+    def _show_lesions(self) -> None:
+        opened = self.reader.opened
+        lesions = opened.finding.lesions if opened and opened.finding else ()
+        spans = [opened.view.box(lesion.box)[0] for lesion in lesions] if opened else []
+        self.lesions.set_lesions(lesions, spans, facts.why_no_lesions(self.desk))
 
     def _show_verdict(self) -> None:
         desk, case = self.desk, self.reader.case
@@ -238,6 +240,8 @@ class MainWindow(QMainWindow):
             detail = f": {_plain(event.reason)}" if said and event else ""
             if case.state is State.REOPENED:
                 detail = ": the mask or image is not the one that was judged"
+            if case.state is State.TODO and desk.review.handed_over(case)[0]:
+                detail = ", another series of this case has its verdict"
             self.verdicts.show_case(case, event, detail)
 
     def _show_overlap(self) -> None:
@@ -271,10 +275,11 @@ class MainWindow(QMainWindow):
         settable = bool(reader.opened and reader.opened.result and self.desk.review and not self.desk.review.read_only)
         self.display.set_threshold(facts.threshold(self.desk), settable)
         self.display.set_series(facts.series_names(self.desk), facts.series_index(self.desk))
-        if reader.opened:
-            self.display.set_channels(reader.opened.channels, reader.channel)
+        self.display.set_channels(*((reader.opened.channels, reader.channel) if reader.opened else ((), -1)))
 
     def _show_work(self) -> None:
+        if not (self.reader.opened and self.reader.opened.finding):
+            self._show_lesions()
         self.status.set_work(*facts.work(self.desk))
         self.status.device.setText(facts.engine(self.desk))
 

@@ -40,10 +40,11 @@ class Masks:
         if self._desk.review is None or self._desk.review.model is None:
             self._desk.told.emit(self._desk.model_problem or "There is nothing to segment.")
             return
-        self._desk.segmenting.automatic = True
+        self._desk.segmenting.automatic, self._desk.segmenting.stopped = True, False
         for case in self._desk.review.cases:
             if case.summary is None:
                 self._desk.segmenting.add(case)
+        self.show_notice()
 
     def found(self, name: str) -> None:
         """A case was segmented: take the result if the case is in memory, and draw it if it is shown."""
@@ -89,12 +90,20 @@ class Masks:
         case, review = self._desk.reader.case, self._desk.review
         if self._uncounted is not None and self._uncounted is self._desk.reader.opened:
             self._count_lesions()
+        elif case and self._desk.reader.opened is None and case.problem:
+            self._desk.segmenting.failures.pop(case.name, None)
+            self._desk.show(case)
         elif case and review and review.model:
             if len(review.model.card.preprocessing.channels) == 1 and self._channel_needed(case):
                 threshold = review.choice(case.name, case.image or "")[0]
                 review.set_choice(case, threshold, str(self._desk.reader.channel))
             self._desk.segmenting.again(case)
             self.show_notice()
+
+    def _was_stopped(self, case: Case) -> bool:
+        opened, segmenting = self._desk.reader.opened, self._desk.segmenting
+        waits = opened is not None and opened.result is None and not segmenting.segmenter.is_asked(case.name)
+        return segmenting.stopped and waits
 
     def _channel_needed(self, case: Case) -> bool:
         return "channel" in self._desk.segmenting.failures.get(case.name, "")
@@ -107,11 +116,15 @@ class Masks:
             failure = self._desk.segmenting.failures.get(case.name)
             if self._uncounted is not None and self._uncounted is self._desk.reader.opened:
                 text, ask = "The lesions at this threshold could not be counted.", "Try again"
+            elif self._desk.reader.opened is None and case.problem:
+                text, ask = "This case could not be read.", "Try again"
             elif failure and self._channel_needed(case):
                 text = "The channels of this case differ, and nothing says which one the model should take."
                 ask = "Segment the shown channel"
             elif failure:
                 text, ask = f"This case was not segmented: {failure}", "Try again"
+            elif self._was_stopped(case):
+                text, ask = "Segmenting was stopped before this case.", "Segment this case"
             else:
                 text = review.store.notice or ("" if review.model else self._desk.model_problem)
         self._desk.reader.say("\n".join(filter(None, (text, *facts.doubts(self._desk)))), ask)

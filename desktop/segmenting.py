@@ -40,11 +40,12 @@ class Segmenting(QObject):
         self.device = ""
         self.failures: dict[str, str] = {}
         self.automatic = True
+        self.stopped = False  # by the reviewer
 
     def serve(self, review: Review | None) -> None:
         """Begin with another review or another model."""
         self.segmenter.cancel()
-        self.review, self.automatic = review, True
+        self.review, self.automatic, self.stopped = review, True, False
         self.failures.clear()
         self.changed.emit()
 
@@ -71,14 +72,13 @@ class Segmenting(QObject):
         self.changed.emit()
 
     def again(self, case: Case) -> None:
-        """Try a case that failed or was stopped."""
+        """Try a case that failed or was stopped; the others stay as they are."""
         self.failures.pop(case.name, None)
-        self.automatic = True
         self.add(case, first=True)
 
     def stop(self) -> None:
         """Stop, and begin nothing by oneself until asked."""
-        self.automatic = False
+        self.automatic, self.stopped = False, True
         self.segmenter.cancel()
         self.changed.emit()
 

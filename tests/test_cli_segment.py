@@ -169,8 +169,8 @@ def test_each_warning_is_told_once_with_the_cases_it_is_about(
     assert segment(tmp_path / "in", "--out", tmp_path / "out") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning: ")]
     assert [line for line in lines if "missing-masks" in line] == [
-        "Warning: 1 of 3 images have no mask [missing-masks, 2 cases: A, B]",
-        "Warning: 1 of 4 images have no mask [missing-masks, 1 case: C]",
+        "Warning: 1 of 3 images have no ground-truth mask [missing-masks, 2 cases: A, B]",
+        "Warning: 1 of 4 images have no ground-truth mask [missing-masks, 1 case: C]",
     ]
     assert lines[-1] == "Warning: 3 images without a mask: A_2.tif, B_2.tif, C_2.tif"
 

@@ -273,7 +273,9 @@ def _source(case: _Case, any_mask: bool) -> ScanSource:
     notes = []
     missing = sum(mask is None for mask in case.masks)
     if missing and any_mask:
-        notes.append(Note(MISSING_MASKS, f"{missing} of {len(case.pictures)} images have no mask"))
+        whole = "there is no ground truth beside these images, as there is beside others"
+        some = f"{missing} of {len(case.pictures)} images have no ground-truth mask"
+        notes.append(Note(MISSING_MASKS, whole if missing == len(case.pictures) else some))
     if case.stray_masks:
         notes.append(Note(STRAY_MASKS, f"masks that belong to no image, and are not used: {case.stray_masks}"))
     if any(after.number != before.number + 1 for before, after in pairwise(case.pictures)):

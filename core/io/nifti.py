@@ -93,7 +93,8 @@ def _chosen(files: Sequence[RawFile], limits: ReadLimits, series: str | None) ->
         told = f"{sequence_of_names([file.name]) or 'unknown sequence'}, " if len(files) > 1 else ""
         for volume in range(header.volumes):
             parts = [str(number)] * (len(files) > 1) + [str(volume + 1)] * (header.volumes > 1)
-            what = f"{told}{size.slices} slices of {size.width}×{size.height}"
+            what = f"volume {volume + 1} of {header.volumes}, " if header.volumes > 1 else ""
+            what += f"{told}{size.slices} slices of {size.width}×{size.height}"
             found.append((SeriesChoice(".".join(parts) or "1", what), (file, header, volume)))
     if not found:
         raise BrokenFile("there is no file to read; give at least one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -17,6 +18,9 @@ from desktop.session.results import Summary
 from desktop.session.verdicts import DONE_STATES, OPEN_STATES, State
 
 OWN_RESULTS = "results of metseg cannot be reviewed; open the folder of their scans, the masks are computed again"
+
+
+NUMBERED = re.compile(r"case (\d{1,9})")
 
 
 class Filter(StrEnum):
@@ -147,10 +151,16 @@ def _spelt_out(sources: Sequence[ScanSource]) -> list[ScanSource]:
 def choose(cases: Iterable[Case], which: Filter, search: str, order: Order) -> list[Case]:
     """The cases that are listed, in the order in which they are.
 
-    A search takes the cases whose name, number, state or note holds every word. Unknown burdens come last.
+    A search takes the cases whose name, state or note holds every word; "case 7" takes that number alone. Unknown
+    burdens come last.
     """
-    words = search.casefold().split()
-    listed = [case for case in cases if which.takes(case.state) and all(word in _text(case) for word in words)]
+    asked = search.casefold().strip()
+    number, words = NUMBERED.fullmatch(asked), asked.split()
+
+    def matches(case: Case) -> bool:
+        return case.number == int(number[1]) if number else all(word in _text(case) for word in words)
+
+    listed = [case for case in cases if which.takes(case.state) and matches(case)]
     if order is Order.BURDEN:
         listed.sort(key=lambda case: -case.summary.voxels if case.summary else 1)
     elif order is Order.UNCERTAINTY:

@@ -50,7 +50,7 @@ class Entry:
 
     Attributes:
         label: what the report calls it; the name, or its number where names are hidden.
-        series: which one was reviewed, where the files hold several.
+        series: the one that is reviewed, and the others that the files hold; (None,) where there is only one.
         event: the verdict that holds, or None.
         image: what it was given on, see `image_id`; without a verdict, what the files held when they were read last.
         mask: the mask that the verdict was given on, packed, for of all cases they are many; None where there is none.
@@ -60,7 +60,7 @@ class Entry:
     """
 
     source: ScanSource
-    series: str | None
+    series: tuple[str | None, ...]
     label: str
     state: str
     note: str
@@ -121,13 +121,13 @@ def export_review(
         files: tuple[RawFile, ...] = ()
         if entry.mask is not None or entry.event is not None:
             try:
-                scan = _judged_images(entry)
+                scan, series = _judged_images(entry)
                 result = load_result(entry.answer.folder, entry.answer.key) if entry.answer else None
                 mask = _mask(entry, scan)
                 if mask is not None:
                     probability = _probability(entry, mask, result)
                     lesions = lesions_in(mask, probability, scan, first_view(scan).plane.axes)[1]
-                    overlap = _overlap(entry, mask)
+                    overlap = _overlap(entry, series, mask)
                 picture = picture_of(scan, mask)
                 if entry.write and mask is not None:
                     files = encode_mask(mask, scan, origin=Origin(entry.model))
@@ -172,12 +172,17 @@ def _write(files: Sequence[RawFile], folder: Path) -> None:
         write_atomic(folder / file.name, file.content)
 
 
-def _judged_images(entry: Entry) -> Scan:
-    """A case's images, and no others than were judged; a verdict on a case that could not be read is about none."""
-    scan = read_scan(entry.source, series=entry.series)
-    if entry.image and image_id(scan, entry.series) != entry.image:
-        raise InputError("these are not the images that were judged, but other files or another series; judge anew")
-    return scan
+def _judged_images(entry: Entry) -> tuple[Scan, str | None]:
+    """A case's images, and their series: those that were judged, or, of what could not be read then, any.
+
+    Raises:
+        InputError: they cannot be read, or none of the series is the one that was judged.
+    """
+    for series in entry.series:
+        scan = read_scan(entry.source, series=series)
+        if not entry.image or image_id(scan, series) == entry.image:
+            return scan, series
+    raise InputError("these are not the images that were judged, but other files or another series; judge anew")
 
 
 def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:
@@ -217,12 +222,12 @@ def _warnings(entry: Entry, scan: Scan | None, result: Result | None) -> Iterato
     yield from noticed
 
 
-def _overlap(entry: Entry, mask: NDArray[np.bool_]) -> float | None:
+def _overlap(entry: Entry, series: str | None, mask: NDArray[np.bool_]) -> float | None:
     """Dice with the truth beside the images; None where that cannot be used."""
     if not entry.source.has_truth:
         return None
     try:
-        truth = read_mask(entry.source, series=entry.series)
+        truth = read_mask(entry.source, series=series)
     except InputError:
         return None
     return dice(mask, truth) if truth.shape == mask.shape else None

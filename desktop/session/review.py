@@ -21,7 +21,7 @@ from core.scan import ScanSource
 from desktop.session.cases import Case, make_cases
 from desktop.session.results import Finding, PackedMask, Summary, pack_mask
 from desktop.session.store import Store
-from desktop.session.verdicts import Binding, Event, History, Kind, fold, state_after
+from desktop.session.verdicts import Binding, Event, History, Kind, State, fold, state_after
 
 VERDICTS = (Kind.ACCEPT, Kind.REJECT, Kind.FLAG, Kind.CLEAR)
 NO_TEXT = "Not saved: something that was written holds a character that cannot be kept; write it anew without."
@@ -169,13 +169,23 @@ class Review:
         case.state = state_after(self.last_event(case), self.binding(case))
 
     def last_event(self, case: Case) -> Event | None:
-        """The verdict given last on a case, whatever it was about."""
-        last = self._last_of_case.get(case.name)
+        """The verdict given last on a case's images, else on what they were before; each series has its own."""
+        last = None if case.choices else self._last_of_case.get(case.name)
         return self._last.get((case.name, case.image), last) if case.image else last
 
-    def warnings(self, case: Case) -> str:
-        """Codes of what the model noticed on its way to the mask that was judged, else to the present one."""
-        event = self.last_event(case)
+    def handed_over(self, case: Case) -> tuple[Event | None, State]:
+        """The verdict that an export holds, and its state: the shown series', else what was given last on another."""
+        if case.state is not State.TODO:
+            return self.last_event(case), case.state
+        given = [event for (name, image), event in self._last.items() if name == case.name and image != case.image]
+        others = [event for event in given if event.kind is not Kind.CLEAR] if case.choices else []
+        if not others:
+            return None, State.TODO
+        other = max(others, key=lambda event: event.number)
+        return other, state_after(other, other.about)
+
+    def warnings(self, case: Case, event: Event | None) -> str:
+        """Codes of what the model noticed on its way to the mask that a verdict is about, else to the present one."""
         summary = case.summary
         if event and event.about.threshold is not None:
             about = event.about
@@ -316,9 +326,8 @@ class Review:
             return self.store.last_hash()
         return ""
 
-    def judged_mask(self, case: Case) -> PackedMask | None:
-        """The very mask that the verdict on a case was given on, packed; None where there was none."""
-        event = self.last_event(case)
+    def judged_mask(self, event: Event | None) -> PackedMask | None:
+        """The very mask that a verdict was given on, packed; None where there was none."""
         if event is None or event.about.mask is None:
             return None
         for _, mask in self.unsaved:

@@ -88,6 +88,11 @@ class Segmenter:
         """The cases that wait, in order."""
         return tuple(self._waiting)
 
+    def is_asked(self, name: str) -> bool:
+        """Whether a case is being segmented, or waits for it."""
+        running = self._running is not None and not self._running.cancelled and self.running == name
+        return running or name in self._waiting
+
     @property
     def busy(self) -> bool:
         """Whether there is anything to do."""

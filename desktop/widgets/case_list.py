@@ -127,7 +127,7 @@ class CaseList(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search cases")
         self.search.textChanged.connect(self._ask_again)
-        self.search.returnPressed.connect(self.left)
+        self.search.returnPressed.connect(self._enter)
         self.order = Combo("Sort cases by")
         self.order.addItems([f"Sort: {order.value.lower()}" for order in Order])
         self.order.currentIndexChanged.connect(self._ask_again)
@@ -150,6 +150,7 @@ class CaseList(QWidget):
             self._buttons[which] = button
             line.addWidget(button)
         self._model = _Cases()
+        self._current: Case | None = None
         self._in_sight: Case | None = None  # the shown case, once it was brought there
         self.view = QListView()
         self.view.setAutoScroll(False)  # what is being looked for in the list stays in sight
@@ -208,11 +209,14 @@ class CaseList(QWidget):
         self._model.names = names
         self.redraw()
         self.empty.setVisible(not cases and counts[Filter.ALL] > 0)
+        all_done = self.which is Filter.TODO and not counts[Filter.TODO]
+        self.empty.setText("Every case has its verdict" if all_done else "No case matches")
         for which, button in self._buttons.items():
             button.setText(f"{which.value} {counts[which]:,}")
 
     def set_current(self, case: Case | None) -> None:
         """Mark the shown case; bring it into sight if it is another one, or listed otherwise."""
+        self._current = case
         if case not in self._model.cases:
             self.view.clearSelection()
             return
@@ -221,6 +225,14 @@ class CaseList(QWidget):
         if case is not self._in_sight:
             self._in_sight = case
             self.view.scrollTo(index)
+
+    def _enter(self) -> None:
+        """Open the first case that was searched for, or stay with the shown one if it is among them."""
+        if self.search.text() and self._current not in self.cases:
+            if self.cases:
+                self.chosen.emit(self.cases[0])
+        else:
+            self.left.emit()
 
     def _ask_again(self, *_: object) -> None:
         self._in_sight = None

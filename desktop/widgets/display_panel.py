@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PyQt6.QtCore import Qt, pyqtBoundSignal, pyqtSignal
-from PyQt6.QtGui import QAction
+from PyQt6.QtGui import QAction, QWheelEvent
 from PyQt6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider, QWidget
 
 from desktop.session.display import PRESETS
@@ -106,6 +106,13 @@ class DisplayPanel(QWidget):
         return box
 
 
+class _Slider(QSlider):
+    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802
+        """Scrolling past it changes nothing by accident: another threshold takes a verdict back."""
+        if event:
+            event.ignore()
+
+
 def _combo(name: str, signal: pyqtBoundSignal) -> QComboBox:
     combo = Combo(name)
     combo.setMinimumContentsLength(8)
@@ -115,7 +122,7 @@ def _combo(name: str, signal: pyqtBoundSignal) -> QComboBox:
 
 
 def _slider(name: str, signal: pyqtBoundSignal) -> tuple[QSlider, QLabel]:
-    slider, label = QSlider(Qt.Orientation.Horizontal), QLabel()
+    slider, label = _Slider(Qt.Orientation.Horizontal), QLabel()
     slider.setRange(0, STEPS)
     slider.setAccessibleName(name)
     slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -41,7 +41,8 @@ class SeriesList(QScrollArea):
         self.buttons = {}
         for choice in choices:
             button = QPushButton(choice.description)
-            button.setFixedWidth(WIDTH_PX)
+            button.setMaximumWidth(WIDTH_PX)
+            button.setToolTip(choice.description)
             button.setMinimumHeight(36)
             button.setStyleSheet("text-align: left; padding: 6px 12px;")
             button.clicked.connect(lambda _, key=choice.key: self.chosen.emit(key))

@@ -228,7 +228,7 @@ def keep_answer(window: Any) -> None:
     window.desk.segmenting.found.emit(case.name)
 
 
-def test_no_mask_is_drawn_on_another_series_than_the_judged_one(
+def test_the_accepted_mask_of_another_series_than_the_shown_one_is_exported_with_its_own_images(
     qtbot: Any, open_window: OpenWindow, sequences: Callable[..., Path], tmp_path: Path
 ) -> None:
     window = open_window(None)
@@ -242,4 +242,7 @@ def test_no_mask_is_drawn_on_another_series_than_the_judged_one(
     judged = window.reader.case.image
     window.display.series_picked.emit(1)
     qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
-    assert_refused(*only_row(qtbot, window, tmp_path / "out"), judged)
+    row, report = only_row(qtbot, window, tmp_path / "out")
+    assert (row["state"], row["image_sha256"], row["problem"]) == ("accepted", judged, "")
+    assert (int(row["voxels"]) > 0, report.count("data:image/jpeg")) == (True, 1)
+    assert len([path for path in (tmp_path / "out" / "masks").rglob("*") if path.is_file()]) == 1

@@ -10,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PyQt6.QtCore import QPoint, QPointF, Qt
+from PyQt6.QtGui import QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
@@ -99,6 +101,37 @@ def test_enter_stays_in_a_list_that_was_searched(
     press(window, Key.Key_Return)
     wait_for(qtbot, window, 3)
     assert states(window) == [State.ACCEPTED, State.TODO, State.TODO]
+
+
+def test_enter_in_the_search_opens_what_was_searched_for_and_judges_nothing(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    for text, number in (("case 3", 3), ("no such case", 3), ("case 2", 2)):
+        press(window, Key.Key_F, Held.ControlModifier)
+        window.list.search.selectAll()
+        QTest.keyClicks(window.list.search, text)
+        press(window, Key.Key_Return)
+        assert (shown(window), window.reader.pane.hasFocus()) == (number, text != "no such case"), text
+    assert states(window) == [State.TODO] * 3
+    assert [case.number for case in window.list.cases] == [2]  # whatever numbers the names hold
+
+
+def test_scrolling_past_a_slider_changes_nothing(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    for slider in (window.display.threshold, window.display.opacity):
+        before, centre = slider.value(), QPointF(slider.rect().center())
+        wheel = QWheelEvent(
+            centre, slider.mapToGlobal(centre), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(slider, wheel)
+        assert slider.value() == before
+    assert not wheel.isAccepted()
 
 
 def test_the_list_stays_where_it_was_scrolled_to_until_another_case_is_shown(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -44,9 +45,31 @@ def test_a_series_that_came_before_the_chosen_one_does_not_take_its_place(
 
     sequences("adc", "flair", "t1")
     again = ask(qtbot, open_window, folder)
-    assert (again.reader.case.undecided, again.reader.case.state.value) == (True, "reopened")
+    assert (again.reader.case.undecided, again.reader.case.state.value) == (True, "to do")
     pick(qtbot, again, "2")
     assert told_and_shown(again) == ("FLAIR", "FLAIR")
+
+
+def test_each_series_has_a_verdict_of_its_own_and_none_is_lost_in_the_export(
+    qtbot: Any, open_window: OpenWindow, sequences: Callable[..., Path], tmp_path: Path
+) -> None:
+    window = ask(qtbot, open_window, sequences("flair", "t1"))
+    pick(qtbot, window, "1")
+    press(window, Key.Key_G)
+    window.display.series_picked.emit(1)
+    qtbot.waitUntil(lambda: bool(window.reader.opened), timeout=120000)
+    assert told_and_shown(window) == ("T1w", "T1w")
+    assert window.reader.case.state.value == "to do"
+    assert "another series of this case has its verdict" in window.verdicts.state.text()
+    with qtbot.waitSignal(window.desk.handover.finished, timeout=120000):
+        window.desk.export(tmp_path / "out")
+    with (tmp_path / "out" / "verdicts.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["state"], row["problem"]) == ("flagged", "")
+    window.display.series_picked.emit(0)
+    qtbot.waitUntil(lambda: bool(window.reader.opened), timeout=120000)
+    assert told_and_shown(window) == ("FLAIR", "FLAIR")
+    assert window.reader.case.state.value == "flagged"
 
 
 def test_a_series_that_came_after_the_chosen_one_is_listed_and_nothing_is_asked(

@@ -105,3 +105,38 @@ def test_lesions_that_could_not_be_counted_can_be_counted_again(
     press(window, Key.Key_Return, Held.ShiftModifier)
     assert states(window)[0] is State.ACCEPTED
     assert np.array_equal(window.reader.opened.finding.mask, window.reader.opened.result.probability >= np.float32(0.7))
+
+
+def test_after_a_stop_the_shown_case_can_be_segmented_alone(qtbot: Any, open_window: OpenWindow, scans: Path) -> None:
+    window = open_window(scans)
+    asked: list[str] = []
+    window.desk.segmenting.segmenter.submit = lambda ask, first=False: asked.append(ask.source.name)
+    window.desk.masks.segment_all()
+    press(window, Key.Key_Period, Held.ControlModifier)
+    assert window.reader.notice.text() == "Segmenting was stopped before this case."
+    asked.clear()
+    window.reader.ask.click()
+    assert asked == [window.reader.case.name]
+    window.desk.step_case(1)
+    qtbot.waitUntil(lambda: shown(window) == 2 and window.reader.opened is not None, timeout=120000)
+    assert asked == [window.desk.review.cases[0].name]  # nothing begins by itself
+    assert window.reader.ask.text() == "Segment this case"
+
+
+def test_a_case_that_could_not_be_read_is_read_again_when_asked(
+    qtbot: Any, open_window: OpenWindow, tmp_path: Path
+) -> None:
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.zeros((32, 32), np.uint8))
+    whole = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(whole[:40])
+    window = open_window(None)
+    window.open([folder])
+    qtbot.waitUntil(window.reader.ask.isVisible, timeout=120000)
+    assert (window.reader.ask.text(), "cannot be shown" in window.reader.pane.message) == ("Try again", True)
+    assert window.display.channel.count() == 0
+    (folder / "a.png").write_bytes(whole)
+    window.reader.ask.click()
+    qtbot.waitUntil(lambda: window.reader.opened is not None, timeout=120000)
+    assert (window.reader.case.problem, window.reader.ask.isVisible()) == ("", False)

@@ -121,7 +121,7 @@ def by_reviewer(path: Path, model: Path, folder: Path) -> bytes:
     assert result is not None
     mask = find(result, card.threshold, scan).mask
     entry = Entry(
-        source=source, series=None, label=source.name, state="accepted", note="", event=None, image=told["image"],
+        source=source, series=(None,), label=source.name, state="accepted", note="", event=None, image=told["image"],
         mask=(pack_mask(mask), mask.shape), model=card.name, threshold=card.threshold, mask_sha256=mask_hash(mask),
         write=True,
     )  # fmt: skip

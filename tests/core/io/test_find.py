@@ -141,7 +141,7 @@ def test_a_folder_called_masks_without_images_is_an_ordinary_one(tmp_path):
 def test_a_missing_mask_is_counted_and_named(tmp_path):
     put(tmp_path, "C/C_1.tif", "C/C_2.tif", "C/C_3.tif", "C/C_2_mask.tif")
     (source,) = find_scans(tmp_path)
-    assert [note.message for note in source.notes] == ["2 of 3 images have no mask"]
+    assert [note.message for note in source.notes] == ["2 of 3 images have no ground-truth mask"]
     assert missing_masks(source) == (tmp_path / "C/C_1.tif", tmp_path / "C/C_3.tif")
     assert not source.has_truth
 

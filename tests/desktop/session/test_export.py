@@ -28,7 +28,7 @@ def entries(scans: Path) -> list[Entry]:
         made.append(
             Entry(
                 source,
-                None,
+                (None,),
                 f"Case {number}",
                 "accepted",
                 "=1+1",
@@ -52,7 +52,7 @@ def judged(source: ScanSource, image: str, mask: NDArray[np.bool_]) -> Entry:
     about = Binding(image, digest, "a model", "weights", 0.5)
     event = Event(1, "2026-01-01T12:00:00+00:00", "someone", source.name, about, Kind.REJECT)
     packed = pack_mask(mask), mask.shape
-    return Entry(source, None, "Case 1", "rejected", "", event, image, packed, "a model", 0.5, digest, write=False)
+    return Entry(source, (None,), "Case 1", "rejected", "", event, image, packed, "a model", 0.5, digest, write=False)
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -49,7 +49,7 @@ def test_a_verdict_is_kept_with_its_mask_and_there_the_next_time(review: Review,
     review.store.close()
     again = start(scans, tiny_model)
     assert [case.state for case in again.cases] == [State.TODO, State.ACCEPTED, State.TODO]
-    assert np.array_equal(unpack_mask(*again.judged_mask(again.cases[1])), found.mask)
+    assert np.array_equal(unpack_mask(*again.judged_mask(again.last_event(again.cases[1]))), found.mask)
     again.store.close()
 
 
@@ -185,7 +185,7 @@ def test_on_a_full_disk_nothing_is_lost_and_all_is_written_when_there_is_room(
     review.store.close()
     again = start(scans, tiny_model)
     assert [case.state for case in again.cases[:2]] == [State.REJECTED, State.REJECTED]
-    assert np.array_equal(unpack_mask(*again.judged_mask(again.cases[1])), finding(2).mask)
+    assert np.array_equal(unpack_mask(*again.judged_mask(again.last_event(again.cases[1]))), finding(2).mask)
     read_all(again)
     assert again.cases[2].note == "m" * 100_000
     again.store.close()
@@ -198,7 +198,7 @@ def test_a_mask_that_waits_for_room_on_the_disk_is_handed_over_all_the_same(revi
     review.was_found(case, 0.5, found.summary)
     assert review.decide(case, Kind.ACCEPT, found, "r" * 100_000)
     assert (len(review.unsaved), case.state) == (1, State.ACCEPTED)
-    assert np.array_equal(unpack_mask(*review.judged_mask(case)), found.mask)
+    assert np.array_equal(unpack_mask(*review.judged_mask(review.last_event(case))), found.mask)
     assert np.array_equal(unpack_mask(*entry_of(review, case, names=False).mask), found.mask)
 
 
@@ -243,7 +243,9 @@ def test_a_series_is_remembered_and_what_was_known_of_another_does_not_hold(
     case, choices = review.cases[0], (SeriesChoice("1", "FLAIR"), SeriesChoice("2", "T1w"))
     review.decide(case, Kind.FLAG)
     review.set_series(case, None, choices)
-    assert (case.undecided, case.image, case.state) == (True, None, State.REOPENED)
+    assert (case.undecided, case.image, case.state) == (True, None, State.TODO)
+    event, state = review.handed_over(case)
+    assert (event.kind, state) == (Kind.FLAG, State.FLAGGED)
     review.set_series(case, "2", choices)
     review.store.close()
     again = start(scans, tiny_model)
