@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import socket
@@ -355,23 +354,6 @@ def test_what_is_no_http_is_400(server: Any, raw: bytes, listen: Callable[[], An
     assert f"X-Request-ID: {told['request_id']}\r\n".encode() in answer
     assert log.getvalue().count(told["request_id"]) == 1
     assert "PLANTED" not in answer.decode() + log.getvalue()
-
-
-def test_a_body_that_breaks_after_its_answer_has_begun_is_told_nothing_more(
-    server: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    head = b"POST /predict/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
-    with server.connect() as connection:
-        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
-        answer = connection.recv(65536)
-        assert status_of(answer) == 415
-        with contextlib.suppress(ConnectionError):
-            connection.sendall(b"zz\r\n")
-            while part := connection.recv(65536):
-                answer += part
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert server.client.get("/health/live").status_code == 200
-    assert "Traceback" not in caplog.text
 
 
 def test_what_is_not_there_is_404_and_the_wrong_method_405(server: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -95,3 +96,20 @@ def test_an_answer_that_is_partly_sent_when_the_drain_time_ends_breaks_off_witho
         server.wait_until(lambda: "broke off" in log.getvalue())
     assert "Traceback" not in log.getvalue()
     assert server.room.gate.within == 0
+
+
+def test_a_body_that_breaks_after_its_answer_has_begun_leaves_none_either(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /predict/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+    with server.connect() as connection:
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 415 ")
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"zz\r\n")
+            while part := connection.recv(65536):
+                answer += part
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert server.client.get("/health/live").status_code == 200
+    assert "Traceback" not in caplog.text
