@@ -25,6 +25,8 @@ START = (
     "from desktop.session.worker import main; main()"
 )
 DIED = "died"
+PATIENCE = 10.0
+"""Seconds that the case which is looked at waits for another to be finished; what takes longer makes way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Job:
     begun: float
     share: float = 0.0
     cancelled: bool = False
+
+    def seconds_left(self) -> float:
+        """How long it will take yet; as long as nothing is done, no less than it has taken."""
+        elapsed = time.monotonic() - self.begun
+        return elapsed / self.share * (1 - self.share) if self.share else elapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,11 @@ class Segmenter:
         if not self.busy:
             self._done = 0
         # What waits already keeps its place, unless it is to be first, and is done as asked last.
-        self._waiting = ({name: ask} if first else {}) | self._waiting | {name: ask}
+        ahead = {name: ask} if first else {}
+        if first and running and not running.cancelled and self.running != name and running.seconds_left() > PATIENCE:
+            ahead[running.ask.source.name] = running.ask  # begun anew afterwards
+            self._cancel_running()
+        self._waiting = ahead | self._waiting | {name: ask}
         self._go_on()
 
     def cancel(self) -> None:
@@ -147,7 +158,7 @@ class Segmenter:
             if message.event == "done":
                 self._seconds = [*self._seconds[-9:], time.monotonic() - job.begun]
             self._running = None
-            self._done += 1
+            self._done += not job.cancelled
             self._go_on()
         return None if job.cancelled else job.ask
 

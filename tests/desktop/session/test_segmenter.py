@@ -66,3 +66,24 @@ def test_what_waits_keeps_its_place_and_is_done_as_asked_last(segmenter: Segment
     for job in (1, 2):
         segmenter.heard(Message(job, "done", {}))
     assert (sent[-1]["name"], sent[-1]["channel"]) == ("one", "1")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "makes_way"), [(60, 1, True), (60, 9, False), (1, 1, False), (60, 0, True)]
+)
+def test_what_takes_long_makes_way_for_the_case_that_is_looked_at_and_is_begun_anew(
+    segmenter: Segmenter, sent: Sent, monkeypatch: pytest.MonkeyPatch, seconds: float, done: int, makes_way: bool
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("desktop.session.segmenter.time.monotonic", lambda: now[0])
+    segmenter.submit(ask("large"))
+    for slices in {0, done}:
+        segmenter.heard(Message(1, "progress", {"done": slices, "total": 10}))
+        now[0] += seconds if slices == done else 0
+    segmenter.submit(ask("next"))
+    segmenter.submit(ask("shown"), first=True)
+    assert segmenter.waiting == (("shown", "large", "next") if makes_way else ("shown", "next"))
+    assert ({"cancel": 1} in sent) is makes_way
+    segmenter.heard(Message(1, "cancelled" if makes_way else "done", {}))
+    assert sent[-1]["name"] == "shown"
+    assert segmenter.progress()[:2] == ((0, 3) if makes_way else (1, 3))
