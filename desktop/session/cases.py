@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 
 from core.batch.jobs import leave_out, unique_names
@@ -56,7 +57,7 @@ class Case:
     """A case of the list.
 
     Attributes:
-        number: its place by name, from 1; what it is called while names are hidden.
+        number: its place by name, from 1, when it was first seen; what it is called while names are hidden.
         source: its files.
         image: SHA-256 of its files, None until it was read once.
         state: where it stands.
@@ -127,10 +128,17 @@ def _holds_results(path: Path) -> bool:
     return any((folder / VERDICTS).is_file() and (folder / RECORD).is_file() for folder in exports)
 
 
-def make_cases(sources: Sequence[ScanSource]) -> list[Case]:
-    """Number the cases by name."""
+def make_cases(sources: Sequence[ScanSource], known: Mapping[str, int] | None = None) -> list[Case]:
+    """The cases by name; those that had a number keep it, for notes and reports may speak of it, and the others follow.
+
+    Args:
+        sources: of the cases.
+        known: numbers that were given before, by name.
+    """
+    given = known or {}
+    following = count(max(given.values(), default=0) + 1)
     ordered = sorted(_spelt_out(sources), key=lambda source: natural_key(source.name))
-    return [Case(number, source) for number, source in enumerate(ordered, 1)]
+    return [Case(given.get(source.name) or next(following), source) for source in ordered]
 
 
 def _spelt_out(sources: Sequence[ScanSource]) -> list[ScanSource]:

@@ -97,7 +97,11 @@ class Review:
 
     def set_cases(self, sources: Iterable[ScanSource]) -> None:
         """Take the cases that were found."""
-        self.cases = make_cases(tuple(sources))
+        known = self.store.numbers()
+        self.cases = make_cases(tuple(sources), known)
+        added = {case.name: case.number for case in self.cases if case.name not in known}
+        if added:
+            self._keep("numbers", "", lambda: self.store.set_numbers(added))
         self._recall()
 
     def _recall(self) -> None:

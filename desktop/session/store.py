@@ -38,9 +38,10 @@ CREATE TABLE IF NOT EXISTS summaries (
 CREATE TABLE IF NOT EXISTS warnings (image TEXT, weights TEXT, codes TEXT NOT NULL, PRIMARY KEY (image, weights));
 CREATE TABLE IF NOT EXISTS choices (image TEXT PRIMARY KEY, threshold REAL, channel TEXT);
 CREATE TABLE IF NOT EXISTS series (name TEXT PRIMARY KEY, key TEXT, choices TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS view (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-TABLES = ("events", "links", "notes", "masks", "cases", "summaries", "warnings", "choices", "series", "view")
+TABLES = ("events", "links", "notes", "masks", "cases", "summaries", "warnings", "choices", "series", "numbers", "view")
 EVENT_COLUMNS = "number, at, who, case_name, image, mask, model, weights, threshold, kind, reason, target"
 ENTRIES = f"SELECT {EVENT_COLUMNS}, previous FROM events LEFT JOIN links USING (number) ORDER BY number"  # noqa: S608
 
@@ -221,6 +222,18 @@ class Store:
     def set_series(self, case: str, key: str | None, choices: str) -> None:
         """Remember which series of a case is reviewed."""
         self._write("INSERT OR REPLACE INTO series VALUES (?, ?, ?)", (case, key, choices))
+
+    def numbers(self) -> dict[str, int]:
+        """What cases are called, by name; nothing where an older metseg is writing, which has no such table."""
+        with contextlib.suppress(sqlite3.Error):
+            return dict(self._db.execute("SELECT name, number FROM numbers"))
+        return {}
+
+    def set_numbers(self, numbers: dict[str, int]) -> None:
+        """Remember what cases are called."""
+        if not self.read_only:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO numbers VALUES (?, ?)", numbers.items())
 
     def view(self) -> dict[str, str]:
         """Where the reviewer was: texts by name."""

@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -303,3 +304,18 @@ def test_notes_and_choices_of_an_older_record_hold_until_newer_ones_are_written(
     case = again.cases[0]
     assert (case.note, again.choice(case.name, case.image)) == ("", (0.4, None))
     again.store.close()
+
+
+def test_a_case_keeps_its_number_when_others_come(review: Review, scans: Path, tiny_model: Path) -> None:
+    before = {case.name: case.number for case in review.cases}
+    review.store.close()
+    first = next(source for source in find_scans(scans) if before[source.name] == 1)
+    shutil.copytree(first.paths[0].parent, scans / "AAA")
+    again = start(scans, tiny_model)
+    added = [case for case in again.cases if case.name not in before]
+    assert {case.name: case.number for case in again.cases if case.name in before} == before
+    assert [case.number for case in added] == [len(before) + 1]
+    again.store.close()
+    once_more = start(scans, tiny_model)
+    assert [(case.name, case.number) for case in once_more.cases] == [(case.name, case.number) for case in again.cases]
+    once_more.store.close()
