@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PyQt6.QtCore import QAbstractListModel, QModelIndex, QRectF, QSize, Qt, pyqtSignal
@@ -34,6 +34,7 @@ class _Cases(QAbstractListModel):
         super().__init__()
         self.cases: list[Case] = []
         self.names = False
+        self.shared = ""  # how all names begin, which tells none of them apart
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
         return 0 if parent and parent.isValid() else len(self.cases)
@@ -73,22 +74,35 @@ class _Row(QStyledItemDelegate):
             place.moveCenter(frame.center())
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(place, picture)
-        text = QRectF(frame.right() + 10, box.top() + 12, box.right() - frame.right() - 42, 20)
+        text = QRectF(frame.right() + 10, box.top() + 12, box.right() - frame.right() - 18, 20)
         font = QFont(option.font)
-        font.setPixelSize(13)
+        font.setPixelSize(12 if self._model.names else 13)  # of a long name as much as there is room for
         painter.setFont(font)
         painter.setPen(QColor(TEXT))
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        label = painter.fontMetrics().elidedText(
-            case.label(self._model.names), Qt.TextElideMode.ElideMiddle, int(text.width())
-        )
+        label, measure = case.label(self._model.names), painter.fontMetrics()
+        if measure.horizontalAdvance(label) > text.width() and self._model.names:
+            label = f"…{label[len(self._model.shared) :]}"
+        label = measure.elidedText(label, Qt.TextElideMode.ElideMiddle, int(text.width()))
         painter.drawText(text, flags, label)
         font.setPixelSize(12)
         painter.setFont(font)
         painter.setPen(QColor(RED if case.problem else MUTED))
         painter.drawText(text.translated(0, 20), flags, facts(case))
-        draw_state(painter, case.state, QRectF(box.right() - 30, box.center().y() - 8, 16, 16))
+        draw_state(painter, case.state, QRectF(box.right() - 28, text.bottom() + 2, 16, 16))
         painter.restore()
+
+
+def shared_start(names: Sequence[str]) -> str:
+    """How all names begin, up to a separator."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)
+    length = next(
+        (place for place, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), len(first)
+    )
+    shared = first[:length]
+    return shared[: max(shared.rfind(mark) for mark in "_- .") + 1]
 
 
 def facts(case: Case) -> str:
@@ -205,6 +219,7 @@ class CaseList(QWidget):
         if cases != self._model.cases:
             self._model.beginResetModel()
             self._model.cases = cases
+            self._model.shared = shared_start([case.name for case in cases])
             self._model.endResetModel()
         self._model.names = names
         self.redraw()

@@ -19,6 +19,7 @@ from desktop.session.cases import Filter
 from desktop.session.opened import open_case
 from desktop.session.results import unpack_mask
 from desktop.session.verdicts import State
+from desktop.widgets.case_list import shared_start
 from metseg import main
 from tests.desktop.hands import Held, Key, press, settle, shown, states
 
@@ -271,3 +272,9 @@ def test_what_segment_all_found_is_listed_when_the_window_is_opened_again(
     case = again.desk.review.cases[2]
     assert (case.image, case.summary) == (last.image, last.summary)
     assert case.name not in again.desk.in_memory
+
+
+def test_of_long_names_the_part_is_shown_that_tells_them_apart() -> None:
+    assert shared_start(["TCGA_CS_4941_1", "TCGA_CS_4942_2"]) == "TCGA_CS_"
+    assert shared_start(["scan-12-t1c", "scan-12-t2w"]) == "scan-12-"
+    assert [shared_start(names) for names in (["one"], ["abc1", "abc2"], [])] == ["", "", ""]
