@@ -107,7 +107,7 @@ def read_instance(file: RawFile, limits: ReadLimits) -> Instance | None:
 
 def _digest(number: str) -> str:
     """Enough to tell people apart; who they are is nothing that should lie about."""
-    return hashlib.sha256(number.encode()).hexdigest() if number else ""
+    return hashlib.sha256(number.encode(errors="replace")).hexdigest() if number else ""
 
 
 def _instance(file: RawFile, parsed: Parsed, pixels: memoryview, limits: ReadLimits) -> Instance:
