@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, PositiveFloat, PositiveInt, SecretStr, ValidationError
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import UsageError
@@ -35,9 +34,9 @@ def _fit_for_a_header(key: SecretStr) -> SecretStr:
     # Beyond ASCII clients disagree about the bytes, and a blank may be lost on the way.
     text = key.get_secret_value()
     if not all("!" <= character <= "~" for character in text):
-        raise PydanticCustomError("key", "choose a key of printable ASCII characters without blanks")
+        raise ValueError("choose a key of printable ASCII characters without blanks")
     if len(text) < KEY_CHARACTERS:
-        raise PydanticCustomError("key", f"choose a key of at least {KEY_CHARACTERS} characters")
+        raise ValueError(f"choose a key of at least {KEY_CHARACTERS} characters")
     return key
 
 
@@ -115,5 +114,6 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        told = first["msg"][:1].lower() + first["msg"][1:]
+        told = first["msg"].removeprefix("Value error, ")
+        told = told[:1].lower() + told[1:]
         raise UsageError(f"{PREFIX}{name.upper()} makes no sense: {told}") from error

@@ -333,4 +333,4 @@ def test_of_several_series_one_is_chosen_remembered_and_can_be_changed(
     qtbot.waitUntil(
         lambda: again.reader.opened and not np.array_equal(again.reader.opened.volume(0), first), timeout=120000
     )
-    assert again.reader.case.state.value == "reopened"  # the verdict was on the other one
+    assert again.reader.case.state.value == "to do"  # the verdict was on the other one
