@@ -285,7 +285,7 @@ class MainWindow(QMainWindow):
 
     def tell(self, text: str, *, lasting: bool = False) -> None:
         """A word in the status line, for a few seconds, or until there is something else to say."""
-        self.status.message.setText(text)
+        self.status.say(text)
         if lasting:
             self._message.stop()
         else:
@@ -363,7 +363,7 @@ class MainWindow(QMainWindow):
         self.sheet.setGeometry(self.rect())
 
     def _forget_message(self) -> None:
-        self.status.message.setText("")
+        self.status.say("")
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self.verdicts.flush()

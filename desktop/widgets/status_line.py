@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QPainter, QPaintEvent
+from PyQt6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from desktop.theme import AMBER, GREEN, HAIRLINE, MUTED, PANEL
+
+WIDE_PX = 1200
+"""From this width on there is room for everything beside a message."""
 
 
 class _Elided(QLabel):
@@ -63,6 +66,20 @@ class StatusLine(QWidget):
         self.research.setStyleSheet(f"color: {AMBER};")
         self.set_work("", 0.0)
 
+    def say(self, text: str) -> None:
+        """A word for the reviewer; in a narrow window it takes the place of what can wait."""
+        self.message.setText(text)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        roomy = not self.message.text() or self.width() >= WIDE_PX
+        self.device.setVisible(roomy)
+        self.bar.setVisible(roomy and bool(self.work.text()))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._make_room()
+
     def set_review(self, done: int, total: int, flagged: int) -> None:
         """How far the review is."""
         self.progress.setText(f"{done:,}/{total:,}, {flagged:,} flagged" if total else "")
@@ -77,8 +94,8 @@ class StatusLine(QWidget):
         """What is being exported or segmented; "" for nothing."""
         remaining = "" if seconds is None else f", {duration(seconds)} left"
         self.work.setText(text + remaining if text else "")
-        for widget in (self.bar, self.stop):
-            widget.setVisible(bool(text))
+        self.stop.setVisible(bool(text))
+        self._make_room()
         self.bar.setRange(0, 1000)
         self.bar.setValue(round(share * 1000))
 

@@ -130,3 +130,23 @@ def test_a_long_reason_widens_no_window(qtbot: Any, open_window: OpenWindow, sca
     assert window.status.message.text().endswith("moved a lot")
     assert window.status.message.width() < 1280
     assert window.status.research.isVisible()
+
+
+def test_in_a_small_window_a_refusal_can_be_read_while_cases_are_segmented(
+    qtbot: Any, open_window: OpenWindow, scans: Path, results: Path
+) -> None:
+    window = open_window(scans)
+    settle(qtbot, window)
+    window.resize(1024, 640)
+    window.status.device.setText("attention-unet on cpu")
+    window.status.set_work("Segmenting 2 of 4", 0.3, 40)
+    assert window.status.bar.isVisible()
+    told = "There is no mask to accept yet."
+    window.tell(told)
+    QTest.qWait(50)
+    message = window.status.message
+    assert message.fontMetrics().horizontalAdvance(told) <= message.width()
+    assert window.status.stop.isVisible()
+    window.tell("")
+    assert window.status.bar.isVisible()
+    assert window.status.device.isVisible()
