@@ -178,11 +178,16 @@ def _judged_images(entry: Entry) -> tuple[Scan, str | None]:
     Raises:
         InputError: they cannot be read, or none of the series is the one that was judged.
     """
+    problem = InputError("these are not the images that were judged, but other files or another series; judge anew")
     for series in entry.series:
-        scan = read_scan(entry.source, series=series)
+        try:
+            scan = read_scan(entry.source, series=series)
+        except InputError as error:  # another one may be the judged one, and whole
+            problem = error
+            continue
         if not entry.image or image_id(scan, series) == entry.image:
             return scan, series
-    raise InputError("these are not the images that were judged, but other files or another series; judge anew")
+    raise problem
 
 
 def _mask(entry: Entry, scan: Scan) -> NDArray[np.bool_] | None:

@@ -181,8 +181,10 @@ class Review:
         """The verdict that an export holds, and its state: the shown series', else what was given last on another."""
         if case.state is not State.TODO:
             return self.last_event(case), case.state
+        if not case.choices:
+            return None, State.TODO
         given = [event for (name, image), event in self._last.items() if name == case.name and image != case.image]
-        others = [event for event in given if event.kind is not Kind.CLEAR] if case.choices else []
+        others = [event for event in given if event.kind is not Kind.CLEAR]
         if not others:
             return None, State.TODO
         other = max(others, key=lambda event: event.number)

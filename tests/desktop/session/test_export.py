@@ -13,7 +13,7 @@ from core.errors import Cancelled, OutputError, UsageError
 from core.io import find_scans, read_mask, read_scan
 from core.scan import ScanSource
 from desktop.session.export import Entry, export_review
-from desktop.session.results import mask_hash, pack_mask, unpack_mask
+from desktop.session.results import image_id, mask_hash, pack_mask, unpack_mask
 from desktop.session.verdicts import Binding, Event, Kind
 
 
@@ -176,3 +176,18 @@ def test_the_smallest_lesion_is_seen_in_the_report(size: tuple[int, int], tmp_pa
         content = base64.b64decode(page.partition("base64,")[2].partition('"')[0])
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).astype(int)
         assert (picture[..., 2] - picture[..., 0]).max() > 150  # amber on grey
+
+
+def test_a_series_that_cannot_be_read_keeps_no_other_from_the_export(
+    sequences: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = sequences("flair", "t1")
+    (source,) = find_scans(folder)
+    scan = read_scan(source, series="2")
+    mask = np.zeros(scan.shape, np.bool_)
+    mask[0, 4:6, 4:6] = True
+    entry = replace(judged(source, image_id(scan, "2"), mask), series=("9", "1", "2"), state="accepted", write=True)
+    exported = export_review([entry], [folder], tmp_path / "out")
+    assert (exported.masks, exported.problems) == (1, ())
+    gone = replace(entry, series=("9", "1"))
+    assert export_review([gone], [folder], tmp_path / "gone").problems == (entry.label,)
