@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,11 @@ MOST_NAMES = 5
 def clean(text: object) -> str:
     """Text of other origin (file names, messages) without anything that a terminal would obey."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def quoted(path: object) -> str:
+    """A path as one types it into a shell."""
+    return shlex.quote(clean(path))
 
 
 def show_traceback(error: BaseException | None = None) -> None:
@@ -164,7 +170,7 @@ def print_folds(folds: Folds, out: Path) -> None:
     for index, patients in enumerate(folds.folds):
         print(f"fold {index}: {counted(len(patients), 'patient')}: {_some(patients)}")
     print(f"{clean(folds.rule)}")
-    print(f"Folds: {clean(out)}; try: metseg train DATA --network NAME --folds {clean(out)} --fold 0 --out DIR")
+    print(f"Folds: {clean(out)}; try: metseg train DATA --network NAME --folds {quoted(out)} --fold 0 --out DIR")
 
 
 def print_scores(scores: Mapping[str, Any], out: Path) -> None:

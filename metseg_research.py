@@ -105,7 +105,10 @@ def train(
         same = "the same command without --restart" if restart else "the same command"
         console.complain(f"Stopped; {same} goes on from the last epoch that was finished.")
         raise typer.Exit(STOPPED) from None
-    print(f"The model is in {console.clean(result.model)}; try: metseg segment PATH --model {result.model} --out DIR")
+    print(
+        f"The model is in {console.clean(result.model)}; try: metseg segment PATH --model "
+        f"{console.quoted(result.model)} --out DIR"
+    )
 
 
 def _numbers(text: str, option: str) -> tuple[int, ...]:
@@ -268,7 +271,8 @@ def experiment(
     for run in queue.runs:
         if run.outdated:
             console.complain(
-                f"{run.name}: made with other options than the file's now; delete its result to run it again"
+                f"{run.name}: made with other options than the file's now; to run it again, delete its result and "
+                f"{console.quoted(run.options.out)}"
             )
     if show.failed:
         raise typer.Exit(FAILED)

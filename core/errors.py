@@ -8,7 +8,8 @@ MetsegError
 │   ├── ChannelNeeded          a coloured picture, and nobody said which channel to take
 │   ├── AmbiguousSeries        several series or volumes, and nobody said which one to take
 │   │   ├── MixedSizes         slices of several sizes in what calls itself one series
-│   │   └── MixedOrientations  slices of several directions in what calls itself one series
+│   │   ├── MixedOrientations  slices of several directions in what calls itself one series
+│   │   └── MixedPatients      slices of several patients in what calls itself one series
 │   ├── DifferingDuplicates    two slices at one place that are not equal
 │   ├── PairMismatch           an image and its mask do not belong together
 │   └── NothingFound           a folder without anything to read

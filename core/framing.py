@@ -46,6 +46,24 @@ def to_aspect(picture: NDArray[Any], aspect: float) -> NDArray[Any]:
     return np.asarray(cv2.resize(picture, target[::-1], interpolation=cv2.INTER_LINEAR))
 
 
+def fit_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A slice of a mask at another size; where it gets smaller, a lesion of one pixel does not vanish.
+
+    Args:
+        mask: (H, W).
+        size: width and height, as OpenCV has them.
+
+    Returns:
+        (height, width): on where any pixel below was.
+    """
+    import cv2
+
+    height, width = mask.shape
+    smaller = min(width, size[0]), min(height, size[1])
+    small = np.asarray(cv2.resize(mask.astype(np.float32), smaller, interpolation=cv2.INTER_AREA) > 0)
+    return np.asarray(cv2.resize(small.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)).astype(np.bool_)
+
+
 def with_letters(picture: NDArray[np.uint8], letters: Letters | None) -> NDArray[np.uint8]:
     """Write what its sides are onto a picture.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.errors import ChannelNeeded
 from core.measure.dice import dice
 from desktop import facts
 from desktop.remembered import state_of
@@ -106,7 +107,8 @@ class Masks:
         return segmenting.stopped and waits
 
     def _channel_needed(self, case: Case) -> bool:
-        return "channel" in self._desk.segmenting.failures.get(case.name, "")
+        failure = self._desk.segmenting.failures.get(case.name)
+        return failure is not None and failure.code == ChannelNeeded.code
 
     def show_notice(self) -> None:
         """Say above the picture what stands in the way of a verdict, and why the mask is not to be relied on."""
@@ -122,7 +124,7 @@ class Masks:
                 text = "The channels of this case differ, and nothing says which one the model should take."
                 ask = "Segment the shown channel"
             elif failure:
-                text, ask = f"This case was not segmented: {failure}", "Try again"
+                text, ask = f"This case was not segmented: {failure.detail}", "Try again"
             elif self._was_stopped(case):
                 text, ask = "Segmenting was stopped before this case.", "Segment this case"
             else:

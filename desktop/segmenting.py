@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
@@ -15,6 +16,13 @@ from desktop.session.segmenter import DIED, Ask, Message, Segmenter
 AHEAD = 2
 STOPPED_SHORT = "The segmentation ended unexpectedly, perhaps for want of memory."
 OTHER_WEIGHTS = "The model's files were replaced since this window was opened; open it anew."
+
+
+class Failure(NamedTuple):
+    """Why a case was not segmented: the error's code, "" where there was no error, and a sentence."""
+
+    code: str
+    detail: str
 
 
 class Segmenting(QObject):
@@ -38,7 +46,7 @@ class Segmenting(QObject):
         self._results, self._device_wish, self._precision = results, device, precision
         self.review: Review | None = None
         self.device = ""
-        self.failures: dict[str, str] = {}
+        self.failures: dict[str, Failure] = {}
         self.automatic = True
         self.stopped = False  # by the reviewer
 
@@ -106,5 +114,6 @@ class Segmenting(QObject):
                 review.was_found(case, values["threshold"], Summary(**values["summary"]))
             self.found.emit(name)
         elif message.event in ("done", "failed", DIED):
-            self.failures[name] = values.get("detail", OTHER_WEIGHTS if message.event == "done" else STOPPED_SHORT)
+            detail = OTHER_WEIGHTS if message.event == "done" else STOPPED_SHORT
+            self.failures[name] = Failure(values.get("code", ""), values.get("detail", detail))
             self.failed.emit()

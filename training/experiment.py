@@ -31,7 +31,7 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 
 from core.atomic import cannot_write, make_folder, write_json
-from core.errors import BrokenFile, NothingFound, UsageError
+from core.errors import BrokenFile, DeviceLost, NothingFound, UsageError
 from core.evaluation.cases import keep_apart
 from core.evaluation.folds import Folds, inner_name, load_folds, save_folds
 from core.evaluation.scores import read_scores
@@ -210,6 +210,9 @@ def run_experiment(
 
     Returns:
         how many runs were finished by this call.
+
+    Raises:
+        DeviceLost: the device failed; another process may find it well.
     """
     finished = 0
     for run in experiment.runs:
@@ -222,6 +225,8 @@ def run_experiment(
                 begin(run)
             try:
                 scores = work_off(run, experiment.score, report, moving)
+            except DeviceLost:  # to the others the device would not answer either, and "auto" take the processor
+                raise
             except Exception as error:  # whatever it is, the other runs can be done
                 if not fail:
                     raise

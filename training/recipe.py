@@ -33,11 +33,13 @@ def is_made_by(scores: Mapping[str, Any], options: TrainOptions) -> bool:
 
 
 def _of_the_folds(scores: Mapping[str, Any], options: TrainOptions) -> bool:
-    """Whether scores are of a fold file of the same name, or of an inner part of its folds."""
+    """Whether scores are of patients of the fold in a fold file of the same name, or of an inner part of the others."""
     if not options.folds:
         return True  # divided by the run itself
     try:
-        name = load_folds(options.folds).name
+        folds = load_folds(options.folds)
     except InputError:
         return False
-    return any(part["folds"] in (name, inner_name(name, options.fold)) for part in scores["split"])
+    scored, held = {row["patient"] for row in scores["patients"]}, set(folds.test(options.fold or 0))
+    whose = {folds.name: scored <= held, inner_name(folds.name, options.fold): not scored & held}
+    return any(whose.get(part["folds"], False) for part in scores["split"])

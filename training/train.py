@@ -20,7 +20,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from core.errors import BrokenFile, NothingFound, UsageError
+from core.errors import BrokenFile, DeviceLost, DeviceOutOfMemory, NothingFound, UsageError
+from core.evaluation.cases import keep_apart
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import Folds, load_folds, save_folds
 from core.evaluation.patients import PatientRule, parse_rule
@@ -91,10 +92,14 @@ def train(
         BrokenFile: the checkpoint that the run would go on from is damaged.
         OutputError: `out` holds a run of other options or no run at all, another training works in it, or the disk is
             full or read-only.
-        UsageError: the size of the grid does not suit the network, or there is no such device or precision.
+        UsageError: the size of the grid does not suit the network, there is no such device or precision, or `out` and
+            the set lie in each other.
         DeviceUnavailable: this machine has no such device.
+        DeviceOutOfMemory: a batch is too large for it.
+        DeviceLost: it failed while it computed.
         KeyboardInterrupt: somebody pressed Ctrl+C; the run can go on.
     """
+    keep_apart(options.data, options.out)
     machine = choose_machine(options.device, options.precision)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -143,10 +148,17 @@ def _run(
         raise NothingFound("the training patients have no lesion to learn from", source=str(options.data))
     last = str(options.out / LAST) if goes_on(options) else None
     trainer = _trainer(options, machine, callbacks, bool(division.watch))
-    with warnings.catch_warnings(), full_float32(), _interruptible(trainer):
-        # Lightning advises worker processes; the batches are slices of a mapped array and need none.
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(task, ckpt_path=last, weights_only=True)
+    try:
+        with warnings.catch_warnings(), full_float32(), _interruptible(trainer):
+            # Lightning advises worker processes; the batches are slices of a mapped array and need none.
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer.fit(task, ckpt_path=last, weights_only=True)
+    except torch.OutOfMemoryError as error:
+        raise DeviceOutOfMemory("the device's memory does not hold a batch; choose a smaller --batch") from error
+    except torch.AcceleratorError as error:
+        raise DeviceLost("the device failed and computes nothing more; the same command goes on") from error
+    finally:
+        task.source = None  # trainer and task hold each other, and the set may lie in the device's memory
     figures = last_figures(options.out)
     folder = options.out / MODEL
     save_model(folder, _card(options, machine, pairs, division, rule, figures), task.kept.module)

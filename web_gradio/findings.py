@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch.jobs import unique_names
-from core.errors import AmbiguousSeries, InputError, MetsegError, SeriesChoice, TooLarge, UsageError, kind_and_place
+from core.errors import AmbiguousSeries, MetsegError, SeriesChoice, TooLarge, UsageError, kind_and_place
 from core.inference.case import Case
 from core.inference.predictor import Predictor
-from core.io import read_scan, stem_of
+from core.io import check_form, read_scan
 from core.measure.lesions import number_lesions
 from core.preprocess.channels import select_channels
 from core.preprocess.intensity import to_uint8_by
@@ -146,9 +146,7 @@ def _read(source: ScanSource, series: str | None, settings: Settings) -> Scan:
         if series not in {choice.key for choice in error.choices}:
             raise
         scan = read_scan(source, settings.read_limits, series)
-    # Told of now, for a mask that cannot be written would keep all others from being taken home.
-    if scan.header is None and len({stem_of(path.name).casefold() for path in scan.paths}) < len(scan.paths):
-        raise InputError("two files of the case have one name and would overwrite each other; rename one")
+    check_form(scan, "auto")  # now, for a mask that cannot be written would keep all others from being taken home
     return scan
 
 

@@ -14,10 +14,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import AmbiguousSeries, InputError, MetsegError, PairMismatch, SeriesChoice, TooLarge
+from core.errors import AmbiguousSeries, InputError, MetsegError, OutputError, PairMismatch, SeriesChoice, TooLarge
 from core.io import (
     RawFile,
     ReadLimits,
+    check_form,
     encode_tiff,
     find_scans,
     masks_without_image,
@@ -25,7 +26,6 @@ from core.io import (
     read_mask,
     read_scan,
     read_scan_bytes,
-    stem_of,
 )
 from core.io.jpeg_header import is_jpeg
 from core.io.private import private_folder
@@ -145,13 +145,13 @@ def _read_all(
         chosen = series.get(marks[source.name])
         try:
             scan = read_scan(source, settings.limits, chosen)
-            _check_names(scan)
+            check_form(scan, "auto")
             if scan.voxels.size > left:
                 raise TooLarge("this is more than the page holds at a time; send fewer cases")
         except AmbiguousSeries as error:
             several.append(SeveralSeries(source.name, error.choices))
             continue
-        except InputError as error:
+        except (InputError, OutputError) as error:
             refused.append(Refused(source.name, error.detail))
             continue
         left -= scan.voxels.size
@@ -247,19 +247,6 @@ def _place(root: Path, name: str, taken: set[Path], folders: set[Path]) -> Path:
     taken.add(path)
     folders.update(path.parents)
     return path
-
-
-def _check_names(scan: Scan) -> None:
-    """Refuse pictures whose masks would have one name.
-
-    Raises:
-        InputError: there are such.
-    """
-    stems = {stem_of(path.name).casefold() for path in scan.paths}
-    if scan.header is None and len(stems) < len(scan.paths):
-        raise InputError(
-            "two of its files have one name but for the suffix, so their masks would overwrite each other; rename one"
-        )
 
 
 def _archive(contents: Sequence[bytes]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.framing import Letters, to_aspect, with_letters
+from core.framing import Letters, fit_mask, to_aspect, with_letters
 from core.io import encode_png
 from core.overlay import draw_overlay
 
@@ -90,10 +90,7 @@ def _fit(image: Picture) -> Picture:
 def _fit_mask(mask: Mask) -> Mask:
     """The same for a mask; where it gets smaller nothing vanishes."""
     if max(mask.shape) > LARGEST_PX:
-        import cv2
-
-        small = cv2.resize(mask.astype(np.float32), _shrunk(mask), interpolation=cv2.INTER_AREA)
-        return np.asarray(small > 0, np.bool_)
+        return fit_mask(mask, _shrunk(mask))
     return np.asarray(_enlarged(mask), np.bool_)
 
 

@@ -1,4 +1,4 @@
-"""The files of a results folder: their names, how one knows them again, how they are written whole or not at all."""
+"""The files of a results folder: their names, and how one knows them again."""
 
 from __future__ import annotations
 

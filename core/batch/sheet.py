@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.framing import to_aspect, with_letters
+from core.framing import fit_mask, to_aspect, with_letters
 from core.overlay import draw_overlay
 from core.preprocess.intensity import IntensityRange, to_uint8_by
 from core.scan import Scan
@@ -100,15 +100,8 @@ def _tile(
     if (scale := longest / max(height, width)) < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        found, true = _shrunk(found, size), None if true is None else _shrunk(true, size)
+        found, true = fit_mask(found, size), None if true is None else fit_mask(true, size)
     return draw_overlay(np.ascontiguousarray(image), found, truth=true)
-
-
-def _shrunk(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask at (width, height): on where any of the pixels below was, so that a small lesion does not vanish."""
-    import cv2
-
-    return np.asarray(cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0, np.bool_)
 
 
 def _labelled(tile: NDArray[np.uint8], label: str) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from core.evaluation.scoring import CaseScores, score_case, score_patient
 from core.evaluation.slices import SliceCounts, count_slices, write_slices
 from core.evaluation.split import Progress, check_content, divide, find_named
 from core.inference.predictor import Predictor
-from core.io import masks_of_ours, read_mask, read_scan, write_mask
+from core.io import Origin, masks_of_ours, read_mask, read_scan, write_mask
 from core.model_card import GridMode, ModelCard
 from core.model_store import find_model, load_card
 from core.system import VERSION
@@ -197,13 +197,14 @@ def _score(
         cancelled=cancelled,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_mask(result.mask, scan, folder)
+    card = predictor.card
+    write_mask(result.mask, scan, folder, origin=Origin(card.name, card.version, result.manifest))
     scores = score_case(
         case.source.name,
         truth,
         result.mask,
         result.probability,
-        find_head(seen_picture(scan, predictor.card.preprocessing.channels, channel)),
+        find_head(seen_picture(scan, card.preprocessing.channels, channel)),
         spacing_mm=scan.spacing_mm,
         evenly_spaced=scan.evenly_spaced,
         contiguous=scan.contiguous,
@@ -223,6 +224,8 @@ def _model(card: ModelCard) -> dict[str, Any]:
         "neighbours": card.neighbours,
         "temperature": card.temperature,
         "licence": card.licence,
+        "recipe": dict(card.recipe),
+        "preprocessing": asdict(card.preprocessing),
     }
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 def recipe_scored(scores: Mapping[str, Any]) -> list[Any]:
     """The recipe of the run whose scores these are, as far as they tell it."""
-    run, model = scores.get("run", {}), scores["models"][0]
+    model, told = scores["models"][0], _told(scores)
     network = model["network"], model["filters"], model.get("neighbours", 0.0)
-    return plain_recipe(run.get("recipe") or {}, run.get("preprocessing"), *network)
+    return plain_recipe(told.get("recipe") or {}, told.get("preprocessing"), *network)
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -19,8 +19,13 @@ def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     first, second = _networks(one), _networks(other)
     if first and second and first != second:
         return False
-    told = all(scores["models"] and scores.get("run", {}).get("recipe") for scores in (one, other))
+    told = all(scores["models"] and _told(scores).get("recipe") for scores in (one, other))
     return not told or recipe_scored(one) == recipe_scored(other)
+
+
+def _told(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """What scores say of how their model was made: of the model, or in a queue's results of the run."""
+    return {**scores["models"][0], **scores.get("run", {})}
 
 
 def plain_recipe(recipe: Mapping[str, Any], *rest: Any) -> list[Any]:

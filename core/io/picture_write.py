@@ -18,7 +18,10 @@ PNG_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def obstacle(scan: Scan) -> str | None:
-    """Pictures can be written for every scan."""
+    """Pictures can be written for every scan whose files have names of their own."""
+    stems = [stem.casefold() for stem, _, _ in _parts(scan)]
+    if len(set(stems)) < len(stems):
+        return "two files of the case are named alike, so their results would overwrite each other; rename one"
     return None
 
 
@@ -33,18 +36,15 @@ def encode_probability(probability: NDArray[np.float32], scan: Scan, origin: Ori
 
 
 def _encode(values: NDArray[Any], scan: Scan, end: str, *, png: bool) -> tuple[RawFile, ...]:
-    targets = []
+    if reason := obstacle(scan):
+        raise OutputError(reason, source=scan.name)
+    files = []
     for stem, suffix, slices in _parts(scan):
-        as_png = png and suffix in PNG_SUFFIXES and slices.stop - slices.start == 1
-        targets.append((f"{stem}{end}{'.png' if as_png else '.tif'}", slices, as_png))
-    if len({name.casefold() for name, _, _ in targets}) < len(targets):
-        raise OutputError(
-            "two files of the case have one name and would overwrite each other; rename one", source=scan.name
-        )
-    return tuple(
-        RawFile(name, encode_png(values[slices.start]) if as_png else encode_tiff(values[slices]))
-        for name, slices, as_png in targets
-    )
+        if png and suffix in PNG_SUFFIXES and slices.stop - slices.start == 1:
+            files.append(RawFile(f"{stem}{end}.png", encode_png(values[slices.start])))
+        else:
+            files.append(RawFile(f"{stem}{end}.tif", encode_tiff(values[slices])))
+    return tuple(files)
 
 
 def _parts(scan: Scan) -> Iterator[tuple[str, str, slice]]:

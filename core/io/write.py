@@ -114,7 +114,9 @@ def _writers(scan: Scan, form: Form) -> Sequence[Writer]:
     if form == "auto":
         wanted: dict[str, tuple[Form, ...]] = {"NIfTI": ("nifti",), "DICOM": ("seg", "nifti")}
         found = [writer_of(form) for form in wanted.get(scan.format, ())]
-        return [writer for writer in found if writer.obstacle(scan) is None] or [writer_of("tiff")]
+        if usable := [writer for writer in found if writer.obstacle(scan) is None]:
+            return usable
+        form = "tiff"
     writer = writer_of(form)
     if reason := writer.obstacle(scan):
         raise OutputError(reason, source=scan.name)

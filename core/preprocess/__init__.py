@@ -1,1 +1,1 @@
-"""From a scan to what the network sees: plane, channel, grid, 8 bit, CLAHE, grey scale."""
+"""From a scan to what the network sees: plane, channels, intensity, grid, CLAHE, grey scale."""

@@ -17,9 +17,9 @@ from core.sequence import same_sequence
 LGG_LAYOUT = ("pre", "flair", "post")
 COLOURS = ("red", "green", "blue")
 OTHER_SEQUENCE, ONLY_CHANNEL, LGG_CHANNELS = "other-sequence", "only-channel", "lgg-channels"
+"""Codes of notes; the first says that a scan is of another sequence than the model learnt."""
 CHANNEL_NOTES = frozenset({OTHER_SEQUENCE, ONLY_CHANNEL, LGG_CHANNELS})
 """Codes of all that `select_channels` notes."""
-"""Code of the note that a scan is of another sequence than the model learnt."""
 JPEG_NOISE = 8
 """Grey levels by which the channels of a grey JPEG may differ; only 8-bit pictures are ever JPEGs."""
 

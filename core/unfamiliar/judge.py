@@ -12,9 +12,9 @@ from core.unfamiliar.describe import FEATURES, describe
 from core.unfamiliar.reference import Reference, Verdict
 
 UNFAMILIAR = "unfamiliar"
+"""Code of the note that a scan does not look like what the model learnt from."""
 DOUBTS = frozenset({OTHER_SEQUENCE, UNFAMILIAR})
 """Codes of the notes that say not to rely on a mask."""
-"""Code of the note that a scan does not look like what the model learnt from."""
 MOST_SLICES = 32
 """Slices of a volume that are described, evenly spread."""
 MEASURED = (*FEATURES, *(f"clahe_{name}" for name in FEATURES))

@@ -1,4 +1,4 @@
-"""From a scan's values to grey levels on the screen, slice by slice, and what stands in the corners."""
+"""From a scan's values to grey levels on the screen, slice by slice."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.batch.case import load_case
 from core.batch.jobs import Job
 from core.errors import InputError, SeriesChoice
+from core.framing import fit_mask
 from core.io import read_scan
 from core.measure.dice import dice
 from core.model_card import PreprocessSettings
@@ -210,5 +211,4 @@ def thumbnail(
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     if mask is None or mask.shape != scan.shape:
         return draw_overlay(small, np.zeros(small.shape, np.bool_))
-    part = cv2.resize(view.cut(mask, place).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return draw_overlay(small, np.asarray(part > 0, np.bool_), opacity=0.5, outline=False)
+    return draw_overlay(small, fit_mask(view.cut(mask, place), size), opacity=0.5, outline=False)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.atomic import write_text
+from core.framing import fit_mask
 from core.measure.dice import EMPTY_RULE
 from core.overlay import draw_overlay
 from core.scan import Scan
@@ -80,22 +81,11 @@ def picture_of(scan: Scan, mask: NDArray[np.bool_] | None) -> bytes | None:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     image = np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
-    picture = draw_overlay(np.ascontiguousarray(image), _fit_mask(shown, size), opacity=0.25)
+    picture = draw_overlay(np.ascontiguousarray(image), fit_mask(shown, size), opacity=0.25)
     # With its colours halved, as is usual, a lesion of one pixel would be grey.
     fine = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     done, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *fine])
     return content.tobytes() if done else None
-
-
-def _fit_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A slice of a mask at another width and height; where it gets smaller nothing vanishes."""
-    import cv2
-
-    height, width = mask.shape
-    smaller = min(width, size[0]), min(height, size[1])
-    small = cv2.resize(mask.astype(np.float32), smaller, interpolation=cv2.INTER_AREA) > 0
-    fitted = cv2.resize(small.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(fitted > 0, np.bool_)
 
 
 def write_page(path: Path, pages: Sequence[Page]) -> None:

@@ -6,11 +6,13 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import tifffile
+import torch
 
-from core.errors import BrokenFile, InputError, NothingFound, OutputError, UsageError
+from core.errors import BrokenFile, DeviceLost, InputError, NothingFound, OutputError, UsageError
 from core.evaluation.divide import divide_folder
 from core.evaluation.folds import save_folds
 from core.evaluation.patients import patient_of
@@ -105,6 +107,31 @@ def test_a_scored_fold_is_called_as_its_fold_file_calls_it_and_patients_are_told
     assert (scores["settings"]["device"], scores["settings"]["precision"]) == ("cpu", "bf16")
     page = (run.options.out / "evaluation" / "report.html").read_text()
     assert "Scored: fold 1 of numbers." in page
+
+
+def test_a_result_of_other_folds_under_the_same_name_is_noticed(read, discs, tmp_path):
+    file = tmp_path / "folds.json"
+    folds = divide_folder(discs)
+    save_folds(folds, file)
+    text = FILE.replace('folds = ""\ninner = 0.25', f"folds = {json.dumps(str(file))}\ninner = 0.0")
+    text = text.replace("networks", 'score = "fold"\nnetworks')
+    run = read(text[: text.index("[changes")]).runs[0]
+    run_experiment(Experiment("turned", "fold", (run,)))
+    assert not run.outdated
+    save_folds(dataclasses.replace(folds, folds=folds.folds[::-1]), file)
+    assert run.outdated
+
+
+def test_a_lost_device_ends_the_queue_lest_the_others_go_on_without_it(read, monkeypatch):
+    failed = []
+
+    def fit(*_, **__):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(pl.Trainer, "fit", fit)
+    with pytest.raises(DeviceLost, match="the same command goes on"):
+        run_experiment(read(), fail=lambda run, error: failed.append(run.name))
+    assert failed == []
 
 
 def test_a_run_that_another_process_works_on_is_left_to_it(read):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from core.errors import InputError, NothingFound, OutputError
+from core.errors import InputError, NothingFound, OutputError, UsageError
 from core.evaluation.curves import read_curves
 from core.evaluation.divide import divide_folder
 from core.evaluation.evaluate import evaluate
@@ -143,6 +143,14 @@ def test_a_folder_with_another_run_is_not_taken_over(whole_run, options):
         train(dataclasses.replace(options, seed=1))
 
 
+def test_a_run_inside_of_its_set_is_refused(options, discs):
+    from training.train import train
+
+    with pytest.raises(UsageError, match="inside the set"):
+        train(dataclasses.replace(options, out=discs / "run"))
+    assert not (discs / "run").exists()
+
+
 def test_a_fold_file_of_another_set_is_refused(whole_run, options, tmp_path):
     from training.train import train
 
@@ -203,8 +211,9 @@ def test_a_run_begun_anew_and_stopped_does_not_go_on_from_the_old_one(options, t
         def on_train_batch_start(self, *_):
             raise KeyboardInterrupt
 
+    (tmp_path / "empty").mkdir()
     with pytest.raises(NothingFound):  # what cannot begin takes nothing away
-        train(dataclasses.replace(anew, data=tmp_path, resume=False))
+        train(dataclasses.replace(anew, data=tmp_path / "empty", resume=False))
     assert (old.out / "last.ckpt").is_file()
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(dataclasses.replace(anew, resume=False), callbacks=[Stop()])

@@ -201,6 +201,11 @@ def test_scores_of_several_recipes_are_not_joined(what: str) -> None:
         other = {**parts[1], "models": [{**parts[1]["models"][0], what: "another"}]}
     with pytest.raises(InputError, match="of another recipe than unet-f0: unet-f1; join the folds of one recipe"):
         join_scores([parts[0], other], "unet")
+    if what in run:  # as `metseg evaluate` has it, who knows of no run
+        for part in (parts[0], other):
+            part["models"] = [{**part["models"][0], **part.pop("run")}]
+        with pytest.raises(InputError, match="of another recipe"):
+            join_scores([parts[0], other], "unet")
 
 
 def test_a_comparison_names_the_column_beside_each_of_its_cells() -> None:

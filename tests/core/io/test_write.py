@@ -10,7 +10,7 @@ import tifffile
 
 from core.atomic import write_atomic
 from core.errors import OutputError
-from core.io import find_scans, read_mask, read_scan, read_scan_bytes, write_mask, write_probability
+from core.io import check_form, find_scans, read_mask, read_scan, read_scan_bytes, write_mask, write_probability
 from core.scan import Scan, ScanSource
 
 
@@ -124,9 +124,18 @@ def test_two_files_of_one_name_are_not_written_over_each_other(tmp_path, out):
     for path in paths:
         path.parent.mkdir()
         cv2.imwrite(str(path), np.zeros((6, 7), np.uint8))
-    with pytest.raises(OutputError, match="one name"):
+    with pytest.raises(OutputError, match="overwrite each other"):
         write_mask(random_mask(2, 6, 7), read_scan(ScanSource("s", paths)), out)
     assert not list(out.iterdir())
+
+
+def test_names_that_are_one_after_shortening_or_but_for_the_suffix_are_known_before_there_is_a_mask(tmp_path):
+    for first, second in (("p_2.png", "p_2.jpg"), (f"{'x' * 246}_1.tif", f"{'x' * 246}_2.tif")):
+        paths = (tmp_path / first, tmp_path / second)
+        for path in paths:
+            (tifffile.imwrite if path.suffix == ".tif" else cv2.imwrite)(str(path), np.zeros((6, 7), np.uint8))
+        with pytest.raises(OutputError, match="overwrite each other"):
+            check_form(read_scan(ScanSource("p", paths)), "auto")
 
 
 def test_a_full_disk_is_said_and_leaves_what_was_there(case, out, monkeypatch):
