@@ -71,6 +71,7 @@ def test_the_readmes_difference_between_the_networks_is_the_comparisons() -> Non
         ("Dice of the volume, mean", 1, "lgg-folds", "nested-unet"),
         ("with one cycle at full resolution instead of two, mean", 0, "one-cycle-attention", "attention-unet"),
         ("with one cycle at full resolution, mean", 0, "one-cycle-nested", "nested-unet"),
+        ("Dice of the volume without CLAHE, mean", 0, "no-clahe-folds", "nested-unet"),
         ("that, each slice by itself, mean", 0, "slice-by-slice", "attention-unet"),
         ("without full resolution, each slice by itself, mean", 0, "half-resolution", "attention-unet"),
     ],

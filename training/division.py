@@ -19,6 +19,7 @@ class Division:
         watch: the inner part, only watched.
         held: the fold that is never looked at.
         left_out: patients of the set whom the fold file does not know.
+        absent: patients of the other folds who are not in the set.
         rule: how they were divided, in words.
     """
 
@@ -26,6 +27,7 @@ class Division:
     watch: tuple[str, ...]
     held: tuple[str, ...]
     left_out: tuple[str, ...]
+    absent: tuple[str, ...]
     rule: str
 
 
@@ -39,6 +41,7 @@ def divide(pairs: Pairs, options: TrainOptions, folds: Folds | None) -> Division
     learn, rule = everyone, "every patient is learnt from"
     held: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     if folds is not None and options.fold is not None:
         known = {patient for fold in folds.folds for patient in fold}
         left_out = tuple(patient for patient in everyone if patient not in known)
@@ -49,6 +52,7 @@ def divide(pairs: Pairs, options: TrainOptions, folds: Folds | None) -> Division
                 source=str(options.data),
             )
         learn = tuple(patient for patient in folds.train(options.fold) if patient in everyone)
+        absent = tuple(patient for patient in folds.train(options.fold) if patient not in everyone)
         held, rule = folds.test(options.fold), f"{folds.name}, fold {options.fold}: {folds.rule}"
     watch = inner_part(learn, options.inner, options.seed)
-    return Division(tuple(patient for patient in learn if patient not in watch), watch, held, left_out, rule)
+    return Division(tuple(patient for patient in learn if patient not in watch), watch, held, left_out, absent, rule)

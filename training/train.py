@@ -120,6 +120,8 @@ def train(
     division = divide(pairs, options, folds)
     if division.left_out and tell:
         tell(f"{len(division.left_out)} of this set's patients are not in the fold file and are left out")
+    if division.absent and tell:
+        tell(f"{len(division.absent)} of the patients to learn from are in the fold file and not in this set")
     with alone_in(options.out):
         return _run(options, machine, pairs, folds, rule, division, [EpochLog(options, report, moving), *callbacks])
 

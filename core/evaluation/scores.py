@@ -158,6 +158,8 @@ def cautions(scores: Mapping[str, Any]) -> list[str]:
     said = [f"Left out: {entry['patient']} ({entry['problem']})." for entry in scores.get("left_out", ())]
     if unlabelled := left_out(scores["data"].get("lacking", ())):
         said.append(unlabelled)
+    if absent := sum(part["absent"] for part in scores.get("split", ())):
+        said.append(f"Not scored: {_count(absent, 'patient')} of the fold file without a labelled case in this set.")
     if own := scores["data"].get("own_masks"):
         said.append(f"{_count(own, 'case')} scored against masks that metseg wrote: this says nothing about the truth.")
     if (patients := scores["totals"]["patients"]) < FEW:

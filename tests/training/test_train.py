@@ -166,15 +166,18 @@ def test_patients_whom_the_fold_file_does_not_know_are_left_out_and_it_is_said(w
 
     known = load_folds(options.out / "folds.json")
     stranger = known.folds[1][0]
-    fewer = dataclasses.replace(
-        known, folds=tuple(tuple(name for name in fold if name != stranger) for fold in known.folds)
+    other = dataclasses.replace(
+        known, folds=tuple(tuple("absent" if name == stranger else name for name in fold) for fold in known.folds)
     )
-    save_folds(fewer, tmp_path / "fewer.json")
+    save_folds(other, tmp_path / "other.json")
     told = []
     result = train(
-        dataclasses.replace(options, folds=tmp_path / "fewer.json", out=tmp_path / "run", **QUICK), tell=told.append
+        dataclasses.replace(options, folds=tmp_path / "other.json", out=tmp_path / "run", **QUICK), tell=told.append
     )
-    assert told == ["1 of this set's patients are not in the fold file and are left out"]
+    assert told == [
+        "1 of this set's patients are not in the fold file and are left out",
+        "1 of the patients to learn from are in the fold file and not in this set",
+    ]
     data = load_card(result.model).data
     assert stranger not in data["patients"] + data["held_out"]
     assert len(data["patients"] + data["held_out"]) == 9

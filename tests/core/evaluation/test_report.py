@@ -148,6 +148,8 @@ def test_joined_scores_name_their_folds_and_are_called_by_what_their_names_share
     assert "<h1>plain-unet on made up</h1>" in page
     assert "Scored: folds 0, 1, 2 of lgg (3 of its patients are not at hand)." in page
     assert page.count("<dd>by hand</dd>") == 1
+    said = "Not scored: 3 patients of the fold file without a labelled case in this set."
+    assert said in (tmp_path / "out" / "table.md").read_text()
     assert redo_tables([tmp_path / "0"])["name"] == "plain-unet-f0"
 
 
