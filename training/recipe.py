@@ -38,8 +38,9 @@ def _of_the_folds(scores: Mapping[str, Any], options: TrainOptions) -> bool:
         return True  # divided by the run itself
     try:
         folds = load_folds(options.folds)
+        held = set(folds.test(options.fold or 0))
     except InputError:
         return False
-    scored, held = {row["patient"] for row in scores["patients"]}, set(folds.test(options.fold or 0))
+    scored = {row["patient"] for row in scores["patients"]}
     whose = {folds.name: scored <= held, inner_name(folds.name, options.fold): not scored & held}
     return any(whose.get(part["folds"], False) for part in scores["split"])

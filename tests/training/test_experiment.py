@@ -114,12 +114,13 @@ def test_a_result_of_other_folds_under_the_same_name_is_noticed(read, discs, tmp
     folds = divide_folder(discs)
     save_folds(folds, file)
     text = FILE.replace('folds = ""\ninner = 0.25', f"folds = {json.dumps(str(file))}\ninner = 0.0")
-    text = text.replace("networks", 'score = "fold"\nnetworks')
+    text = text.replace("networks", 'score = "fold"\nnetworks').replace("folds = [0]", "folds = [1]")
     run = read(text[: text.index("[changes")]).runs[0]
     run_experiment(Experiment("turned", "fold", (run,)))
     assert not run.outdated
-    save_folds(dataclasses.replace(folds, folds=folds.folds[::-1]), file)
-    assert run.outdated
+    for others in (folds.folds[::-1], folds.folds[:1]):
+        save_folds(dataclasses.replace(folds, folds=others), file)
+        assert run.outdated
 
 
 def test_a_lost_device_ends_the_queue_lest_the_others_go_on_without_it(read, monkeypatch):
