@@ -204,7 +204,7 @@ def print_leak(result: Mapping[str, Any]) -> None:
     from core.evaluation.metrics import METRIC
     from core.evaluation.summary import show, show_range
 
-    print(f"{counted(result['slices'], 'slice')} of {counted(result['patients'], 'patient')} that neither learnt from")
+    print(f"{counted(result['slices'], 'slice')} of {counted(result['patients'], 'patient')} that both splits scored")
     names = {"dice": "Dice of a patient's slices", "tumour_slice_dice": "Dice of a slice with lesion"}
     rows = [
         (

@@ -288,7 +288,7 @@ def _print_joined(queue: Experiment) -> None:
 
     parts: dict[str, list[Values]] = {}
     for run in queue.runs:
-        if run.done:
+        if run.done and not run.outdated:
             parts.setdefault(run.name.rpartition("-f")[0], []).append(read_scores(run.result))
     rows, differences = [], []
     firsts: dict[frozenset[str], Values] = {}

@@ -31,7 +31,7 @@ from typing import Any, Literal, get_args
 from filelock import FileLock, Timeout
 
 from core.atomic import cannot_write, make_folder, write_json
-from core.errors import BrokenFile, DeviceLost, NothingFound, UsageError
+from core.errors import BrokenFile, DeviceLost, InputError, NothingFound, UsageError
 from core.evaluation.cases import keep_apart
 from core.evaluation.folds import Folds, inner_name, load_folds, save_folds
 from core.evaluation.scores import read_scores
@@ -42,6 +42,9 @@ from training.recipe import is_made_by
 from training.report import Moving, Report
 
 Score = Literal["inner", "fold"]
+NAMED = {"data", "out", "cache", "network", "fold", "resume"}
+"""Options that follow from the file's other entries and from the command."""
+KEYS = {"name", "score", "networks", "folds", "base", "changes"}
 NOBODY = "nobody is there to score; give the runs a larger inner part, or score the fold"
 
 
@@ -53,11 +56,13 @@ class Run:
         name: unique within the experiment: CHANGE-NETWORK-fFOLD.
         options: what it is told.
         result: the file that its scores go to.
+        score: "inner": on the part of the training patients that was kept for it; "fold": on the held-out fold.
     """
 
     name: str
     options: TrainOptions
     result: Path
+    score: Score
 
     @property
     def done(self) -> bool:
@@ -66,9 +71,12 @@ class Run:
 
     @property
     def outdated(self) -> bool:
-        """Whether the scores that are there were made with other options than the experiment's now."""
-        made = read_scores(self.result) if self.done else None
-        return made is not None and not is_made_by(made, self.options)
+        """Whether the scores that are there are of other options, or other patients, than the experiment's now."""
+        if not self.done:
+            return False
+        made = read_scores(self.result)
+        scored = made.get("run", {}).get("score", self.score)
+        return scored != self.score or not is_made_by(made, self.options)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,7 +85,7 @@ class Experiment:
 
     Attributes:
         name: of the experiment.
-        score: "inner": on the part of the training patients that was kept for it; "fold": on the held-out fold.
+        score: of its runs.
         runs: in the order in which they are worked off: fold after fold, so that early results compare.
     """
 
@@ -117,6 +125,15 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
         raise UsageError(
             f"there is no network {strangers[0]!r}; there are: {', '.join(NETWORK_NAMES)}", source=path.name
         )
+    if strangers := sorted(values.keys() - KEYS):
+        raise UsageError(
+            f"an experiment file has no {strangers[0]!r}; what a run is told stands under [base] or [changes.NAME]",
+            source=path.name,
+        )
+    if not folds or any(type(fold) is not int for fold in folds) or len(set(folds)) < len(folds):
+        raise UsageError("folds must be whole numbers from 0, each once, such as [0, 1]", source=path.name)
+    if not networks or len(set(networks)) < len(networks):
+        raise UsageError("networks must be named, each once", source=path.name)
     if not all(isinstance(told, Mapping) for told in changes.values()):
         raise UsageError("under [changes] stands a name in brackets for each change, [changes.NAME]", source=path.name)
     try:
@@ -127,9 +144,11 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
     for fold, (change, told), network in itertools.product(folds, changes.items(), networks):
         run = f"{change}-{network}-f{fold}"
         try:
-            options = TrainOptions(data=data, out=runs / name / run, network=network, fold=int(fold), cache=cache)
+            options = TrainOptions(data=data, out=runs / name / run, network=network, fold=fold, cache=cache)
             options = changed(changed(options, base), told)
-        except UsageError as error:
+            if options.folds and options.fold is not None:
+                load_folds(options.folds).test(options.fold)
+        except (UsageError, InputError) as error:
             raise UsageError(f"in {run} {error.detail}", source=path.name) from error
         except (TypeError, ValueError) as error:
             raise UsageError(
@@ -137,7 +156,7 @@ def read_experiment(path: Path, data: Path, runs: Path, results: Path, cache: Pa
             ) from error
         if score == "inner" and not options.inner:
             raise UsageError(f"in {run} {NOBODY}", source=path.name)
-        planned.append(Run(run, options, results / name / f"{run}.json"))
+        planned.append(Run(run, options, results / name / f"{run}.json", score))  # type: ignore[arg-type]
     return Experiment(name, score, tuple(planned))  # type: ignore[arg-type]
 
 
@@ -151,7 +170,7 @@ def changed(options: Any, changes: Mapping[str, Any]) -> Any:
         raise UsageError("an experiment changes a field that has no fields of its own; see TrainOptions")
     for key, value in changes.items():
         head, _, rest = key.partition(".")
-        if head not in {field.name for field in dataclasses.fields(options)} or head in ("data", "out", "cache"):
+        if head not in {field.name for field in dataclasses.fields(options)} or head in NAMED:
             raise UsageError(f"an experiment cannot change {head!r}; see TrainOptions for what there is")
         if rest or isinstance(value, Mapping):  # TOML's dotted keys and tables come as mappings
             value = changed(getattr(options, head), {rest: value} if rest else value)
@@ -224,7 +243,7 @@ def run_experiment(
             if begin:
                 begin(run)
             try:
-                scores = work_off(run, experiment.score, report, moving)
+                scores = work_off(run, report, moving)
             except DeviceLost:  # to the others the device would not answer either, and "auto" take the processor
                 raise
             except Exception as error:  # whatever it is, the other runs can be done
@@ -238,7 +257,7 @@ def run_experiment(
     return finished
 
 
-def work_off(run: Run, score: Score, report: Report | None = None, moving: Moving | None = None) -> dict[str, Any]:
+def work_off(run: Run, report: Report | None = None, moving: Moving | None = None) -> dict[str, Any]:
     """Train, score and write a run's result, the last step atomically.
 
     Returns:
@@ -254,7 +273,7 @@ def work_off(run: Run, score: Score, report: Report | None = None, moving: Movin
     trained = train(options, report=report, moving=moving)
     card = load_card(trained.model)
     who, fold = options.out / FOLDS, options.fold
-    if score == "inner":
+    if run.score == "inner":
         folds, watched = load_folds(who), card.data["watched"]
         if not watched:  # a share of few patients
             raise UsageError(NOBODY, source=run.name)
@@ -273,7 +292,7 @@ def work_off(run: Run, score: Score, report: Report | None = None, moving: Movin
         overwrite=True,
     )
     values["run"] = {
-        "score": score,
+        "score": run.score,
         "inner": options.inner,
         "recipe": card.recipe,
         "preprocessing": dataclasses.asdict(card.preprocessing),

@@ -47,7 +47,11 @@ class SegmentationTask(pl.LightningModule):
         self.lesions, self.others = slices[has_lesion], slices[~has_lesion]
         self.network = build_network(options.network, pairs.images.shape[1], options.filters)
         self.network.to(memory_format=torch.channels_last)
-        self.average = _mean_of(self.network, get_ema_multi_avg_fn(options.average))
+        self.steps = steps_per_epoch(len(self.lesions), len(self.others), options.empties, options.batch)
+        whole = self.steps * sum(stage.epochs for stage in options.course)
+        # Over a short course the average would otherwise be mostly of weights that have learnt little.
+        decay = max(min(options.average, 1 - 10 / whole), 0.0)
+        self.average = _mean_of(self.network, get_ema_multi_avg_fn(decay))
         self.kept = _mean_of(self.network, get_swa_multi_avg_fn())
         self.ends = tuple(accumulate(stage.epochs for stage in options.course))[-options.ends :]
         self.loss = LOSSES[options.loss]
@@ -111,9 +115,8 @@ class SegmentationTask(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         # Not fused: Lightning does not clip the gradients of a fused optimiser in mixed precision.
         optimizer = torch.optim.AdamW(self.network.parameters(), lr=1.0, weight_decay=self.options.weight_decay)
-        steps = steps_per_epoch(len(self.lesions), len(self.others), self.options.empties, self.options.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate(step / steps, self.options.course)
+            optimizer, lambda step: learning_rate(step / self.steps, self.options.course)
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 

@@ -63,7 +63,7 @@ class TrainOptions:
         batch: slices a step.
         empties: slices without lesion an epoch, for each slice with.
         loss: one of `training.losses.LOSSES`.
-        average: of the weights' moving average.
+        average: of the weights' moving average; at most so much that it spans a tenth of the course's steps.
         ends: of so many of the last stages the moving averages at their ends are averaged once more, and kept.
         weight_decay: AdamW's.
         neighbours: for the model's card, see `core.inference.evidence`; nothing is learnt by it.

@@ -13,15 +13,11 @@ from core.atomic import make_folder, write_json
 from core.errors import InputError, UsageError
 from core.evaluation.out import check_out
 from core.evaluation.pictures import MANIFEST, read_manifest
-from core.evaluation.recipe import alike
+from core.evaluation.recipe import check_alike, differing_settings
 from core.evaluation.scores import SCORES, build_scores, origin, read_scores, save_scores
 from core.evaluation.slices import SLICES
-from core.io.names import some_of
 
 WORD_END = re.compile(r"[-_. ]")
-SHOWN = 3
-COMPUTED = frozenset({"device", "precision"})
-"""Settings in which the folds of a recipe may differ: on what they were computed, not how."""
 
 
 def redo_tables(
@@ -86,20 +82,8 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
             "compare those of the same patients",
             source=twice[0],
         )
+    check_alike(parts, name)
     first = parts[0]
-    differing = {key for key in first["settings"] if any(p["settings"][key] != first["settings"][key] for p in parts)}
-    if differing - COMPUTED:
-        raise InputError(
-            f"these scores differ in their settings ({', '.join(sorted(differing - COMPUTED))}); make them alike",
-            source=name,
-        )
-    strange = [str(part["name"]) for part in parts if not alike(first, part)]
-    if strange:
-        raise InputError(
-            f"these scores are of another recipe than {first['name']}: {some_of(strange, SHOWN)}; join the folds of "
-            "one recipe, and compare those of several",
-            source=name,
-        )
     own_masks = sum(part["data"].get("own_masks", 0) for part in parts)
     states = {part["held_out"] for part in parts}
     about = {
@@ -109,7 +93,7 @@ def join_scores(parts: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]
         | ({"own_masks": own_masks} if own_masks else {}),
         "split": [entry for part in parts for entry in part["split"]],
         "held_out": next(state for state in ("no", "unknown", "yes") if state in states),
-        "settings": {**first["settings"], **dict.fromkeys(sorted(differing), "several")},
+        "settings": {**first["settings"], **dict.fromkeys(sorted(differing_settings(parts)), "several")},
         "left_out": [entry for part in parts for entry in part.get("left_out", ())],
         "content_check": [entry for part in parts for entry in part["content_check"]],
         "training": mean_curves(parts),

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from core.errors import InputError
+from core.io.names import some_of
+
+SHOWN = 3
+COMPUTED = frozenset({"device", "precision"})
+"""Settings in which evaluations of one recipe may differ: on what they were computed, not how."""
 
 
 def recipe_scored(scores: Mapping[str, Any]) -> list[Any]:
@@ -21,6 +28,31 @@ def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         return False
     told = all(scores["models"] and _told(scores).get("recipe") for scores in (one, other))
     return not told or recipe_scored(one) == recipe_scored(other)
+
+
+def differing_settings(parts: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Names of the settings in which some of these scores differ."""
+    first = parts[0]["settings"]
+    return {name for name in first if any(part["settings"][name] != first[name] for part in parts)}
+
+
+def check_alike(parts: Sequence[Mapping[str, Any]], source: str) -> None:
+    """Make sure that scores are of one recipe and were made with the same settings.
+
+    Raises:
+        InputError: they are not, or were not; named after `source`.
+    """
+    if differing := sorted(differing_settings(parts) - COMPUTED):
+        raise InputError(
+            f"these scores differ in their settings ({', '.join(differing)}); make them alike", source=source
+        )
+    first = parts[0]
+    if strange := [str(part["name"]) for part in parts if not alike(first, part)]:
+        raise InputError(
+            f"these scores are of another recipe than {first['name']}: {some_of(strange, SHOWN)}; name scores of one "
+            "recipe, or compare those of several",
+            source=source,
+        )
 
 
 def _told(scores: Mapping[str, Any]) -> dict[str, Any]:

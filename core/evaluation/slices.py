@@ -20,6 +20,7 @@ from core.csv_text import csv_text
 from core.errors import BrokenFile, InputError, NothingFound
 from core.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, paired_difference
 from core.evaluation.figures import rounded
+from core.evaluation.recipe import check_alike
 from core.evaluation.scores import read_scores
 from core.evaluation.scoring import CaseScores
 from core.system import RESEARCH_ONLY, VERSION
@@ -93,12 +94,14 @@ def measure_leak(honest: Sequence[Path], leaking: Path, out: Path) -> dict[str, 
     Raises:
         NothingFound, BrokenFile: an evaluation has no scores, or none of slices.
         InputError: an honest one's patients are not held out, a slice stands in two of them, they and the leaking one
-            have none with lesion in common, or they do not agree about its truth.
+            have none with lesion in common, do not agree about its truth, or are not of one recipe and its settings.
         OutputError: the file cannot be written.
     """
     apart: dict[str, SliceCounts] = {}
+    parts = [read_scores(leaking)]
     for folder in honest:
-        if read_scores(folder)["held_out"] != "yes":
+        parts.append(read_scores(folder))
+        if parts[-1]["held_out"] != "yes":
             raise InputError(
                 "the model may have learnt from these patients; name evaluations of held-out patients after the first",
                 source=str(folder),
@@ -107,6 +110,7 @@ def measure_leak(honest: Sequence[Path], leaking: Path, out: Path) -> dict[str, 
         if apart.keys() & part.keys():
             raise InputError("a slice stands in two of these evaluations; name each fold once", source=str(folder))
         apart |= part
+    check_alike(parts, str(leaking))
     mixed = read_slices(leaking)
     by_patient: dict[str, list[tuple[SliceCounts, SliceCounts]]] = defaultdict(list)
     for name in sorted(apart.keys() & mixed.keys()):

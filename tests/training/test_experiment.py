@@ -167,6 +167,19 @@ def test_a_run_that_another_process_works_on_is_left_to_it(read):
         ("window = 32", "window = 33", UsageError, "in dice-ce-attention-unet-f0 a stage's window must be a multiple"),
         ("[changes.dice-ce]", "[changes]\nplain = 3", UsageError, "a name in brackets for each change"),
         ("inner = 0.25", "inner.share = 0.25", UsageError, "no fields of its own"),
+        ("folds = [0]", "folds = [0]\nthreads = 1", UsageError, "has no 'threads'; what a run is told stands under"),
+        ("threads = 1", "fold = 1", UsageError, "cannot change 'fold'"),
+        ("folds = [0]", "folds = [0.7]", UsageError, "whole numbers from 0, each once"),
+        ("folds = [0]", "folds = [true]", UsageError, "whole numbers from 0, each once"),
+        ("folds = [0]", "folds = [1, 1]", UsageError, "whole numbers from 0, each once"),
+        ("folds = [0]", "folds = []", UsageError, "whole numbers from 0, each once"),
+        (
+            '[0]\n\n[base]\nfolds = ""',
+            '[7]\n\n[base]\nfolds = "lgg"',
+            UsageError,
+            "there is no fold 7; the folds are 0 to 4",
+        ),
+        ('["attention-unet"]', "[]", UsageError, "networks must be named"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(read, before, after, kind, words):
@@ -259,7 +272,7 @@ def test_a_run_that_cannot_be_done_does_not_stop_the_others_and_an_edited_file_i
         run_experiment(experiment)
     for before, after in (
         ("epochs = 1", "epochs = 2"), ("batch = 4", "batch = 4\nweight_decay = 0.5"), ("inner = 0.25", "inner = 0.5"),
-        ('folds = ""', 'folds = "lgg"'),
+        ('folds = ""', 'folds = "lgg"'), ('name = "losses"', 'name = "losses"\nscore = "fold"'),
     ):  # fmt: skip
         assert [run.outdated for run in read(text.replace(before, after)).runs] == [False, True], after
 

@@ -15,15 +15,20 @@ from core.evaluation.scoring import score_case, score_patient
 from core.evaluation.slices import SliceCounts, measure_leak, read_slices, write_slices
 from core.scan import UNKNOWN_SPACING
 
+MODEL = {"network": "attention-unet", "filters": [4, 6], "recipe": {"seed": 0}, "weights_sha256": "0"}
 
-def folder(path: Path, *slices: tuple[str, str, int, int, int], held_out: str = "yes") -> Path:
+
+def folder(
+    path: Path, *slices: tuple[str, str, int, int, int], held_out: str = "yes", seed: int = 0, threshold: float = 0.5
+) -> Path:
     path.mkdir()
     write_slices([SliceCounts(*values) for values in slices], path)
     nothing = np.zeros((1, 4, 4), np.bool_)
     case = score_case("p", nothing, nothing, nothing.astype(np.float32), ~nothing, spacing_mm=UNKNOWN_SPACING)
     about = {
-        "name": path.name, "models": [], "data": {"name": "set"}, "split": [], "held_out": held_out, "settings": {},
-        "content_check": [], "training": None, "limits": [],
+        "name": path.name, "models": [{**MODEL, "recipe": {"seed": seed}}], "data": {"name": "set"}, "split": [],
+        "held_out": held_out, "settings": {"threshold": threshold, "device": path.name}, "content_check": [],
+        "training": None, "limits": [],
     }  # fmt: skip
     write_json(path / "scores.json", build_scores(about, [score_patient("p", [case])]))
     return path
@@ -69,6 +74,10 @@ def test_evaluations_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> N
         measure_leak([honest], folder(tmp_path / "other", ("p", "p_1", 9, 9, 9)), out)
     with pytest.raises(InputError, match="no slice with lesion in common"):
         measure_leak([honest], folder(tmp_path / "strange", ("s", "s_1", 9, 9, 9)), out)
+    with pytest.raises(InputError, match=r"differ in their settings \(threshold\)"):
+        measure_leak([honest], folder(tmp_path / "strict", ("p", "p_1", 10, 10, 5), threshold=0.9), out)
+    with pytest.raises(InputError, match="another recipe"):
+        measure_leak([honest], folder(tmp_path / "else", ("p", "p_1", 10, 10, 5), seed=1), out)
     for held_out in ("no", "unknown"):
         learnt = folder(tmp_path / held_out, ("p", "p_2", 10, 10, 5), held_out=held_out)
         with pytest.raises(InputError, match="may have learnt from these patients"):
