@@ -228,7 +228,8 @@ class MainWindow(QMainWindow):
         opened = self.reader.opened
         lesions = opened.finding.lesions if opened and opened.finding else ()
         spans = [opened.view.box(lesion.box)[0] for lesion in lesions] if opened else []
-        self.lesions.set_lesions(lesions, spans, facts.why_no_lesions(self.desk))
+        lone = bool(opened and opened.view.shape[0] == 1)
+        self.lesions.set_lesions(lesions, spans, facts.why_no_lesions(self.desk), lone=lone)
 
     def _show_verdict(self) -> None:
         desk, case = self.desk, self.reader.case

@@ -94,18 +94,6 @@ def readable(key: str) -> str:
     return "+".join(arrows.get(part, part) for part in parts)
 
 
-def shortcut(name: str) -> Shortcut:
-    """An entry by its name.
-
-    Raises:
-        KeyError: there is none.
-    """
-    for entry in SHORTCUTS:
-        if entry.name == name:
-            return entry
-    raise KeyError(name)
-
-
 def sections(table: Iterable[Shortcut] = SHORTCUTS) -> dict[str, list[Shortcut]]:
     """The table by menu, in its order."""
     found: dict[str, list[Shortcut]] = {}

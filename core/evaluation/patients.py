@@ -217,7 +217,9 @@ def _without_sequence(name: str, path: Path, mask: Path | None) -> str:
 def _read_csv(path: Path) -> dict[str, str]:
     unfit = BrokenFile("this is not a table with the columns file and patient; write one row for each file")
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        semicolons = bool(lines) and ";" in lines[0] and "," not in lines[0]  # spreadsheets of half the world
+        rows = list(csv.reader(lines, delimiter=";" if semicolons else ","))
     except (OSError, ValueError, csv.Error) as error:
         raise BrokenFile(unfit.detail, source=path.name) from error
     rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]

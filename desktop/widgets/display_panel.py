@@ -47,7 +47,6 @@ class DisplayPanel(QWidget):
         self.boxes = QWidget()
         row = QHBoxLayout(self.boxes)
         row.setContentsMargins(0, 0, 0, 0)
-        self._checks: list[QCheckBox] = []
         for name, text in (("mask", "Mask"), ("truth", "Truth"), ("outline", "Outline"), ("clahe", "CLAHE")):
             row.addWidget(self._check(actions[name], text))
         for label, widget in (
@@ -102,7 +101,6 @@ class DisplayPanel(QWidget):
         box.clicked.connect(action.trigger)
         action.toggled.connect(box.setChecked)
         action.enabledChanged.connect(box.setEnabled)
-        self._checks.append(box)
         return box
 
 

@@ -9,6 +9,7 @@ from PyQt6.QtCore import QAbstractTableModel, QModelIndex, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHeaderView, QTableView, QWidget
 
+from core.measure.totals import size_of
 from core.scan import Lesion
 from desktop.theme import MUTED
 
@@ -20,17 +21,20 @@ class _Lesions(QAbstractTableModel):
         super().__init__()
         self.lesions: Sequence[Lesion] = ()
         self.spans: Sequence[tuple[int, int]] = ()
+        self.lone = False
         self.headings: tuple[str, ...] = ()
-        self.set_lesions((), ())
+        self.set_lesions((), (), lone=False)
 
-    def set_lesions(self, lesions: Sequence[Lesion], spans: Sequence[tuple[int, int]]) -> None:
+    def set_lesions(self, lesions: Sequence[Lesion], spans: Sequence[tuple[int, int]], lone: bool) -> None:
         self.beginResetModel()
-        self.lesions, self.spans = lesions, spans
+        self.lesions, self.spans, self.lone = lesions, spans, lone
         known = bool(lesions) and lesions[0].longest_diameter_mm is not None
-        volume = bool(lesions) and lesions[0].volume_ml is not None
-        size = "ml" if volume else "mm²" if known and all(a.slices[0] == a.slices[1] for a in lesions) else "voxels"
-        self.headings = ("", size, "⌀ mm" if known else "⌀ px", "peak", "slices")
+        unit = self._size(lesions[0])[1] if lesions else "voxels"
+        self.headings = ("", unit, "⌀ mm" if known else "⌀ px", "peak", "slices")
         self.endResetModel()
+
+    def _size(self, lesion: Lesion) -> tuple[float, str]:
+        return size_of(lesion.voxels, lesion.area_mm2, lesion.volume_ml, self.lone)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
         return 0 if parent and parent.isValid() else len(self.lesions)
@@ -51,11 +55,11 @@ class _Lesions(QAbstractTableModel):
     def cells(self, row: int) -> tuple[str, ...]:
         """A lesion's row; slices are counted from 1, as on the screen."""
         lesion, (first, last) = self.lesions[row], (number + 1 for number in self.spans[row])
-        size = {"ml": lesion.volume_ml, "mm²": lesion.area_mm2}.get(self.headings[1])
+        size, unit = self._size(lesion)
         diameter = lesion.longest_diameter_px if lesion.longest_diameter_mm is None else lesion.longest_diameter_mm
         return (
             str(lesion.label),
-            f"{lesion.voxels:,}" if size is None else f"{size:.2f}" if size < 100 else f"{size:.0f}",
+            f"{size:.2f}" if unit in ("ml", "mm²") and size < 100 else f"{size:,.0f}",
             f"{diameter:.1f}",
             "–" if lesion.peak_probability is None else f"{lesion.peak_probability:.2f}",
             f"{first}" if first == last else f"{first}–{last}",
@@ -97,15 +101,18 @@ class LesionTable(QTableView):
         """The chosen lesion; -1 for none."""
         return self.currentIndex().row()
 
-    def set_lesions(self, lesions: Sequence[Lesion], spans: Sequence[tuple[int, int]], nothing: str) -> None:
+    def set_lesions(
+        self, lesions: Sequence[Lesion], spans: Sequence[tuple[int, int]], nothing: str, *, lone: bool = False
+    ) -> None:
         """Show these.
 
         Args:
             lesions: the largest first.
             spans: for each the first and the last slice in which it is seen.
             nothing: what to say where there are none.
+            lone: the case is a single slice.
         """
-        self._model.set_lesions(lesions, spans)
+        self._model.set_lesions(lesions, spans, lone)
         self._nothing = nothing
         self._fit()
 

@@ -100,9 +100,9 @@ def test_a_case_taken_apart_tells_of_the_gaps() -> None:
     assert second.source.notes == ()
 
 
-@pytest.mark.parametrize("key", ["deep/7.png", "7.png", "7", "case"])
-def test_a_table_may_name_path_file_stem_or_case(tmp_path: Path, key: str) -> None:
-    (tmp_path / "who.csv").write_text(f"file,patient\n{key},Anna\n", encoding="utf-8-sig")
+@pytest.mark.parametrize(("key", "comma"), [("deep/7.png", ","), ("7.png", ";"), ("7", ","), ("case", ";")])
+def test_a_table_may_name_path_file_stem_or_case(tmp_path: Path, key: str, comma: str) -> None:
+    (tmp_path / "who.csv").write_text(f"file{comma}patient\n{key}{comma}Anna\n", encoding="utf-8-sig")
     rule = parse_rule(str(tmp_path / "who.csv"))
     assert whose([source("case", "deep/7.png")], rule) == [("Anna", "case", 1)]
 
