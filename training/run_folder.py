@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from core.atomic import cannot_write, make_folder, write_json
@@ -121,14 +122,18 @@ def claim(options: TrainOptions, machine: Machine, pairs: Pairs, division: Divis
 
 
 def made_with(machine: Machine) -> dict[str, str]:
-    """The versions of what computes, and where it does."""
+    """The versions of what computes, and where it does; of a GPU its name and the CUDA that PyTorch was built with."""
     packages = ("torch", "lightning", "numpy", "opencv-python-headless")
+    gpu = {}
+    if machine.device.type == "cuda":
+        gpu = {"gpu": torch.cuda.get_device_name(machine.device), "cuda": str(torch.version.cuda)}
     return {
         "metseg": VERSION,
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
         "device": machine.device.type,
         "precision": machine.precision,
+        **gpu,
     }
 
 

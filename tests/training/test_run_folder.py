@@ -14,8 +14,10 @@ from lightning.pytorch.callbacks import Callback
 from core.errors import BrokenFile, InputError, MetsegError, NothingFound, OutputError
 from core.evaluation.folds import load_folds, save_folds
 from training.disk import writable
+from training.machine import Machine
 from training.options import Stage, TrainOptions
 from training.pairs import load_pairs
+from training.run_folder import made_with
 from training.train import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -168,3 +170,11 @@ def test_a_reader_that_went_away_is_no_disk_that_is_full(tmp_path: Path) -> None
         raise BrokenPipeError(32, "Broken pipe")
     with pytest.raises(MetsegError, match="no space left"), writable(tmp_path):
         raise OSError(28, "No space left on device")
+
+
+def test_a_gpu_is_named_in_what_a_model_was_made_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"a card in slot {device.index}")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    made = made_with(Machine(torch.device("cuda", 1), "bf16"))
+    assert (made["device"], made["gpu"], made["cuda"]) == ("cuda", "a card in slot 1", "13.0")
+    assert not {"gpu", "cuda"} & made_with(Machine(torch.device("cpu"), "fp32")).keys()
