@@ -56,7 +56,11 @@ def train(
     ] = None,
     filters: Annotated[str | None, typer.Option(help="Features of each level; 16,32,64,128,256 unless told.")] = None,
     clahe: Annotated[
-        bool | None, typer.Option("--clahe/--no-clahe", help="Whether slices go through CLAHE; they do unless told.")
+        bool | None,
+        typer.Option(
+            "--clahe/--no-clahe",
+            help="Whether slices go through CLAHE; unless told they do for attention-unet, and not for nested-unet.",
+        ),
     ] = None,
     loss: Annotated[str | None, typer.Option(help="dice-ce (the default) or focal-tversky.")] = None,
     batch: Annotated[int | None, typer.Option(help="Slices in a step; 8 unless told.")] = None,

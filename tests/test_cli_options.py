@@ -78,9 +78,12 @@ def test_train(ask: Callable[[str, str], Asked], tmp_path: Path) -> None:
     assert {name: seen[name] for name in expected} == expected
     assert ask("training.train.train", f"{line} --each-image")["each_image"] is True
     assert ask("training.train.train", f"{line} --all")["inner"] == 0.0
-    for option, limit in (("", 2.0), ("--clahe", 2.0), ("--no-clahe", -1.0)):
-        preprocessing = ask("training.train.train", f"{line} {option}")["preprocessing"]
-        assert (preprocessing.clip_limit, preprocessing.standardise) == (limit, True), option
+    attention = line.replace("nested", "attention")
+    for told, limit in (
+        (line, -1.0), (f"{line} --clahe", 2.0), (attention, 2.0), (f"{attention} --no-clahe", -1.0),
+    ):  # fmt: skip
+        preprocessing = ask("training.train.train", told)["preprocessing"]
+        assert (preprocessing.clip_limit, preprocessing.standardise) == (limit, True), told
 
 
 def test_evaluate(ask: Callable[[str, str], Asked], tmp_path: Path, tiny_model: Path) -> None:

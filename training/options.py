@@ -40,6 +40,7 @@ STAGES = {"attention-unet": (HALF, FULL, FULL), "nested-unet": (SHORT_HALF, SHOR
 
 CLAHE = PreprocessSettings(standardise=True)
 NO_CLAHE = replace(CLAHE, clip_limit=-1.0)
+PREPROCESSING = {"attention-unet": CLAHE, "nested-unet": NO_CLAHE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class TrainOptions:
         device, precision: see `training.machine.choose_machine`.
         threads: of torch; 0 leaves its own choice.
         cache: folder for the preprocessed set.
-        preprocessing: goes into the model's card, with the last stage's `shrink`.
+        preprocessing: goes into the model's card, with the last stage's `shrink`; None takes the network's own from
+            `PREPROCESSING`.
         augmentation: how strongly batches are changed.
         resume: go on from the last finished epoch where `out` holds one.
 
@@ -103,7 +105,7 @@ class TrainOptions:
     precision: str = "auto"
     threads: int = 0
     cache: Path = Path(".cache/pairs")
-    preprocessing: PreprocessSettings = CLAHE
+    preprocessing: PreprocessSettings = None  # type: ignore[assignment]  # the network's own, set below
     augmentation: AugmentSettings = field(default_factory=AugmentSettings)
     resume: bool = True
 
@@ -138,6 +140,8 @@ class TrainOptions:
         return done / whole
 
     def __post_init__(self) -> None:
+        if self.preprocessing is None:  # not at each use, as the course: a run's manifest is to say how it was prepared
+            object.__setattr__(self, "preprocessing", PREPROCESSING.get(self.network, CLAHE))
         try:
             wrong = next((what for what, holds in self._checks() if not holds), None)
         except TypeError:
