@@ -1,5 +1,6 @@
 """The verbs compare and experiment, through the command."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -101,11 +102,14 @@ def test_an_experiment_is_worked_off_and_shown(
     assert "0 of them to do" in capsys.readouterr().err
 
 
-def write_result(place: Path, patients: range, shift: int, **changes: int) -> list[float]:
-    """The scores of one run, of lesions that are found so many pixels beside where they are; their Dice."""
+def write_result(place: Path, patients: range, shift: int, seed: int = 0, **changes: int) -> list[float]:
+    """Scores of one run of the queue, of lesions that are found so many pixels beside where they are; their Dice."""
     from core.evaluation.scores import build_scores
     from core.evaluation.scoring import score_case, score_patient
+    from training.options import TrainOptions
 
+    options = TrainOptions(Path(), Path(), "nested-unet", seed=seed)
+    model = {"network": options.network, "filters": options.filters, "neighbours": options.neighbours}
     rows = []
     for patient in patients:
         _, truth = make_phantom(patient, slices=2, size=64)
@@ -115,9 +119,10 @@ def write_result(place: Path, patients: range, shift: int, **changes: int) -> li
         )
         rows.append({**score_patient(f"p{patient:02}", [case]), **changes})
     about = {
-        "name": place.stem, "models": [{"network": "unet", "filters": [2], "weights_sha256": place.stem}],
+        "name": place.stem, "models": [{**model, "weights_sha256": place.stem}],
         "data": {"name": "set"}, "split": [{"folds": "x", "fold": 0, "rule": "", "absent": 0}], "held_out": "yes",
-        "settings": {}, "content_check": [], "training": None, "limits": [], "run": {"recipe": {"weight_decay": 0.01}},
+        "settings": {}, "content_check": [], "training": None, "limits": [],
+        "run": {"recipe": options.recipe, "preprocessing": dataclasses.asdict(options.preprocessing)},
     }  # fmt: skip
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(build_scores(about, rows)), encoding="utf-8")
@@ -125,11 +130,11 @@ def write_result(place: Path, patients: range, shift: int, **changes: int) -> li
 
 
 def write_queue(folder: Path, score: str = "fold") -> list[str]:
-    """The command that works off three folds of four changes; no run can be done, for there are no scans."""
+    """The command that works off three folds of five changes; no run can be done, for there are no scans."""
     pytest.importorskip("lightning", reason="the extra [train] is not installed")
     (folder / "queue.toml").write_text(
         f'name = "queue"\nscore = "{score}"\nnetworks = ["nested-unet"]\nfolds = [0, 1, 2]\n'
-        '[base]\nfolds = ""\n[changes.plain]\n[changes.other]\n[changes.more]\n[changes.lone]\n',
+        '[base]\nfolds = ""\n[changes.plain]\n[changes.other]\n[changes.more]\n[changes.lone]\n[changes.older]\n',
         encoding="utf-8",
     )
     return [
@@ -155,9 +160,13 @@ def test_an_experiment_ends_with_the_figures_over_its_folds_and_their_difference
         )
         for shift, (change, folds) in enumerate(done.items(), start=1)
     }
+    for fold in range(2):
+        write_result(results / f"older-nested-unet-f{fold}.json", range(fold * 5, fold * 5 + 5), 1, seed=7)
     assert metseg.main(command) == 3  # the other runs fail for want of scans
-    page = capsys.readouterr().out
+    page, said = capsys.readouterr()
     joined = page[page.index("all folds that are done") :]
+    assert "older" not in joined
+    assert "older-nested-unet-f1: made with other options than the file's now" in said
     for change, folds, patients in (("plain", 2, 9), ("other", 2, 9), ("more", 3, 12)):
         words = next(line.split() for line in joined.splitlines() if line.startswith(f"{change}-nested-unet "))
         low, high = mean_interval(dice[change]).low, mean_interval(dice[change]).high

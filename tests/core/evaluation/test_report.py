@@ -201,7 +201,7 @@ def test_scores_of_several_recipes_are_not_joined(what: str) -> None:
         other = {**parts[1], "run": {**run, what: {"clip_limit": -1.0, "loss": "another"}}}
     else:
         other = {**parts[1], "models": [{**parts[1]["models"][0], what: "another"}]}
-    with pytest.raises(InputError, match="of another recipe than unet-f0: unet-f1; join the folds of one recipe"):
+    with pytest.raises(InputError, match="of another recipe than unet-f0: unet-f1; name scores of one recipe"):
         join_scores([parts[0], other], "unet")
     if what in run:  # as `metseg evaluate` has it, who knows of no run
         for part in (parts[0], other):
