@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from core.errors import sentence
-from core.measure.totals import size_of, sum_up
+from core.measure.totals import size_of, size_text, sum_up
 from core.scan import Lesion
 from core.system import RESEARCH_ONLY
 from core.views import View
@@ -52,8 +52,7 @@ def _lesion_row(lesion: Lesion, view: View) -> list[str]:
     first, last = (index + 1 for index in view.box(lesion.box)[0])
     known_mm = lesion.longest_diameter_mm
     diameter = f"{known_mm:.1f} mm" if known_mm is not None else f"{lesion.longest_diameter_px:.1f} px"
-    size, unit = size_of(lesion.voxels, lesion.area_mm2, lesion.volume_ml, slices == 1)
-    large = f"{size:,.2f} {unit}" if unit == "ml" else f"{size:,.0f} {unit}"
+    large = size_text(*size_of(lesion.voxels, lesion.area_mm2, lesion.volume_ml, slices == 1))
     likely = [
         f"{value:.2f}" if value is not None else "–" for value in (lesion.peak_probability, lesion.mean_probability)
     ]

@@ -59,6 +59,6 @@ def _row(lesion: Lesion, view: View) -> dict[str, Any]:
         row["Diameter, px"] = round(lesion.longest_diameter_px, 1)
     size, unit = size_of(lesion.voxels, lesion.area_mm2, lesion.volume_ml, view.shape[0] == 1)
     heading = {"ml": "Volume, ml", "mm²": "Area, mm²", "px": "Pixels", "voxels": "Voxels"}[unit]
-    row[heading] = round(size, 2) if unit == "ml" else round(size)
+    row[heading] = round(size, 3 if size < 0.01 else 2) if unit == "ml" else round(size)
     row["Peak"] = lesion.peak_probability
     return row

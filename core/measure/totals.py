@@ -30,8 +30,7 @@ class Totals:
         Args:
             lone: of a lone slice, in which pixels are counted.
         """
-        size, unit = size_of(self.voxels, self.area_mm2, self.volume_ml, lone)
-        return f"{size:,.2f} {unit}" if unit == "ml" else f"{size:,.0f} {unit}"
+        return size_text(*size_of(self.voxels, self.area_mm2, self.volume_ml, lone))
 
 
 def size_of(voxels: int, area_mm2: float | None, volume_ml: float | None, lone: bool) -> tuple[float, str]:
@@ -41,6 +40,12 @@ def size_of(voxels: int, area_mm2: float | None, volume_ml: float | None, lone: 
     if lone and area_mm2 is not None:
         return area_mm2, "mm²"
     return voxels, "px" if lone else "voxels"
+
+
+def size_text(size: float, unit: str) -> str:
+    """What `size_of` gives, as people read it: to a hundredth of a millilitre, below that to a thousandth."""
+    digits = 0 if unit != "ml" else 3 if 0 < size < 0.01 else 2
+    return f"{size:,.{digits}f} {unit}"
 
 
 def sum_up(mask: NDArray[np.bool_], scan: Scan) -> Totals:

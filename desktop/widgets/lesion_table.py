@@ -9,7 +9,7 @@ from PyQt6.QtCore import QAbstractTableModel, QModelIndex, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PyQt6.QtWidgets import QHeaderView, QTableView, QWidget
 
-from core.measure.totals import size_of
+from core.measure.totals import size_of, size_text
 from core.scan import Lesion
 from desktop.theme import MUTED
 
@@ -59,7 +59,7 @@ class _Lesions(QAbstractTableModel):
         diameter = lesion.longest_diameter_px if lesion.longest_diameter_mm is None else lesion.longest_diameter_mm
         return (
             str(lesion.label),
-            f"{size:.2f}" if unit in ("ml", "mm²") and size < 100 else f"{size:,.0f}",
+            size_text(size, unit).removesuffix(f" {unit}"),
             f"{diameter:.1f}",
             "–" if lesion.peak_probability is None else f"{lesion.peak_probability:.2f}",
             f"{first}" if first == last else f"{first}–{last}",

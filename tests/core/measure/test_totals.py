@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.measure.totals import Totals, size_of, sum_up
+from core.measure.totals import Totals, size_of, size_text, sum_up
 from core.scan import GEOMETRY_MISSING, SLICE_GAP, SLICE_TILT, Note, Scan
 
 MASK = np.zeros((4, 5, 6), bool)
@@ -51,3 +51,12 @@ def test_the_best_that_is_known_of_a_size_is_told(
     area: float | None, volume: float | None, lone: bool, expected: tuple[float, str]
 ) -> None:
     assert size_of(7, area, volume, lone) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "words"),
+    [(0.004, "ml", "0.004 ml"), (0.0, "ml", "0.00 ml"), (1234.5678, "ml", "1,234.57 ml"), (12.6, "mm²", "13 mm²"),
+     (4182, "voxels", "4,182 voxels")],
+)  # fmt: skip
+def test_no_lesion_is_told_to_be_of_no_size(size: float, unit: str, words: str) -> None:
+    assert size_text(size, unit) == words
