@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal, cast
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -118,19 +119,52 @@ def has_bf16(device: torch.device) -> bool:
     return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
 
 
-@contextmanager
-def full_float32() -> Iterator[None]:
-    """Convolutions in float32 without TF32, which keeps 10 bits of the mantissa; afterwards as the process had it.
+class _ProcessWide:
+    """A setting of the whole process, changed while any thread is within, and as it was after the last has left."""
 
-    By the setting for convolutions alone: `torch.backends.cudnn.flags` fails where a program uses torch's newer ones.
-    """
-    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision = before
+    def __init__(self, read: Callable[[], Any], write: Callable[[Any], None], value: Any) -> None:
+        self._read, self._write, self._value = read, write, value
+        self._lock, self._within, self._before = threading.Lock(), 0, None
+
+    @contextmanager
+    def changed(self) -> Iterator[None]:
+        with self._lock:
+            if not self._within:
+                self._before = self._read()
+                self._write(self._value)
+            self._within += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._within -= 1
+                if not self._within:
+                    self._write(self._before)
+
+
+def _set_kernels(value: tuple[bool, bool]) -> None:
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = value
+
+
+# For convolutions alone: `torch.backends.cudnn.flags` fails where a program uses torch's newer settings.
+_CONVOLUTIONS = _ProcessWide(
+    lambda: torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+    lambda value: setattr(torch.backends.cudnn.conv, "fp32_precision", value),  # type: ignore[attr-defined]
+    "ieee",
+)
+_KERNELS = _ProcessWide(
+    lambda: (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic), _set_kernels, (False, True)
+)
+
+
+def full_float32() -> AbstractContextManager[None]:
+    """Convolutions in float32 without TF32, which keeps 10 bits of the mantissa; afterwards as the process had it."""
+    return _CONVOLUTIONS.changed()
+
+
+def same_kernels() -> AbstractContextManager[None]:
+    """The same kernels on CUDA in every run; afterwards as the process had it."""
+    return _KERNELS.changed()
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.errors import DeviceLost, DeviceOutOfMemory, ModelDamaged, UsageError
-from core.inference.devices import DTYPES, choose_device, choose_precision, full_float32, reduced
+from core.inference.devices import DTYPES, choose_device, choose_precision, full_float32, reduced, same_kernels
 from core.inference.tiling import GRID
 from core.preprocess.clahe import equalise
 from core.preprocess.levels import standardise
@@ -203,14 +203,8 @@ class TorchEngine:
         if self._device.type != "cuda":
             yield
             return
-        cudnn = torch.backends.cudnn
-        before = cudnn.benchmark, cudnn.deterministic
-        cudnn.benchmark, cudnn.deterministic = False, True
-        try:
-            with full_float32():
-                yield
-        finally:
-            cudnn.benchmark, cudnn.deterministic = before
+        with same_kernels(), full_float32():
+            yield
 
 
 @contextmanager

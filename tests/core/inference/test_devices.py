@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 
 from core.errors import DeviceUnavailable, UsageError
 from core.inference import devices, remembered
-from core.inference.devices import choose_device, choose_precision, full_float32, has_bf16
+from core.inference.devices import choose_device, choose_precision, full_float32, has_bf16, same_kernels
 
 CPU = torch.device("cpu")
 
@@ -197,3 +199,32 @@ def test_float32_is_float32_and_afterwards_what_the_process_wanted(before: str, 
     with full_float32():
         assert convolutions.fp32_precision == "ieee"
     assert convolutions.fp32_precision == before
+
+
+def test_a_thread_that_is_done_leaves_float32_to_the_others(convolutions: Any) -> None:
+    convolutions.fp32_precision = "tf32"
+    cudnn = torch.backends.cudnn
+    kernels = cudnn.benchmark, cudnn.deterministic
+    first, second = (threading.Event() for _ in range(2))
+
+    def compute(begun: threading.Event, until: threading.Event) -> None:
+        with same_kernels(), full_float32():
+            begun.set()
+            assert until.wait(60)
+
+    with ThreadPoolExecutor(1) as pool, same_kernels(), full_float32():
+        other = pool.submit(compute, first, second)
+        assert first.wait(60)
+        second.set()
+        other.result(60)
+        assert (convolutions.fp32_precision, cudnn.benchmark, cudnn.deterministic) == ("ieee", False, True)
+    with ThreadPoolExecutor(1) as pool:
+        first.clear()
+        second.clear()
+        with full_float32():
+            other = pool.submit(compute, first, second)
+            assert first.wait(60)
+        assert (convolutions.fp32_precision, cudnn.deterministic) == ("ieee", True)
+        second.set()
+        other.result(60)
+    assert (convolutions.fp32_precision, (cudnn.benchmark, cudnn.deterministic)) == ("tf32", kernels)
