@@ -116,3 +116,12 @@ def test_without_a_cuda_device_nothing_is_measured_and_nothing_written(
     assert main(["--out", str(tmp_path / "check.json")]) == 2
     assert "not measured" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("half", "other"), [("exactness", "timings"), ("timings", "exactness")])
+def test_a_half_may_be_done_alone(half: str, other: str, tmp_path: Path, short: pytest.MonkeyPatch) -> None:
+    short.setattr(cuda_check, "SECTIONS", {"networks": lambda *_: []})
+    assert main(["--device", "cpu", "--out", str(tmp_path / "check.json"), "--only", half]) == 0
+    report = json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))
+    assert (bool(report[half]), report[other]) == (True, {})
+    assert set(report["claims"].values()) == ({True} if half == "exactness" else {None})
