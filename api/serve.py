@@ -29,6 +29,10 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self.server_state.tasks and not self.force_exit:
             await asyncio.wait(set(self.server_state.tasks), timeout=LAST_SECONDS)
+        await asyncio.sleep(0)  # what is closed says so
+        for connection in list(self.server_state.connections):  # their clients have not taken all of an answer
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8000) -> uvicorn.Server:

@@ -94,6 +94,7 @@ def test_an_answer_that_is_partly_sent_when_the_drain_time_ends_breaks_off_witho
         assert connection.recv(16).startswith(b"HTTP/1.1 200")
         server.server.should_exit = True
         server.wait_until(lambda: "broke off" in log.getvalue())
+        server.wait_until(lambda: not server.server.server_state.connections)  # though this one takes nothing more
     assert "Traceback" not in log.getvalue()
     assert server.room.gate.within == 0
 
